@@ -1,0 +1,2 @@
+//! The `noctule` binary.
+fn main() {}
