@@ -1,1 +1,3 @@
 //! Session.
+mod limits;
+pub use limits::Limits;
