@@ -1,5 +1,6 @@
 //! The reason codes of MQTT 5.0, which stand for every outcome above the wire.
 
+use crate::{DecodeError, PacketType, Role};
 use std::fmt;
 
 /// A reason code. Codes from 0x80 are failures; which packets may carry which is known to the decoder.
@@ -171,5 +172,26 @@ impl ReasonCode {
 impl fmt::Display for ReasonCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "0x{:02X} {}", self.as_u8(), self.name())
+    }
+}
+
+/// The reason codes of one kind of packet, by who may send them.
+pub(crate) struct ReasonCodes {
+    pub(crate) packet_type: PacketType,
+    pub(crate) from_either: &'static [ReasonCode],
+    pub(crate) from_server: &'static [ReasonCode],
+    pub(crate) from_client: &'static [ReasonCode],
+}
+
+impl ReasonCodes {
+    /// The code with this number, if this sender may use it in this packet.
+    pub(crate) fn decode(&self, code: u8, sender: Role) -> Result<ReasonCode, DecodeError> {
+        let from_this_end = match sender {
+            Role::Server => self.from_server,
+            Role::Client => self.from_client,
+        };
+        ReasonCode::from_u8(code)
+            .filter(|code| self.from_either.contains(code) || from_this_end.contains(code))
+            .ok_or(DecodeError::ReasonCodeNotAllowed { packet_type: self.packet_type, sender, code })
     }
 }
