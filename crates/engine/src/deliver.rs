@@ -2,13 +2,12 @@
 
 use crate::directory::Interest;
 use crate::mail::{Mail, Target};
-use crate::resident::{Resident, RetainedPhase};
+use crate::resident::Resident;
 use crate::shard::{Shard, Turn};
 use crate::{Directory, Subscriber};
 use noctule_auth::Action;
 use noctule_codec::QoS;
 use noctule_session::{DropReason, Offer, Publication, SessionNumber, SubscriptionIds};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Who gets one publication: one entry per session, in the order of homes and sessions.
@@ -168,25 +167,6 @@ impl Shard {
         self.collect(slot, turn);
     }
 
-    /// Takes retained messages from the tree while the session has room for them. A value is read when it
-    /// takes its place in the window, never earlier, so it is never older than a live one already sent.
-    fn transmit_retained(&mut self, slot: usize, turn: &mut Turn<'_>) {
-        let mut visits = RETAINED_VISITS_PER_TURN;
-        while visits > 0 {
-            if !self.sessions[slot].session.has_window_room(&self.limits) {
-                return;
-            }
-            let Some(mut phase) = self.sessions[slot].retained.pop_front() else { return };
-            if !phase.is_open {
-                return self.sessions[slot].retained.push_front(phase);
-            }
-            self.advance_phase(slot, &mut phase, &mut visits, turn);
-            if !phase.cursor.is_done() {
-                self.sessions[slot].retained.push_front(phase);
-            }
-        }
-    }
-
     /// Whether a flush of the session's connection would find something to send.
     pub(crate) fn has_more(&mut self, slot: usize) -> bool {
         let Resident { session, retained, .. } = &mut self.sessions[slot];
@@ -194,57 +174,4 @@ impl Shard {
         waits
             || (retained.front().is_some_and(|phase| phase.is_open) && session.has_window_room(&self.limits))
     }
-
-    fn advance_phase(
-        &mut self,
-        slot: usize,
-        phase: &mut RetainedPhase,
-        visits: &mut usize,
-        turn: &mut Turn<'_>,
-    ) {
-        let directory = turn.directory;
-        let slice = (*visits).min(RETAINED_VISITS_PER_SLICE);
-        *visits -= slice;
-        let (qos, no_local, id) = (phase.qos, phase.no_local, phase.id);
-        phase.cursor.advance(&directory.retained, slice, |_, message| {
-            self.offer_retained(slot, message, (qos, no_local, id), turn)
-        });
-    }
-
-    /// Sends one retained message, and says whether there is room for another.
-    fn offer_retained(
-        &mut self,
-        slot: usize,
-        message: &Arc<Publication>,
-        (granted, no_local, id): (QoS, bool, Option<u32>),
-        turn: &mut Turn<'_>,
-    ) -> ControlFlow<()> {
-        let resident = &mut self.sessions[slot];
-        let is_own = no_local && *message.publisher == *resident.session.client_id;
-        if is_own || message.is_expired(turn.now) {
-            return ControlFlow::Continue(());
-        }
-        if !self.is_permitted(slot, &Action::Receive { topic: &message.topic }) {
-            return ControlFlow::Continue(());
-        }
-        let offer = Offer {
-            message: Arc::clone(message),
-            qos: message.qos.min(granted),
-            retain: true,
-            subscription_ids: id.map_or(SubscriptionIds::None, SubscriptionIds::One),
-            group: None,
-        };
-        let session = &mut self.sessions[slot].session;
-        session.offer(offer, &self.limits, &mut self.session_fx);
-        session.transmit(turn.now, &self.limits, &mut self.session_fx);
-        match session.has_window_room(&self.limits) {
-            true => ControlFlow::Continue(()),
-            false => ControlFlow::Break(()),
-        }
-    }
 }
-
-/// Nodes of the retained tree looked at for one session before others have their turn.
-const RETAINED_VISITS_PER_TURN: usize = 4096;
-/// Nodes looked at in one go.
-const RETAINED_VISITS_PER_SLICE: usize = 256;

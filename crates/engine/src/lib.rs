@@ -23,6 +23,7 @@ mod mail;
 mod publish;
 mod record;
 mod resident;
+mod retained;
 mod shard;
 mod share;
 mod stats;

@@ -308,6 +308,9 @@ impl Shard {
         };
         if message.retain {
             stage_retained(message, turn);
+            if message.expires_at.is_some() {
+                self.sweep_later(turn);
+            }
         }
         self.deliver_route(message, &mut targets, turn);
         self.targets = targets;

@@ -1,6 +1,5 @@
 //! What is worth remembering across a restart, in the order in which it happened.
 
-use crate::directory::Interest;
 use noctule_codec::{PacketId, QoS};
 use noctule_session::{
     GroupNumber, Instant, MessageNumber, Publication, SessionChange, SessionNumber, SubscriptionIds,
@@ -78,11 +77,4 @@ pub struct Frame {
     pub owed: Vec<(SessionNumber, QoS, SubscriptionIds)>,
     /// Shared groups it is owed to above QoS 0.
     pub groups: Vec<GroupNumber>,
-}
-
-impl Interest {
-    /// Whether a delivery at this QoS has to be remembered for the subscriber.
-    pub(crate) fn is_owed_durably(&self, qos: QoS) -> bool {
-        self.durable && qos > QoS::AtMostOnce
-    }
 }

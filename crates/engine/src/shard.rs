@@ -11,6 +11,7 @@ use crate::directory::{Directory, Subscriber};
 use crate::effects::{Drop, Effects, Event};
 use crate::mail::{Promise, ShardId, Then};
 use crate::resident::Resident;
+use crate::retained::RetainedSweep;
 use crate::share::Backlogs;
 use crate::timers::{Timer, Timers};
 use crate::{Mail, Record, Stats};
@@ -56,7 +57,7 @@ pub struct Shard {
     pub(crate) assigned_ids: u64,
     pub(crate) session_fx: SessionEffects,
     pub(crate) targets: Targets,
-    pub(crate) retained_sweep: Option<noctule_topic::RetainedCursor>,
+    pub(crate) retained_sweep: RetainedSweep,
 }
 
 impl Shard {
@@ -79,7 +80,7 @@ impl Shard {
             assigned_ids: 0,
             session_fx: SessionEffects::default(),
             targets: Targets::default(),
-            retained_sweep: None,
+            retained_sweep: RetainedSweep::default(),
         }
     }
 
@@ -142,6 +143,7 @@ impl Shard {
             match self.timers.pop(turn.now) {
                 Some(Timer::Connection(id)) => self.handle_connection_timeout(id, turn),
                 Some(Timer::Session(subscriber)) => self.handle_session_timeout(subscriber, turn),
+                Some(Timer::RetainedSweep) => self.sweep_retained(turn),
                 None => return,
             }
         }

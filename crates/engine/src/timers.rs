@@ -15,6 +15,8 @@ pub(crate) enum Timer {
     Connection(ConnectionId),
     /// A session without connection: will delay or session expiry.
     Session(Subscriber),
+    /// The retained messages: time to forget expired ones.
+    RetainedSweep,
 }
 
 /// Timers by the tick at which they fire.

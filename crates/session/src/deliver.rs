@@ -77,7 +77,7 @@ impl Session {
     /// Sends one packet of the list; `false` when there is none or it has to wait for room in the window.
     fn transmit_next(&mut self, now: Instant, limits: &Limits, fx: &mut SessionEffects) -> bool {
         let quota = self.outbound.quota();
-        let Some(owed) = self.outbound.next() else { return false };
+        let Some(owed) = self.outbound.front() else { return false };
         let (phase, packet_id, qos) = (owed.phase(), owed.packet_id(), owed.qos);
         match (phase, packet_id) {
             (Phase::Received, Some(packet_id)) => {
@@ -144,7 +144,7 @@ impl Session {
 
     /// The next delivery of the list as a PUBLISH.
     fn outgoing_publish(&mut self, packet_id: Option<PacketId>, dup: bool) -> Option<OutgoingPublish> {
-        let owed = self.outbound.next()?;
+        let owed = self.outbound.front()?;
         Some(OutgoingPublish {
             message: Arc::clone(owed.message.as_ref()?),
             packet_id,
@@ -157,7 +157,7 @@ impl Session {
 
     /// Ends the next delivery of the list without sending it.
     fn drop_next(&mut self, packet_id: Option<PacketId>, reason: DropReason, fx: &mut SessionEffects) {
-        let Some(owed) = self.outbound.next() else { return };
+        let Some(owed) = self.outbound.front() else { return };
         let message = owed.number;
         fx.drops.extend(owed.message.clone().map(|message| (message, reason)));
         let settlement = Settlement::Dropped(reason);

@@ -170,14 +170,14 @@ impl Outbound {
     }
 
     /// The message to send next on this connection, if there is one.
-    pub fn next(&mut self) -> Option<&Owed> {
+    pub fn front(&mut self) -> Option<&Owed> {
         while self.entries.get(self.cursor).is_some_and(|entry| entry.phase == Phase::Settled) {
             self.cursor += 1;
         }
         self.entries.get(self.cursor)
     }
 
-    /// Passes over the message that [`next`](Self::next) showed: it has been sent on this connection.
+    /// Passes over the message that [`front`](Self::front) showed: it has been sent on this connection.
     /// A PUBLISH above QoS 0 takes a place in the peer's window; a PUBREL does not.
     pub fn advance(&mut self) {
         if let Some(entry) = self.entries.get_mut(self.cursor) {
@@ -269,7 +269,7 @@ impl Outbound {
 
     /// Whether this connection has sent everything it can be sent again or for the first time.
     pub fn is_drained(&mut self) -> bool {
-        self.next().is_none()
+        self.front().is_none()
     }
 
     /// Everything owed, in order.

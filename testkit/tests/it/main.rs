@@ -1,0 +1,3 @@
+//! The simulated broker, spoken to on the wire.
+
+mod smoke;
