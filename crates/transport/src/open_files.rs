@@ -1,6 +1,6 @@
 //! The limit of open files, which is the limit of connections.
 
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// How many files, sockets included, this process may have open. `u64::MAX`: no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,7 @@ pub struct OpenFileLimit {
 pub fn raise_open_file_limit() -> OpenFileLimit {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
-        let mut raised = limit.clone();
-        raised.current = limit.maximum;
+        let raised = Rlimit { current: limit.maximum, ..limit };
         if setrlimit(Resource::Nofile, raised).is_ok() {
             limit = getrlimit(Resource::Nofile);
         }

@@ -67,11 +67,8 @@ fn a_full_socket_would_block_and_goes_on_later() {
     let (mut client, mut stream) = pair();
     let chunk = vec![7; 1 << 20];
     let mut written = 0;
-    loop {
-        match stream.write(&chunk).expect("a working stream") {
-            Write::Bytes(bytes) => written += bytes,
-            Write::WouldBlock => break,
-        }
+    while let Write::Bytes(bytes) = stream.write(&chunk).expect("a working stream") {
+        written += bytes;
         assert!(written < TOTAL, "the kernel took {written} bytes that nobody read");
     }
 
