@@ -2,8 +2,8 @@
 //!
 //! This crate moves bytes and knows no packet. A [`ListenUrl`] says where to listen, a [`Listener`] accepts
 //! connections there, and a [`Stream`] is one connection. Nothing here blocks: what cannot go on now says so
-//! ([`Read::WouldBlock`], [`Write::WouldBlock`]) and the readiness loop of the caller tells when to come back.
-//! Readiness is edge-triggered, so a caller goes on until it is told that it would block.
+//! ([`Read::WouldBlock`], [`Write::WouldBlock`]) and the readiness loop of the caller tells when to come
+//! back. Readiness is edge-triggered, so a caller goes on until it is told that it would block.
 //!
 //! Today there is plain TCP. TLS, WebSocket and unix sockets will be byte filters behind the same [`Stream`].
 

@@ -1,8 +1,8 @@
 //! Where to listen, as an operator writes it: `tcp://HOST:PORT`.
 //!
 //! What has been parsed can be bound as far as its form goes: the scheme works, the port is a number and the
-//! host is an address or a name with the characters of a name. Whether this machine has the address shows when
-//! it is bound.
+//! host is an address or a name with the characters of a name. Whether this machine has the address shows
+//! when it is bound.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

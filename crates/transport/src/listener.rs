@@ -1,8 +1,8 @@
 //! Listening sockets.
 //!
-//! One [`ListenUrl`] may mean several sockets: `localhost` is 127.0.0.1 and ::1, and a name is all its addresses.
-//! They share one port, also when port 0 lets the kernel choose it. Each socket serves one address family, so
-//! `[::]` never takes IPv4 along silently.
+//! One [`ListenUrl`] may mean several sockets: `localhost` is 127.0.0.1 and ::1, and a name is all its
+//! addresses. They share one port, also when port 0 lets the kernel choose it. Each socket serves one address
+//! family, so `[::]` never takes IPv4 along silently.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -34,7 +34,8 @@ pub enum BindError {
     },
     /// This user may not open the port.
     #[error(
-        "not allowed to listen on {address}; ports below 1024 need the capability CAP_NET_BIND_SERVICE, choose a higher one or grant it"
+        "not allowed to listen on {address}; ports below 1024 need the capability CAP_NET_BIND_SERVICE, \
+         choose a higher one or grant it"
     )]
     NotAllowed {
         /// The address that was asked for.
@@ -69,8 +70,8 @@ pub enum BindError {
 pub enum AcceptError {
     /// The process or the machine is out of file descriptors or socket memory.
     ///
-    /// The waiting connection stays in the backlog and readiness does not tell again, so the caller pauses and
-    /// calls [`Listener::accept`] again after a while or when it has closed something.
+    /// The waiting connection stays in the backlog and readiness does not tell again, so the caller pauses
+    /// and calls [`Listener::accept`] again after a while or when it has closed something.
     #[error("no connection can be accepted for now: {0}; raise the limit of open files or accept fewer")]
     Exhausted(#[source] io::Error),
     /// The listening socket itself is broken.
@@ -81,9 +82,9 @@ pub enum AcceptError {
 impl Listener {
     /// Opens every socket `url` stands for, at least one.
     ///
-    /// An address family or address this machine lacks is left out as long as another one remains. A port that is
-    /// taken is an error even if another address has it free, because half a listener is a surprise. Looking up a
-    /// host name blocks; addresses and `localhost` do not.
+    /// An address family or address this machine lacks is left out as long as another one remains. A port
+    /// that is taken is an error even if another address has it free, because half a listener is a surprise.
+    /// Looking up a host name blocks; addresses and `localhost` do not.
     ///
     /// # Errors
     /// See [`BindError`]; nothing stays open then.
@@ -244,8 +245,8 @@ fn refusal(error: &io::Error) -> Refusal {
     }
 }
 
-/// Connections the kernel keeps waiting between two calls of accept; more are turned away by it. It caps this at
-/// `net.core.somaxconn`.
+/// Connections the kernel keeps waiting between two calls of accept; more are turned away by it. It caps this
+/// at `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
 
 /// How often a free port that both families have is looked for.

@@ -13,8 +13,8 @@ pub struct OpenFileLimit {
 
 /// Raises the soft limit of open files to the hard one and says what holds now.
 ///
-/// Shells and service managers usually start programs with a soft limit of 1,024, for the sake of old ones that
-/// use `select`. A kernel that declines leaves the limit as it was, which the answer shows.
+/// Shells and service managers usually start programs with a soft limit of 1,024, for the sake of old ones
+/// that use `select`. A kernel that declines leaves the limit as it was, which the answer shows.
 pub fn raise_open_file_limit() -> OpenFileLimit {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {

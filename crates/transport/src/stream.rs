@@ -71,8 +71,8 @@ impl Stream {
 
     /// Ends sending: the peer gets what was written and then the end of the stream. Reading stays possible.
     ///
-    /// Closing at once while unread bytes are waiting makes the kernel send a reset, which can overtake a last
-    /// packet in the peer's buffers. Who wants that packet to arrive shuts down first and reads until
+    /// Closing at once while unread bytes are waiting makes the kernel send a reset, which can overtake a
+    /// last packet in the peer's buffers. Who wants that packet to arrive shuts down first and reads until
     /// [`Read::Closed`] or a time limit of its own.
     ///
     /// # Errors

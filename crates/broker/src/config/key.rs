@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::kind::Kind;
+use super::kind::{Kind, Refusal};
 use super::load::Assignment;
 use super::{Config, Problem, Value};
 
@@ -70,14 +70,18 @@ impl Key {
     }
 
     /// Puts the value of `assignment` into `config`.
-    pub(super) fn assign(&self, config: &mut Config, assignment: &Assignment) -> Result<(), Problem> {
-        self.kind.write(config, &assignment.raw).map_err(|refusal| {
-            let element = refusal.element.and_then(|index| assignment.elements.get(index));
-            let place = element.unwrap_or(&assignment.place).clone();
-            let name = if place.names_the_key() { String::new() } else { format!("{}: ", self.name) };
-            let hint = if self.hint.is_empty() { String::new() } else { format!(" ({})", self.hint) };
-            Problem { place, message: format!("{name}{}{hint}", refusal.message) }
-        })
+    pub(super) fn assign(&self, config: &mut Config, assignment: &Assignment) -> Result<(), Vec<Problem>> {
+        let refusals = self.kind.write(config, &assignment.raw);
+        refusals
+            .map_err(|refusals| refusals.iter().map(|refusal| self.problem(refusal, assignment)).collect())
+    }
+
+    fn problem(&self, refusal: &Refusal, assignment: &Assignment) -> Problem {
+        let element = refusal.element.and_then(|index| assignment.elements.get(index));
+        let place = element.unwrap_or(&assignment.place).clone();
+        let name = if place.names_the_key() { String::new() } else { format!("{}: ", self.name) };
+        let hint = if self.hint.is_empty() { String::new() } else { format!(" ({})", self.hint) };
+        Problem { place, message: format!("{name}{}{hint}", refusal.message) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The table of all keys, in the order they are shown.
 //!
-//! A new bound or switch is one entry here and one field of [`Config`](super::Config). Names carry no unit where
-//! the value does (`connect_timeout = "10s"`); `bytes` and `messages` in a name say what is counted.
+//! A new bound or switch is one entry here and one field of [`Config`](super::Config). Names carry no unit
+//! where the value does (`connect_timeout = "10s"`); `bytes` and `messages` in a name say what is counted.
 
 use super::key::{Flag, Key};
 use super::kind::{Field, Kind, Unit};
@@ -19,10 +19,10 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Listen(field!(listen)),
         flag: Some(Flag { value_name: "URL" }),
         help: "Where MQTT clients connect; replaces the default",
-        details: "`localhost` means 127.0.0.1 and [::1]; a machine that lacks one of them listens on the other. \
-                  `tcp://0.0.0.0:1883` and `tcp://[::]:1883` are all addresses of a family, port 0 is any free port. \
-                  Several URLs are an array in the file, are separated by commas in the environment, and repeat \
-                  the flag on the command line.",
+        details: "`localhost` means 127.0.0.1 and [::1]; a machine that lacks one of them listens on the \
+                  other. `tcp://0.0.0.0:1883` and `tcp://[::]:1883` are all addresses of a family, port 0 \
+                  is any free port. Several URLs are an array in the file, are separated by commas in the \
+                  environment, and repeat the flag on the command line.",
         hint: "",
     },
     Key {
@@ -30,8 +30,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Path(field!(data_dir)),
         flag: Some(Flag { value_name: "DIR" }),
         help: "Folder of everything the broker keeps",
-        details: "It is created if it is missing, readable by its owner only. A relative path starts at the working \
-                  directory. One broker at a time can use a folder.",
+        details: "It is created if it is missing, readable by its owner only. A relative path starts at \
+                  the working directory. One broker at a time can use a folder.",
         hint: "",
     },
     Key {
@@ -47,8 +47,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Word(field!(durability)),
         flag: Some(Flag { value_name: "LEVEL" }),
         help: "What an acknowledgement promises",
-        details: "`memory`: the message is in memory, and a restart loses everything. `disk` and `os`, which keep \
-                  messages over a restart, are not there yet.",
+        details: "`memory`: the message is in memory, and a restart loses everything. `disk` and `os`, \
+                  which keep messages over a restart, are not there yet.",
         hint: "disk and os are not there yet; memory loses everything at a restart",
     },
     Key {
@@ -64,8 +64,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Log(field!(log)),
         flag: Some(Flag { value_name: "FILTER" }),
         help: "What is logged: off, error, warn, info, debug or trace",
-        details: "Parts of the program can have levels of their own: `warn,noctule_broker=debug`. Logs go to \
-                  standard error.",
+        details: "Parts of the program can have levels of their own, named by the start of their module \
+                  path: `warn,noctule_broker=debug`. Logs go to standard error.",
         hint: "",
     },
     Key {
@@ -81,7 +81,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Duration { unit: Unit::Milliseconds, range: 0..=DAY_MS, field: field!(sys_interval) },
         flag: None,
         help: "Time between two rounds of $SYS messages; 0 turns them off",
-        details: "Counters are published under `$SYS/broker/` whenever they have changed by the end of an interval.",
+        details: "Counters are published under `$SYS/broker/` whenever they have changed by the end of an \
+                  interval.",
         hint: "",
     },
     Key {
@@ -89,8 +90,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Number { range: 0..=2, field: field!(limits.maximum_qos) },
         flag: None,
         help: "Highest QoS of publications accepted and delivered",
-        details: "5.0 clients are told as Maximum QoS. A publication above it ends the connection (0x9B); a \
-                  subscription above it is granted this QoS.",
+        details: "Announced to 5.0 clients as Maximum QoS. A publication above it ends the connection \
+                  (0x9B); a subscription above it is granted this QoS.",
         hint: "",
     },
     Key {
@@ -98,7 +99,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Switch(field!(limits.retain_available)),
         flag: None,
         help: "Whether retained messages are accepted",
-        details: "5.0 clients are told as Retain Available. A retained publication then ends the connection (0x9A).",
+        details: "Announced to 5.0 clients as Retain Available. When `false`, a retained publication ends \
+                  the connection (0x9A).",
         hint: "",
     },
     Key {
@@ -106,8 +108,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Switch(field!(limits.wildcard_subscription_available)),
         flag: None,
         help: "Whether topic filters may have wildcards",
-        details: "5.0 clients are told as Wildcard Subscription Available. A filter with `+` or `#` is then refused \
-                  (0xA2).",
+        details: "Announced to 5.0 clients as Wildcard Subscription Available. When `false`, a filter with \
+                  `+` or `#` is refused (0xA2).",
         hint: "",
     },
     Key {
@@ -115,8 +117,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Switch(field!(limits.subscription_identifiers_available)),
         flag: None,
         help: "Whether subscription identifiers are accepted",
-        details: "5.0 clients are told as Subscription Identifier Available. A subscription with an identifier is \
-                  then refused (0xA1).",
+        details: "Announced to 5.0 clients as Subscription Identifier Available. When `false`, a \
+                  subscription with an identifier is refused (0xA1).",
         hint: "",
     },
     Key {
@@ -124,8 +126,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Switch(field!(limits.shared_subscription_available)),
         flag: None,
         help: "Whether shared subscriptions are accepted",
-        details: "5.0 clients are told as Shared Subscription Available. A filter that starts with `$share/` is then \
-                  refused (0x9E).",
+        details: "Announced to 5.0 clients as Shared Subscription Available. When `false`, a filter that \
+                  starts with `$share/` is refused (0x9E).",
         hint: "",
     },
     Key {
@@ -157,7 +159,7 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Switch(field!(limits.server_moved)),
         flag: None,
         help: "Whether clients are sent to mqtt.server_reference for good",
-        details: "The refusal then has reason code 0x9D instead of 0x9C.",
+        details: "When `true`, the refusal has reason code 0x9D instead of 0x9C.",
         hint: "",
     },
     Key {
@@ -165,8 +167,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Number { range: 0..=U32_MAX, field: field!(connections_max) },
         flag: None,
         help: "Connections served at a time; 0 for as many as the limit of open files allows",
-        details: "The limit of open files is raised as far as the system lets the process. Further connections wait \
-                  until one ends.",
+        details: "The limit of open files is raised as far as the system lets the process. Further \
+                  connections are not accepted until one ends.",
         hint: "",
     },
     Key {
@@ -186,8 +188,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Size { range: 64..=PACKET_BYTES_MAX, field: field!(limits.packet_bytes_max) },
         flag: None,
         help: "Longest packet accepted",
-        details: "5.0 clients are told as Maximum Packet Size. A longer packet ends the connection (0x95) before \
-                  memory is reserved for it.",
+        details: "Announced to 5.0 clients as Maximum Packet Size. A longer packet ends the connection \
+                  (0x95) before memory is reserved for it.",
         hint: "",
     },
     Key {
@@ -195,7 +197,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Number { range: 1..=U16_MAX, field: field!(limits.receive_maximum) },
         flag: None,
         help: "Unacknowledged QoS 1 and 2 publications accepted from one client",
-        details: "5.0 clients are told as Receive Maximum. A client that exceeds it is disconnected (0x93).",
+        details: "Announced to 5.0 clients as Receive Maximum. A client that exceeds it is disconnected \
+                  (0x93).",
         hint: "",
     },
     Key {
@@ -219,7 +222,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Number { range: 0..=U16_MAX, field: field!(limits.topic_alias_maximum) },
         flag: None,
         help: "Topic aliases accepted from one client; 0 for none",
-        details: "5.0 clients are told as Topic Alias Maximum. A higher alias ends the connection (0x94).",
+        details: "Announced to 5.0 clients as Topic Alias Maximum. A higher alias ends the connection \
+                  (0x94).",
         hint: "",
     },
     Key {
@@ -239,8 +243,8 @@ pub static KEYS: &[Key] = &[
         },
         flag: None,
         help: "Longest keep alive granted; 0 for no limit",
-        details: "A 5.0 client that asks for more, or for none, is given this one as Server Keep Alive. A 3.x client \
-                  keeps its own.",
+        details: "A 5.0 client that asks for more, or for none, is given this one as Server Keep Alive. A \
+                  3.x client keeps its own.",
         hint: "",
     },
     Key {
@@ -248,8 +252,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Lifetime(field!(limits.session_expiry_seconds_max)),
         flag: None,
         help: "Longest time a session outlives its connection",
-        details: "It also holds for 3.x clients with a session that is not clean. A 5.0 client that asks for more is \
-                  told the shorter Session Expiry Interval.",
+        details: "It also holds for 3.x clients with a session that is not clean. A 5.0 client that asks \
+                  for more is told the shorter Session Expiry Interval.",
         hint: "",
     },
     Key {
@@ -285,7 +289,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Switch(field!(limits.queue_qos0)),
         flag: None,
         help: "Whether QoS 0 messages wait for offline sessions",
-        details: "The standard leaves it open. Without it a session that is not connected gets no QoS 0 messages.",
+        details: "The standard leaves it open. When `false`, a session that is not connected misses QoS 0 \
+                  messages.",
         hint: "",
     },
     Key {
@@ -293,7 +298,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Size { range: KIB..=TIB, field: field!(limits.output_bytes_max) },
         flag: None,
         help: "Bytes waiting to be sent on one connection",
-        details: "Above it QoS 0 messages for this client are dropped and counted, and others stay in the queue.",
+        details: "Above it QoS 0 messages for this client are dropped and counted, and others stay in the \
+                  queue.",
         hint: "",
     },
     Key {
@@ -357,8 +363,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Switch(field!(limits.disconnect_refused_v3)),
         flag: None,
         help: "Whether a 3.x client whose publication is refused is disconnected",
-        details: "Its acknowledgement has no room for a reason. Without this the publication is acknowledged, \
-                  dropped and recorded in the drop ledger.",
+        details: "Its acknowledgement has no room for a reason. When `false`, the publication is \
+                  acknowledged, dropped and recorded in the drop ledger.",
         hint: "",
     },
     Key {
@@ -393,3 +399,157 @@ const PACKET_BYTES_MAX: u64 = 5 + 268_435_455;
 
 /// More things than a machine holds, and still exact in JSON numbers.
 const COUNT_MAX: u64 = 1_000_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::super::raw::Raw;
+    use super::super::units::show_duration;
+    use super::super::{Config, Value};
+    use super::*;
+
+    /// The ends of the range of a key, as they are written.
+    fn range(key: &Key) -> Option<[Raw; 2]> {
+        let number = |number: &u64| Raw::Integer((*number).into());
+        match &key.kind {
+            Kind::Number { range, .. } | Kind::Size { range, .. } => {
+                Some([range.start(), range.end()].map(number))
+            }
+            Kind::Duration { unit, range, .. } => {
+                Some([range.start(), range.end()].map(|end| Raw::Quoted(show_duration(unit.duration(*end)))))
+            }
+            _ => None,
+        }
+    }
+
+    /// A value other than the default, if the key takes one.
+    fn another(key: &Key) -> Option<Raw> {
+        let default = key.value(&Config::default());
+        let text = |text: &str| Some(Raw::Plain(text.into()));
+        match &key.kind {
+            Kind::Switch(_) => Some(Raw::Boolean(default == Value::Boolean(false))),
+            Kind::Lifetime(_) => text("1s"),
+            Kind::Text { .. } | Kind::Path(_) => text("other"),
+            Kind::Log(_) => text("trace"),
+            Kind::Listen(_) => text("tcp://[::1]:1"),
+            Kind::Word(field) => {
+                let words = (field.get)(&Config::default()).words();
+                words.into_iter().find(|word| default != Value::Text((*word).into())).and_then(text)
+            }
+            Kind::Number { .. } | Kind::Size { .. } | Kind::Duration { .. } => {
+                range(key)?.into_iter().find(|end| changed(key, end).value(key) != default)
+            }
+        }
+    }
+
+    fn changed(key: &Key, raw: &Raw) -> Changed {
+        let mut config = Config::default();
+        key.kind.write(&mut config, raw).unwrap_or_else(|refusal| panic!("{}: {refusal:?}", key.name));
+        Changed(config)
+    }
+
+    struct Changed(Config);
+
+    impl Changed {
+        fn value(&self, key: &Key) -> Value {
+            key.value(&self.0)
+        }
+    }
+
+    #[test]
+    fn names_are_plain_and_unique() {
+        let mut variables = HashSet::from(["NOCTULE_CONFIG".to_owned()]);
+        let mut flags = HashSet::from(["config".to_owned(), "set".to_owned(), "json".to_owned()]);
+        for key in KEYS {
+            let plain =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._".contains(&byte);
+            assert!(key.name.bytes().all(plain), "{}", key.name);
+            assert!(variables.insert(key.variable()), "{}", key.name);
+            assert!(flags.insert(key.flag_name()), "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn texts_have_one_form() {
+        for key in KEYS {
+            assert!(!key.help.ends_with('.') && key.help.starts_with(char::is_uppercase), "{}", key.name);
+            assert!(key.details.ends_with('.'), "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn sections_stand_together() {
+        let mut sections: Vec<&str> = KEYS.iter().map(Key::section).collect();
+        sections.dedup();
+        assert_eq!(sections, ["", "mqtt", "limits"]);
+    }
+
+    #[test]
+    fn the_whole_range_is_held() {
+        for key in KEYS {
+            let Some([start, end]) = range(key) else { continue };
+            for raw in [start, end] {
+                let value = changed(key, &raw).value(key);
+                let again = changed(key, &Raw::Plain(value.plain())).value(key);
+                assert_eq!(again, value, "{}", key.name);
+                let shown = match raw {
+                    Raw::Integer(number) => Raw::Integer(number).to_string(),
+                    other => other.text().unwrap_or_default().to_owned(),
+                };
+                let held = match value {
+                    Value::Number(number) | Value::Size(number) => number.to_string(),
+                    value => value.plain(),
+                };
+                assert_eq!(held, shown, "{} cannot hold an end of its range", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn beyond_the_range_is_refused() {
+        for key in KEYS {
+            let (start, end) = match &key.kind {
+                Kind::Number { range, .. } | Kind::Size { range, .. } => (*range.start(), *range.end()),
+                _ => continue,
+            };
+            for beyond in [i128::from(start) - 1, i128::from(end) + 1] {
+                let refused = key.kind.write(&mut Config::default(), &Raw::Integer(beyond));
+                assert!(refused.is_err(), "{} takes {beyond}", key.name);
+            }
+        }
+    }
+
+    /// Each key changes its own field and no other, and every field that the protocol reads has a key.
+    #[test]
+    fn keys_and_fields_go_together() {
+        let before = Config::default();
+        let mut all = Config::default();
+        for key in KEYS {
+            let Some(raw) = another(key) else { continue };
+            let Changed(config) = changed(key, &raw);
+            let differing: Vec<&str> = KEYS
+                .iter()
+                .filter(|other| other.value(&config) != other.value(&before))
+                .map(|key| key.name)
+                .collect();
+            assert_eq!(differing, [key.name]);
+            key.kind.write(&mut all, &raw).expect("it was taken before");
+        }
+        let lines = |config: &Config| -> Vec<String> {
+            format!("{:#?}", config.limits).lines().map(str::to_owned).collect()
+        };
+        let (before, after) = (lines(&before), lines(&all));
+        let fields = 1..before.len() - 1;
+        assert_eq!(before.len(), after.len());
+        for field in fields {
+            assert_ne!(before[field], after[field], "this field of Limits has no key");
+        }
+    }
+
+    #[test]
+    fn only_what_is_not_there_yet_takes_a_single_value() {
+        let fixed: Vec<&str> = KEYS.iter().filter(|key| another(key).is_none()).map(|key| key.name).collect();
+        assert_eq!(fixed, ["http", "durability", "shards"]);
+    }
+}

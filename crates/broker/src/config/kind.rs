@@ -1,7 +1,7 @@
 //! What a key takes, and the field of [`Config`] it goes to.
 //!
-//! A [`Kind`] holds the allowed range and the field together, so a checked value has only one place to go and no
-//! value goes anywhere unchecked.
+//! A [`Kind`] holds the allowed range and the field together, so a checked value has only one place to go and
+//! no value goes anywhere unchecked.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use noctule_codec::QoS;
-use noctule_transport::ListenUrl;
+use noctule_transport::{ListenUrl, ListenUrlError};
 
 use super::raw::Raw;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 use super::value::{FOREVER, Value};
-use super::{Config, Durability, Http, LogFilter, LogFormat};
+use super::{Config, Durability, Http, LogFilter, LogFilterError, LogFormat};
 
 /// What a key takes and where it goes.
 pub(super) enum Kind {
@@ -81,9 +81,10 @@ impl Kind {
         }
     }
 
-    /// Checks `raw` and puts it into `config`, which is as it was if the value is refused.
-    pub(super) fn write(&self, config: &mut Config, raw: &Raw) -> Result<(), Refusal> {
-        let refused = || Refusal { element: None, message: self.found_and_allowed(raw) };
+    /// Checks `raw` and puts it into `config`, which is as it was if the value is refused. A list may be
+    /// refused for several of its elements.
+    pub(super) fn write(&self, config: &mut Config, raw: &Raw) -> Result<(), Vec<Refusal>> {
+        let refused = || vec![Refusal::of_all(format!("found {raw}, allowed is {}", self.allowed()))];
         match self {
             Self::Switch(field) => *(field.get_mut)(config) = raw.boolean().ok_or_else(refused)?,
             Self::Number { range, field } => {
@@ -114,7 +115,8 @@ impl Kind {
             }
             Self::Log(field) => {
                 let filter = raw.text().ok_or_else(refused)?.parse();
-                *(field.get_mut)(config) = filter.map_err(|error| Refusal::because(None, error))?;
+                *(field.get_mut)(config) =
+                    filter.map_err(|error: LogFilterError| vec![Refusal::of_all(error.to_string())])?;
             }
             Self::Listen(field) => {
                 let items = raw.list().filter(|items| !items.is_empty()).ok_or_else(refused)?;
@@ -138,14 +140,14 @@ impl Kind {
             }
             Self::Duration { unit, range, .. } => {
                 let [start, end] = [range.start(), range.end()].map(|end| show_duration(unit.duration(*end)));
-                format!("a duration in {} from {start} to {end}, written like \"10s\"", unit.name())
+                format!("a duration{} from {start} to {end}, written like \"10s\"", unit.in_whole())
             }
             Self::Lifetime(_) => "a duration in whole seconds, written like \"7d\", or \"forever\"".into(),
             Self::Word(field) => quoted_words((field.get)(&Config::default()).words()),
             Self::Text { allowed, .. } => (*allowed).into(),
             Self::Path(_) => "a path".into(),
             Self::Log(_) => "a text like \"info\" or \"warn,noctule_broker=debug\"".into(),
-            Self::Listen(_) => "an array of URLs like [\"tcp://localhost:1883\"]".into(),
+            Self::Listen(_) => "an array of at least one URL, like [\"tcp://localhost:1883\"]".into(),
         }
     }
 
@@ -153,20 +155,20 @@ impl Kind {
     pub(super) fn is_list(&self) -> bool {
         matches!(self, Self::Listen(_))
     }
-
-    fn found_and_allowed(&self, raw: &Raw) -> String {
-        format!("found {raw}, allowed is {}", self.allowed())
-    }
 }
 
 impl Refusal {
-    fn because(element: Option<usize>, reason: impl Display) -> Self {
-        Self { element, message: reason.to_string() }
+    fn of_all(message: String) -> Self {
+        Self { element: None, message }
+    }
+
+    fn of_element(index: usize, raw: &Raw, reason: impl Display) -> Self {
+        Self { element: Some(index), message: format!("{raw}: {reason}") }
     }
 }
 
 impl Unit {
-    fn duration(self, amount: u64) -> Duration {
+    pub(super) fn duration(self, amount: u64) -> Duration {
         match self {
             Self::Milliseconds => Duration::from_millis(amount),
             Self::Seconds => Duration::from_secs(amount),
@@ -181,10 +183,11 @@ impl Unit {
         }
     }
 
-    fn name(self) -> &'static str {
+    /// Milliseconds are the finest unit there is to write.
+    fn in_whole(self) -> &'static str {
         match self {
-            Self::Milliseconds => "whole milliseconds",
-            Self::Seconds => "whole seconds",
+            Self::Milliseconds => "",
+            Self::Seconds => " in whole seconds",
         }
     }
 }
@@ -219,18 +222,23 @@ fn show_lifetime(seconds: u32) -> Value {
     }
 }
 
-fn listen_urls(items: &[Raw]) -> Result<Vec<ListenUrl>, Refusal> {
+fn listen_urls(items: &[Raw]) -> Result<Vec<ListenUrl>, Vec<Refusal>> {
     let mut urls = Vec::with_capacity(items.len());
+    let mut refusals = Vec::new();
     for (index, item) in items.iter().enumerate() {
-        let refused = |reason: &dyn Display| Refusal::because(Some(index), format!("{item}: {reason}"));
-        let text = item.text().ok_or_else(|| refused(&"not a URL such as \"tcp://localhost:1883\""))?;
-        let url: ListenUrl = text.parse().map_err(|error| refused(&error))?;
-        if url.port() != 0 && urls.contains(&url) {
-            return Err(refused(&"is there twice"));
+        match listen_url(item, &urls) {
+            Ok(url) => urls.push(url),
+            Err(reason) => refusals.push(Refusal::of_element(index, item, reason)),
         }
-        urls.push(url);
     }
-    Ok(urls)
+    if refusals.is_empty() { Ok(urls) } else { Err(refusals) }
+}
+
+fn listen_url(item: &Raw, before: &[ListenUrl]) -> Result<ListenUrl, String> {
+    let text = item.text().ok_or("not a URL such as \"tcp://localhost:1883\"")?;
+    let url: ListenUrl = text.parse().map_err(|error: ListenUrlError| error.to_string())?;
+    // Port 0 is another port each time.
+    if url.port() != 0 && before.contains(&url) { Err("it is there twice".into()) } else { Ok(url) }
 }
 
 /// `"a"`, `"a" or "b"`, `"a", "b" or "c"`.

@@ -26,7 +26,8 @@ pub struct Sources {
 /// One setting of the command line.
 #[derive(Clone, Debug)]
 pub enum Argument {
-    /// The flag of a key with its values; only a key that [takes several](Key::is_list) may have more than one.
+    /// The flag of a key with its values; only a key that [takes several](Key::is_list) may have more than
+    /// one.
     Flag(&'static Key, Vec<String>),
     /// `--set KEY=VALUE`, what follows `--set`.
     Set(String),
@@ -37,6 +38,8 @@ pub enum Argument {
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
     /// What looks like a mistake but stops nothing.
     pub warnings: Vec<String>,
     /// One per key, in the order of [`KEYS`].
@@ -89,12 +92,12 @@ pub(super) struct Assignment {
 pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     let mut findings = Findings::default();
     let file = sources.file.clone().or_else(|| file_from_environment(&sources.environment));
-    if let Some(path) = file {
-        findings.read_file(&path);
+    if let Some(path) = &file {
+        findings.read_file(path);
     }
     findings.read_environment(&sources.environment);
     findings.read_command_line(&sources.command_line);
-    findings.resolve()
+    findings.resolve(file)
 }
 
 /// Checks one file by itself.
@@ -104,7 +107,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
 pub fn check_file(path: &Path) -> Result<(), Problems> {
     let mut findings = Findings::default();
     findings.read_file(path);
-    findings.resolve().map(drop)
+    findings.resolve(Some(path.into())).map(drop)
 }
 
 impl Loaded {
@@ -205,11 +208,9 @@ impl Findings {
     }
 
     fn read_flag(&mut self, key: &Key, values: &[String]) {
-        let mut plain = values.iter().cloned().map(Raw::Plain);
-        let raw = if key.is_list() { Some(Raw::List(plain.collect())) } else { plain.next() };
-        let known = KEYS.iter().position(|known| known.name == key.name);
-        if let (Some(key_index), Some(raw)) = (known, raw) {
-            self.assign(key_index, raw, Place::CommandLine(format!("--{}", key.flag_name())));
+        if let Some(index) = KEYS.iter().position(|known| known.name == key.name) {
+            let place = Place::CommandLine(format!("--{}", key.flag_name()));
+            self.assign(index, Raw::Plain(values.join(",")), place);
         }
     }
 
@@ -248,17 +249,17 @@ impl Findings {
     }
 
     /// Applies the assignments in their order; the last one of a key stays.
-    fn resolve(mut self) -> Result<Loaded, Problems> {
+    fn resolve(mut self, file: Option<PathBuf>) -> Result<Loaded, Problems> {
         let mut config = Config::default();
         let mut origins = vec![Origin::Default; KEYS.len()];
         for assignment in self.assignments {
             match KEYS[assignment.key].assign(&mut config, &assignment) {
                 Ok(()) => origins[assignment.key] = assignment.place.into(),
-                Err(problem) => self.problems.push(problem),
+                Err(problems) => self.problems.extend(problems),
             }
         }
         if self.problems.is_empty() {
-            return Ok(Loaded { config, warnings: self.warnings, origins });
+            return Ok(Loaded { config, file, warnings: self.warnings, origins });
         }
         self.problems.sort_by_key(|problem| problem.place.order());
         Err(Problems(self.problems))

@@ -8,8 +8,8 @@ use tracing::level_filters::LevelFilter;
 
 /// A level for everything, and levels for targets (module paths such as `noctule_broker`).
 ///
-/// Written as `info`, `warn,noctule_broker=debug` or `noctule_broker=trace`; without a level for everything it is
-/// `info`.
+/// Written as `info`, `warn,noctule_broker=debug` or `noctule_broker=trace`; without a level for everything
+/// it is `info`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFilter {
     level: LevelFilter,

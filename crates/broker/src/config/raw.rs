@@ -15,7 +15,7 @@ pub(super) enum Raw {
     Integer(i128),
     /// A boolean of the file.
     Boolean(bool),
-    /// An array of the file, or a flag given several times.
+    /// An array of the file.
     List(Vec<Raw>),
     /// Something of the file that no key takes, as it is called.
     Other(String),

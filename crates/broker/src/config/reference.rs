@@ -43,9 +43,9 @@ noctule runs without any configuration. What you set comes from four places, eac
 3. one file, named by `--config FILE` or `NOCTULE_CONFIG`; no file is read unless one of them names it;
 4. the defaults below.
 
-`noctule config show` prints the effective value of every key and where it came from; its output is itself a valid
-file. `noctule config check FILE` checks a file and exits with 0 or 1. All mistakes are reported at once, with line
-and column, and a start with any of them fails with exit code 2.
+`noctule config show` prints the effective value of every key and where it came from; its output is itself a
+valid file. `noctule config check FILE` checks a file and exits with 0 or 1. All mistakes are reported at once,
+with line and column, and a start with any of them fails with exit code 2.
 
 A file looks like this:
 
@@ -58,13 +58,13 @@ connect_timeout = \"5s\"
 packet_bytes_max = \"1MiB\"
 ```
 
-- **Sizes** are a number with `B`, `KiB`, `MiB`, `GiB`, `TiB` or `PiB` (`\"8MiB\"`, `\"256 MiB\"`); a plain number counts
-  bytes.
+- **Sizes** are a number with `B`, `KiB`, `MiB`, `GiB`, `TiB` or `PiB` (`\"8MiB\"`, `\"256 MiB\"`); a plain
+  number counts bytes.
 - **Durations** are a number with `ms`, `s`, `m`, `h` or `d` (`\"10s\"`, `\"5m\"`); a plain number counts seconds.
-- In the environment and on the command line there are no quotes around texts, and commas separate the elements of an
-  array. An environment variable that is set to nothing counts as not set.
-- A variable that starts with `NOCTULE_` and is no key is an error if it looks like a misspelt one, and is otherwise
-  logged and left alone.
+- In the environment and on the command line there are no quotes around texts, and commas separate the
+  elements of an array. An environment variable that is set to nothing counts as not set.
+- A variable that starts with `NOCTULE_` and is no key is an error if it looks like a misspelt one, and is
+  otherwise logged and left alone.
 
 ## Keys at the top of the file
 ";

@@ -41,8 +41,8 @@ fn nearest_name(name: &str) -> Option<&'static str> {
     (distance <= name.chars().count() / 3).then_some(nearest)
 }
 
-/// Edits between `name` and the key. The right name in the wrong section, or the right words in another order,
-/// are one edit away.
+/// Edits between `name` and the key. The right name in the wrong section, or the right words in another
+/// order, are one edit away.
 fn distance(name: &str, key: &Key) -> usize {
     let last = name.rsplit('.').next().unwrap_or(name);
     let moved = damerau_levenshtein(last, key.name_in_section());

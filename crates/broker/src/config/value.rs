@@ -24,16 +24,27 @@ pub enum Value {
     List(Vec<String>),
 }
 
+impl Value {
+    /// What the environment and the command line take: without quotes, lists separated by commas.
+    pub fn plain(&self) -> String {
+        match self {
+            Self::Boolean(switch) => switch.to_string(),
+            Self::Number(number) => number.to_string(),
+            Self::Size(bytes) => show_size(*bytes),
+            Self::Duration(duration) => show_duration(*duration),
+            Self::Forever => FOREVER.into(),
+            Self::Text(text) => text.clone(),
+            Self::List(items) => items.join(","),
+        }
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Boolean(switch) => write!(f, "{switch}"),
-            Self::Number(number) => write!(f, "{number}"),
-            Self::Size(bytes) => write!(f, "\"{}\"", show_size(*bytes)),
-            Self::Duration(duration) => write!(f, "\"{}\"", show_duration(*duration)),
-            Self::Forever => write!(f, "\"{FOREVER}\""),
-            Self::Text(text) => write!(f, "{}", toml::Value::from(text.as_str())),
+            Self::Boolean(_) | Self::Number(_) => f.write_str(&self.plain()),
             Self::List(items) => write!(f, "{}", toml::Value::from(items.clone())),
+            _ => write!(f, "{}", toml::Value::from(self.plain())),
         }
     }
 }
