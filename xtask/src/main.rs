@@ -1,6 +1,6 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 //!
-//! `cargo xtask test` is exactly what continuous integration runs; [`test`] holds its list of steps. What the steps
+//! `cargo xtask test` is exactly what continuous integration runs; [`steps`] holds its list of steps. What the steps
 //! need from outside (other people's MQTT clients, cargo tools) is installed by [`setup`] with pinned versions, so a
 //! fresh Debian machine with a Rust toolchain is enough.
 
@@ -9,7 +9,7 @@
 mod fuzz;
 mod project;
 mod setup;
-mod test;
+mod steps;
 mod tools;
 
 use std::process::ExitCode;
@@ -43,8 +43,8 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
     let project = Project::locate()?;
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["test"] => Ok(test::run(&project, test::Extent::Full)),
-        ["test", "--fast"] => Ok(test::run(&project, test::Extent::Fast)),
+        ["test"] => Ok(steps::run(&project, steps::Extent::Full)),
+        ["test", "--fast"] => Ok(steps::run(&project, steps::Extent::Fast)),
         ["setup"] => setup::install_missing(&project).map(|()| ExitCode::SUCCESS),
         ["fuzz", options @ ..] => {
             fuzz::run(&project, &fuzz::Options::parse(options)?).map(|()| ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! Cargo tools the project uses, each pinned and built into the build folder so that nothing of the user's is touched.
 
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -29,15 +30,17 @@ impl Tool {
             return Ok(program);
         }
         println!("installing {} {}", self.name, self.version);
+        let build = project.tools().join("build");
         let mut install =
             project.cargo(["install", self.name, "--locked", "--version", self.version, "--root"]);
         install.arg(&root);
-        install.env("CARGO_TARGET_DIR", project.tools().join("build"));
+        install.env("CARGO_TARGET_DIR", &build);
         install.env("CARGO_PROFILE_RELEASE_LTO", "off");
         install.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
         install.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
         project::run(&mut install)
             .with_context(|| format!("{} {} cannot be installed", self.name, self.version))?;
+        fs::remove_dir_all(&build).with_context(|| format!("cannot remove {}", build.display()))?;
         Ok(program)
     }
 }
@@ -46,6 +49,6 @@ impl Tool {
 pub(crate) fn has_advisory_database() -> bool {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
-    let entries = home.and_then(|home| std::fs::read_dir(home.join("advisory-dbs")).ok());
+    let entries = home.and_then(|home| fs::read_dir(home.join("advisory-dbs")).ok());
     entries.is_some_and(|mut entries| entries.next().is_some())
 }

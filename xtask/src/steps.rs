@@ -90,7 +90,7 @@ fn tests(project: &Project) -> Result<()> {
 }
 
 fn documentation(project: &Project) -> Result<()> {
-    let mut command = project.cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    let mut command = project.cargo(["doc", "--workspace", "--no-deps"]);
     project::run(command.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
