@@ -9,7 +9,10 @@ use crate::{PacketType, PropertyId, PropertyPlace, ProtocolVersion, ReasonCode, 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// [MQTT-3.1.0-1]: found with the first byte of a connection.
-    #[error("the first packet of a connection must be CONNECT, but its first byte is 0x{first_byte:02X}{}", looks_like(*first_byte))]
+    #[error(
+        "the first packet of a connection must be CONNECT, but its first byte is 0x{first_byte:02X}{}",
+        looks_like(*first_byte)
+    )]
     NotConnect {
         /// The first byte of the connection.
         first_byte: u8,

@@ -471,7 +471,8 @@ const EVERY_ANSWER: u16 = CONNACK | PUBLISH_ACKS | SUBACKS | DISCONNECT | AUTH;
 #[rustfmt::skip]
 pub static PROPERTIES: [PropertyRule; 27] = {
     use PropertyId as Id;
-    use PropertyType::{BinaryData, Byte, FourByteInteger, TopicName, TwoByteInteger, Utf8String, Utf8StringPair, VariableByteInteger};
+    use PropertyType::{BinaryData, Byte, FourByteInteger, TopicName, TwoByteInteger};
+    use PropertyType::{Utf8String, Utf8StringPair, VariableByteInteger};
     const U16: u32 = u16::MAX as u32;
     const U32: u32 = u32::MAX;
     [
@@ -481,10 +482,12 @@ pub static PROPERTIES: [PropertyRule; 27] = {
         text(Id::ResponseTopic, "Response Topic", TopicName, PUBLISH | WILL),
         text(Id::CorrelationData, "Correlation Data", BinaryData, PUBLISH | WILL),
         // A client subscribes with one identifier; a server delivers with those of all that matched [MQTT-3.3.4-4].
-        number(Id::SubscriptionIdentifier, "Subscription Identifier", VariableByteInteger, 1, VARIABLE_BYTE_INTEGER_MAX, PUBLISH | SUBSCRIBE)
+        number(Id::SubscriptionIdentifier, "Subscription Identifier", VariableByteInteger, 1, VARIABLE_BYTE_INTEGER_MAX,
+               PUBLISH | SUBSCRIBE)
             .repeats_in(PUBLISH)
             .server_only_in(PUBLISH),
-        number(Id::SessionExpiryInterval, "Session Expiry Interval", FourByteInteger, 0, U32, CONNECT | CONNACK | DISCONNECT)
+        number(Id::SessionExpiryInterval, "Session Expiry Interval", FourByteInteger, 0, U32,
+               CONNECT | CONNACK | DISCONNECT)
             .client_only_in(DISCONNECT),
         text(Id::AssignedClientIdentifier, "Assigned Client Identifier", Utf8String, CONNACK),
         number(Id::ServerKeepAlive, "Server Keep Alive", TwoByteInteger, 0, U16, CONNACK),
