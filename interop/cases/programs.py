@@ -19,6 +19,8 @@ LIST_SECONDS = 60.0
 PYTHON_PROGRAMS = (
     ("paho1", "paho1", "paho_cases.py"),
     ("paho2", "paho2", "paho_cases.py"),
+    ("gmqtt", "paho2", "gmqtt_cases.py"),
+    ("aiomqtt", "paho2", "aiomqtt_cases.py"),
 )
 
 

@@ -157,18 +157,18 @@ def topic_alias_from_client(port: int):
 
 @case_for("v5/topic_alias_refused/{why}", why=("zero", "too_large", "unknown"))
 def topic_alias_refused(port: int, why: str):
-    """Alias 0 and one above the maximum are 0x94; one that stands for nothing is 0x82."""
+    """Alias 0 and one above the maximum are 0x94; one that stands for nothing may also be called 0x82."""
     wire = Wire(port)
     peer = Peer(wire.port, "5")
     allowed = getattr(peer.connect().properties, "TopicAliasMaximum", 0)
-    topic, alias, code = {
-        "zero": ("t", 0, 0x94), "too_large": ("t", allowed + 1, 0x94), "unknown": ("", 1, 0x82),
+    topic, alias, codes = {
+        "zero": ("t", 0, [0x94]), "too_large": ("t", allowed + 1, [0x94]), "unknown": ("", 1, [0x82, 0x94]),
     }[why]
     values = properties("PUBLISH", TopicAlias=1)
     object.__setattr__(values, "TopicAlias", alias)  # paho itself would refuse a 0.
     peer.client.publish(topic, "x", 1, properties=values)
     answer = wire.wait(kind=Kind.DISCONNECT, from_broker=True)
-    check_equal(answer.body[:1], bytes([code]), "reason of the broker's DISCONNECT")
+    check(answer.body[0] in codes, f"reason of the broker's DISCONNECT: {answer.body[0]:#x}")
 
 
 @case("v5/topic_alias_to_client")

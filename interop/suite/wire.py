@@ -122,14 +122,17 @@ class Wire:
             link += 1
 
     def _carry(self, link: int, from_broker: bool, source: socket.socket, sink: socket.socket) -> None:
+        goes_on = True
         try:
             with source.makefile("rb") as stream:
-                while (packet := _read_packet(link, from_broker, stream)) and self._decide(packet, sink):
-                    pass
+                while goes_on and (packet := _read_packet(link, from_broker, stream)):
+                    goes_on = self._decide(packet, sink)
         except OSError:
-            pass  # The other direction has closed both ends.
-        for end in (source, sink):
-            _shut(end)
+            goes_on = False
+        # Who has said all it has to say may still listen; a cut ends both directions.
+        _shut(sink, socket.SHUT_WR if goes_on else socket.SHUT_RDWR)
+        if not goes_on:
+            _shut(source, socket.SHUT_RDWR)
 
     def _decide(self, packet: tuple[Packet, bytes], sink: socket.socket) -> bool:
         verdict = self.rule(packet[0])
@@ -156,8 +159,8 @@ def _read_packet(link: int, from_broker: bool, stream) -> tuple[Packet, bytes] |
     return Packet(link, from_broker, first[0], body), first + length_bytes + body
 
 
-def _shut(end: socket.socket) -> None:
+def _shut(end: socket.socket, how: int) -> None:
     try:
-        end.shutdown(socket.SHUT_RDWR)
+        end.shutdown(how)
     except OSError:
-        pass
+        pass  # The other end was faster.
