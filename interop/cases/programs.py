@@ -28,6 +28,8 @@ def register_programs(peers: Peers) -> None:
     """Asks every program for its cases."""
     commands = {family: [str(peers.python(environment)), str(INTEROP / "clients" / program)]
                 for family, environment, program in PYTHON_PROGRAMS}
+    check(peers.node_modules.is_dir(), f"{peers.node_modules} is missing; `cargo xtask setup` installs it")
+    commands["mqttjs"] = [peers.tool("node"), str(INTEROP / "js" / "cases.js")]
     environment = {**os.environ, "PYTHONPATH": str(INTEROP), "PYTHONDONTWRITEBYTECODE": "1",
                    "NODE_PATH": str(peers.node_modules)}
     with ThreadPoolExecutor() as pool:
