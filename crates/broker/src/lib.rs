@@ -82,7 +82,7 @@ fn connections_max(config: &Config, open_files: OpenFileLimit) -> usize {
     let wanted = config.connections_max.map_or(u64::MAX, u64::from);
     if wanted > possible && wanted < u64::MAX {
         warn!(
-            "connections_max is {wanted}, but the limit of open files allows only {possible}; raise it with ulimit -n"
+            "limits.connections_max is {wanted}, but the limit of open files allows only {possible}; raise it with ulimit -n"
         );
     }
     let connections = wanted.min(possible);
