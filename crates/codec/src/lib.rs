@@ -21,6 +21,8 @@ mod publish;
 mod reason;
 mod suback;
 mod subscribe;
+#[cfg(test)]
+mod testing;
 mod types;
 mod unsuback;
 mod unsubscribe;

@@ -55,6 +55,10 @@ impl Shard {
         client_id: &str,
     ) -> Result<(), Violation> {
         let limits = &self.limits;
+        if self.connection(id).is_some_and(|connection| connection.is_surplus) {
+            let cause = "there are as many connections as there may be (connections_max)";
+            return Err(Violation::new(ReasonCode::QuotaExceeded, cause));
+        }
         if !limits.server_reference.is_empty() {
             let code =
                 if limits.server_moved { ReasonCode::ServerMoved } else { ReasonCode::UseAnotherServer };

@@ -17,6 +17,8 @@ pub(crate) struct Connection {
     pub(crate) decoder: Decoder,
     pub(crate) state: State,
     pub(crate) opened_at: Instant,
+    /// There are as many connections as there may be.
+    pub(crate) is_surplus: bool,
     /// It stands on the list of connections to flush.
     pub(crate) is_dirty: bool,
 }
@@ -74,8 +76,9 @@ pub enum Flush {
 }
 
 impl Shard {
-    /// Takes a connection that was accepted, or moved here with everything it has sent.
-    pub fn open(&mut self, id: ConnectionId, address: &str, turn: &mut Turn<'_>) {
+    /// Takes a connection that was accepted, or moved here with everything it has sent. One that is surplus
+    /// has its CONNECT answered with 0x97.
+    pub fn open(&mut self, id: ConnectionId, address: &str, is_surplus: bool, turn: &mut Turn<'_>) {
         let slot = id.slot as usize;
         if self.connections.len() <= slot {
             self.connections.resize_with(slot + 1, || None);
@@ -86,6 +89,7 @@ impl Shard {
             decoder: Decoder::server(self.limits.packet_bytes_max),
             state: State::Handshaking,
             opened_at: turn.now,
+            is_surplus,
             is_dirty: false,
         });
         self.timers.arm(turn.now + self.limits.connect_timeout_ms, turn.now, Timer::Connection(id));

@@ -330,7 +330,7 @@ impl Shard {
         let (staged_count, staged_bytes) = turn.fx.retained_staged;
         let bytes = turn.directory.retained_bytes() + staged_bytes + message.bytes();
         let bytes = bytes.saturating_sub(replaced.map_or(0, |replaced| replaced.bytes()));
-        let count = turn.directory.retained.len() as u64 + staged_count + u64::from(replaced.is_none());
+        let count = turn.directory.retained_messages() + staged_count + u64::from(replaced.is_none());
         bytes <= limits.retained_bytes_max
             && (limits.retained_messages_max == 0 || count <= limits.retained_messages_max)
     }

@@ -108,7 +108,7 @@ impl Sim {
         let wire = self.wires.len();
         let id = ConnectionId { slot: u32::try_from(wire).expect("few connections"), generation: 1 };
         self.wires.push(Wire::new(id, shard));
-        self.turn(shard, |shard, turn| shard.open(id, &format!("127.0.0.1:{wire}"), turn));
+        self.turn(shard, |shard, turn| shard.open(id, &format!("127.0.0.1:{wire}"), false, turn));
         wire
     }
 
@@ -303,7 +303,7 @@ impl Sim {
                 let home = usize::from(home.0);
                 self.wires[wire].shard = home;
                 self.wires[wire].next = Next::Yield;
-                self.turn(home, |shard, turn| shard.open(id, "127.0.0.1:moved", turn));
+                self.turn(home, |shard, turn| shard.open(id, "127.0.0.1:moved", false, turn));
             }
             Next::Flush => self.wires[wire].wants_flush = true,
             Next::Read | Next::Yield | Next::Close => {}

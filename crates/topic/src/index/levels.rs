@@ -1,82 +1,114 @@
-//! The words between the slashes of wildcard filters, each stored once and known by a number.
+//! The words between the slashes of wildcard filters, each stored once and known by its place.
 
-use hashbrown::DefaultHashBuilder;
-use std::hash::BuildHasher;
+use super::arena::{Arena, Slot};
+use super::stripes::{Hash32, Keyed, Seed, Stripes};
 
-use super::stripes::{Keyed, Stripes};
-
-/// The number of a word while any edge uses it; free numbers are used again.
+/// The place of a word while any edge uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct LevelId(u32);
+pub(super) struct LevelId(Slot);
 
 #[derive(Debug)]
 pub(super) struct Levels {
-    words: Stripes<Level>,
-    free: Vec<LevelId>,
-    next: u32,
+    places: Stripes<Place>,
+    levels: Arena<Level>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Level {
-    word: Box<str>,
-    id: LevelId,
+    word: Word,
     /// The edges with this word; the word goes with the last of them.
     edges: u32,
 }
 
+/// The bytes of a word. Most words are short and need no memory of their own.
+#[derive(Debug)]
+enum Word {
+    Short { len: u8, bytes: [u8; SHORT_BYTES_MAX] },
+    Long(Box<[u8]>),
+}
+
+#[derive(Debug)]
+struct Place {
+    hash: Hash32,
+    level: Slot,
+}
+
 impl Levels {
     pub(super) fn new() -> Self {
-        Self { words: Stripes::new(), free: Vec::new(), next: 0 }
+        Self { places: Stripes::new(), levels: Arena::new() }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.words.len()
+        self.levels.len()
     }
 
     pub(super) fn find(&self, word: &str) -> Option<LevelId> {
-        let hash = self.words.hash(word);
-        self.words.find(hash, |level| *level.word == *word).map(|level| level.id)
+        self.find_hashed(word, self.places.hash(word))
     }
 
-    /// The number of `word` for one more edge.
+    /// The place of `word`, which one more edge uses.
     pub(super) fn acquire(&mut self, word: &str) -> LevelId {
-        let hash = self.words.hash(word);
-        if let Some(level) = self.words.find_mut(hash, |level| *level.word == *word) {
-            level.edges += 1;
-            return level.id;
+        let hash = self.places.hash(word);
+        if let Some(LevelId(level)) = self.find_hashed(word, hash) {
+            self.levels.get_mut(level).edges += 1;
+            return LevelId(level);
         }
-        let id = self.free_id();
-        self.words.insert(hash, Level { word: word.into(), id, edges: 1 });
-        id
+        let level = self.levels.insert(Level { word: Word::new(word), edges: 1 });
+        self.places.insert(Place { hash, level });
+        LevelId(level)
     }
 
     /// One edge with `word` is gone.
     pub(super) fn release(&mut self, word: &str) {
-        let hash = self.words.hash(word);
-        let is_it = |level: &Level| *level.word == *word;
-        let level = self.words.find_mut(hash, is_it).expect("every edge holds its level");
+        let hash = self.places.hash(word);
+        let LevelId(slot) = self.find_hashed(word, hash).expect("every edge holds its level");
+        let level = self.levels.get_mut(slot);
         level.edges -= 1;
         if level.edges == 0 {
-            self.free.push(level.id);
-            self.words.remove(hash, is_it);
-        }
-        if self.words.len() == 0 {
-            *self = Self::new();
+            self.levels.remove(slot);
+            self.places.remove(hash, |place| place.level == slot);
         }
     }
 
-    fn free_id(&mut self) -> LevelId {
-        self.free.pop().unwrap_or_else(|| {
-            let id = LevelId(self.next);
-            self.next =
-                self.next.checked_add(1).expect("2^32 words need more memory than their owners are allowed");
-            id
-        })
+    fn find_hashed(&self, word: &str, hash: Hash32) -> Option<LevelId> {
+        let is_it = |place: &Place| {
+            place.hash == hash && self.levels.get(place.level).word.bytes() == word.as_bytes()
+        };
+        self.places.find(hash, is_it).map(|place| LevelId(place.level))
     }
 }
 
-impl Keyed for Level {
-    fn hash(&self, hasher: &DefaultHashBuilder) -> u64 {
-        hasher.hash_one(&*self.word)
+impl Word {
+    fn new(word: &str) -> Self {
+        let mut bytes = [0; SHORT_BYTES_MAX];
+        match bytes.get_mut(..word.len()) {
+            Some(front) => {
+                front.copy_from_slice(word.as_bytes());
+                Self::Short { len: word.len() as u8, bytes }
+            }
+            None => Self::Long(word.as_bytes().into()),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Short { len, bytes } => &bytes[..usize::from(*len)],
+            Self::Long(bytes) => bytes,
+        }
     }
 }
+
+impl Default for Word {
+    fn default() -> Self {
+        Self::new("")
+    }
+}
+
+impl Keyed for Place {
+    fn hash(&self, _: &Seed) -> Hash32 {
+        self.hash
+    }
+}
+
+/// As many as make a word as large as three addresses, the least that a long one needs.
+const SHORT_BYTES_MAX: usize = 22;

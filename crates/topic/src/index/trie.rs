@@ -10,14 +10,10 @@
 //!   the node, its edge and, with the last edge that uses it, the word.
 //! - A set of subscribers that exists is not empty.
 
-use std::hash::BuildHasher;
-
-use hashbrown::DefaultHashBuilder;
-
 use super::arena::{Arena, Slot};
 use super::entries::Entries;
 use super::levels::{LevelId, Levels};
-use super::stripes::{Keyed, Stripes};
+use super::stripes::{Hash32, Keyed, Seed, Stripes};
 
 #[derive(Debug)]
 pub(super) struct Trie<K, V> {
@@ -174,8 +170,7 @@ impl<K: Copy + Ord, V: Copy> Trie<K, V> {
             return child;
         }
         let level = self.levels.acquire(level);
-        let hash = self.edges.hash((parent, level));
-        self.edges.insert(hash, Edge { parent, level, child });
+        self.edges.insert(Edge { parent, level, child });
         self.nodes.get_mut(parent).words += 1;
         child
     }
@@ -217,8 +212,8 @@ impl Node {
 }
 
 impl Keyed for Edge {
-    fn hash(&self, hasher: &DefaultHashBuilder) -> u64 {
-        hasher.hash_one((self.parent, self.level))
+    fn hash(&self, seed: &Seed) -> Hash32 {
+        seed.hash((self.parent, self.level))
     }
 }
 
