@@ -1,3 +1,5 @@
+//! Matching in slices finds what matching in one go finds.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use noctule_topic::{FilterIndex, MatchCursor, TopicFilter};

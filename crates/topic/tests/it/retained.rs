@@ -1,3 +1,5 @@
+//! The retained tree against a sorted map, over random changes.
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 

@@ -1,3 +1,5 @@
+//! A look-up in slices finds what a look-up in one go finds, also while the tree changes.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
