@@ -19,7 +19,8 @@ fn main() {
     let topics = std::env::args().nth(1).map_or(1_000_000, |text| text.parse().expect("a number of topics"));
     let resident_before = resident_bytes();
     let mut tree = RetainedTree::new();
-    let insert = time_each(topics, |number| _ = tree.insert(&topic(scattered(number, topics)), u64::from(number)));
+    let insert =
+        time_each(topics, |number| _ = tree.insert(&topic(scattered(number, topics)), u64::from(number)));
     let bytes = resident_bytes() - resident_before;
     let make = time_each(topics, |number| _ = black_box(topic(scattered(number, topics))));
     let replace = time_each(topics, |number| _ = tree.insert(&topic(scattered(number, topics)), 0));
@@ -30,7 +31,9 @@ fn main() {
     for number in (0..topics).step_by(topics as usize / 10) {
         tree.insert(&format!("device/{number}/cmd"), 0);
     }
-    for filter in ["#", "device/+/cmd", "device/+/sensor3", "device/777/#", "device/777/sensor7", "+/+/+/+", "+/+/x"] {
+    for filter in
+        ["#", "device/+/cmd", "device/+/sensor3", "device/777/#", "device/777/sensor7", "+/+/+/+", "+/+/x"]
+    {
         measure(&tree, filter);
     }
 }
@@ -45,13 +48,15 @@ fn measure(tree: &RetainedTree<u64>, filter: &str) {
         ControlFlow::Continue(())
     });
     let whole = begin.elapsed();
-    let visited = cursor.topics_visited();
+    let visited = cursor.nodes_visited();
     let by_20 = in_slices(tree, &filter, 20);
     let by_1 = in_slices(tree, &filter, 1);
     let each = |time: Duration| time / reported.max(1);
     println!(
         "{filter}: {reported} found, {visited} visited, {whole:?} in one go; per topic found {:?}, 20 at a time {:?}, one at a time {:?}",
-        each(whole), each(by_20), each(by_1)
+        each(whole),
+        each(by_20),
+        each(by_1)
     );
 }
 
