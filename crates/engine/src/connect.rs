@@ -216,14 +216,16 @@ impl Shard {
         self.stats.clients_maximum = self.stats.clients_maximum.max(self.stats.clients_connected);
     }
 
-    /// Records what a restart has to know: durable sessions, and the wills of all.
+    /// Records what a restart has to know: durable sessions, the wills of all, and that a session it knows is
+    /// durable no longer.
     fn record_attach(&mut self, slot: usize, will: Option<Arc<StoredWill>>, turn: &mut Turn<'_>) {
-        let session = &mut self.sessions[slot].session;
-        let (number, is_recorded) = (session.number, session.is_durable() || will.is_some());
-        let session_expiry_interval = session.session_expiry_interval;
+        let resident = &mut self.sessions[slot];
+        let session = &mut resident.session;
+        resident.is_recorded |= session.is_durable() || will.is_some();
+        let (number, session_expiry_interval) = (session.number, session.session_expiry_interval);
         let will = SessionChange::WillSet { will };
         session.apply(&will);
-        if is_recorded {
+        if resident.is_recorded {
             let client_id = Arc::clone(&session.client_id);
             turn.fx.records.push(Record::SessionOpened { session: number, client_id });
             let expiry = SessionChange::ExpirySet { session_expiry_interval };
