@@ -187,3 +187,23 @@ fn a_match_may_go_on_in_a_copy_of_the_index() {
     reported.sort_unstable();
     assert_eq!(reported, [0, 1, 2, 3, 4, 5]);
 }
+
+/// Keys are ordered within one set only: the last one reported says nothing about the next set.
+#[test]
+fn a_set_that_went_does_not_hide_subscribers_of_the_next() {
+    let [gone, stays] = ["a/+", "+/#"].map(parsed);
+    let mut index = FilterIndex::new();
+    index.insert(&gone, 5, ());
+    index.insert(&gone, 6, ());
+    index.insert(&stays, 1, ());
+    let mut cursor = MatchCursor::new("a/b");
+    let mut reported = Vec::new();
+    assert!((0..100).any(|_| {
+        cursor.advance(&index, 1, |key, ()| reported.push(key));
+        reported == [5]
+    }));
+    index.remove(gone.as_str(), 5);
+    index.remove(gone.as_str(), 6);
+    assert!(cursor.advance(&index, 100, |key, ()| reported.push(key)));
+    assert_eq!(reported, [5, 1]);
+}
