@@ -4,7 +4,6 @@
 //! `docs/design/topic.md`. Memory is the growth of the resident set, so it works on Linux only.
 
 #![allow(clippy::print_stdout, reason = "a program that prints figures")]
-#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "it measures time and memory")]
 
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -49,13 +48,12 @@ fn measure(tree: &RetainedTree<u64>, filter: &str) {
         ControlFlow::Continue(())
     });
     let whole = begin.elapsed();
-    let visited = cursor.topics_visited();
+    let visited = cursor.nodes_visited();
     let by_20 = in_slices(tree, &filter, 20);
     let by_1 = in_slices(tree, &filter, 1);
     let each = |time: Duration| time / reported.max(1);
     println!(
-        "{filter}: {reported} found, {visited} visited, {whole:?} in one go; \
-         per topic found {:?}, 20 at a time {:?}, one at a time {:?}",
+        "{filter}: {reported} found, {visited} visited, {whole:?} in one go; per topic found {:?}, 20 at a time {:?}, one at a time {:?}",
         each(whole),
         each(by_20),
         each(by_1)

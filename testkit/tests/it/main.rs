@@ -2,4 +2,6 @@
 
 mod connect;
 mod relay;
+mod session;
 mod smoke;
+mod will;
