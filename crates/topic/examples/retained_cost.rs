@@ -53,7 +53,8 @@ fn measure(tree: &RetainedTree<u64>, filter: &str) {
     let by_1 = in_slices(tree, &filter, 1);
     let each = |time: Duration| time / reported.max(1);
     println!(
-        "{filter}: {reported} found, {visited} visited, {whole:?} in one go; per topic found {:?}, 20 at a time {:?}, one at a time {:?}",
+        "{filter}: {reported} found, {visited} visited, {whole:?} in one go; \
+         per topic found {:?}, 20 at a time {:?}, one at a time {:?}",
         each(whole),
         each(by_20),
         each(by_1)
