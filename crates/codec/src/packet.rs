@@ -6,7 +6,7 @@
 //! whoever keeps it.
 
 use crate::filters::{SubscribeFilters, UnsubscribeFilters};
-use crate::{PacketId, Properties, ProtocolVersion, QoS, ReasonCode};
+use crate::{PacketId, PacketType, Properties, ProtocolVersion, QoS, ReasonCode};
 use std::borrow::Cow;
 
 /// Any MQTT control packet.
@@ -182,3 +182,39 @@ impl Connect<'_> {
         }
     }
 }
+
+impl Packet<'_> {
+    /// Which kind of packet this is.
+    pub const fn packet_type(&self) -> PacketType {
+        match self {
+            Self::Connect(_) => PacketType::Connect,
+            Self::ConnAck(_) => PacketType::ConnAck,
+            Self::Publish(_) => PacketType::Publish,
+            Self::PubAck(_) => PacketType::PubAck,
+            Self::PubRec(_) => PacketType::PubRec,
+            Self::PubRel(_) => PacketType::PubRel,
+            Self::PubComp(_) => PacketType::PubComp,
+            Self::Subscribe(_) => PacketType::Subscribe,
+            Self::SubAck(_) => PacketType::SubAck,
+            Self::Unsubscribe(_) => PacketType::Unsubscribe,
+            Self::UnsubAck(_) => PacketType::UnsubAck,
+            Self::PingReq => PacketType::PingReq,
+            Self::PingResp => PacketType::PingResp,
+            Self::Disconnect(_) => PacketType::Disconnect,
+            Self::Auth(_) => PacketType::Auth,
+        }
+    }
+}
+
+/// The four kinds of [`Ack`] have one type, so they have no conversion.
+macro_rules! packet_from {
+    ($($packet:ident)*) => {
+        $(impl<'a> From<$packet<'a>> for Packet<'a> {
+            fn from(packet: $packet<'a>) -> Self {
+                Self::$packet(packet)
+            }
+        })*
+    };
+}
+
+packet_from!(Connect ConnAck Publish Subscribe SubAck Unsubscribe UnsubAck Disconnect Auth);

@@ -1,1 +1,40 @@
-//! Shard.
+//! The shard: sessions, routing, retained messages, sharing and wills, without sockets, clocks or threads.
+//!
+//! A runtime owns the machine: it accepts connections, reads bytes, tells the time and carries out what a
+//! [`Shard`] leaves in its [`Effects`]. The same code runs in the broker, in simulation and behind
+//! `noctule explain`. The shape of a turn:
+//!
+//! ```text
+//!   bytes, mail, timeouts -> Shard -> Effects: records  (append)
+//!                                              changes  (then make visible)
+//!                                              mail     (then send)
+//!                                              promises (release once the records are durable)
+//!                                              dirty    (flush each connection once)
+//! ```
+
+mod acks;
+mod connect;
+mod connection;
+mod deliver;
+mod directory;
+mod disconnect;
+mod effects;
+mod mail;
+mod publish;
+mod record;
+mod resident;
+mod retained;
+mod shard;
+mod share;
+mod stats;
+mod subscribe;
+mod timers;
+
+pub use connection::{Flush, Next, Received};
+pub use directory::{Change, Directory, Interest, Subscriber};
+pub use effects::{Drop, Effects, Event};
+pub use mail::{Mail, Promise, ShardId, Target, Then, Violation};
+pub use record::{Frame, Record};
+pub use shard::{Shard, ShardConfig, Turn, home};
+pub use share::Groups;
+pub use stats::Stats;

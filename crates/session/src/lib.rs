@@ -1,1 +1,32 @@
-//! Session.
+//! The MQTT protocol and session state machine, without sockets, clocks or threads.
+//!
+//! [`Session`] is what a broker keeps for a client: subscriptions, what the client is owed, what it has not
+//! released, its will. Its state changes only through [`Session::apply`], so that a journal of
+//! [`SessionChange`]s gives it back. [`Link`] is the connection it may have. [`Outbound`] and [`Inbound`] are
+//! the two halves of QoS 1 and 2 and serve both roles.
+
+mod acks;
+mod alias;
+mod change;
+mod deliver;
+mod inbound;
+mod limits;
+mod link;
+mod outbound;
+mod output;
+mod publication;
+mod session;
+mod time;
+
+pub use acks::AckMismatch;
+pub use alias::{AliasUse, AliasesIn, AliasesOut};
+pub use change::{DropReason, SessionChange, Settlement, Subscription};
+pub use deliver::{Offer, SessionEffects};
+pub use inbound::Inbound;
+pub use limits::Limits;
+pub use link::{ConnectionId, Link};
+pub use outbound::{GroupNumber, Outbound, Owed, Phase, SubscriptionIds};
+pub use output::{AckKind, Outgoing, OutgoingPublish, Output, Wire};
+pub use publication::{MessageNumber, Publication, StoredWill};
+pub use session::{Session, SessionNumber, has_wildcards};
+pub use time::Instant;

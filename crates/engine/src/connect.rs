@@ -1,0 +1,449 @@
+//! CONNECT: from the first packet to CONNACK.
+
+use crate::connection::{Next, State};
+use crate::effects::Event;
+use crate::mail::{Then, Violation};
+use crate::resident::Resident;
+use crate::shard::{Shard, Turn};
+use crate::timers::Timer;
+use crate::{Change, Record, ShardId};
+use noctule_auth::{Action, Credentials, Identity};
+use noctule_codec::{
+    ConnAck, Connect, DecodeError, Packet, Properties, Property, ProtocolVersion, QoS, ReasonCode,
+};
+use noctule_session::{ConnectionId, Link, Outgoing, Session, SessionChange, StoredWill};
+use std::sync::Arc;
+
+impl Shard {
+    /// Opens or resumes a session, or refuses the client.
+    pub(crate) fn handle_connect(
+        &mut self,
+        id: ConnectionId,
+        connect: &Connect<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Next {
+        let assigned = connect.client_id.is_empty().then(|| self.assign_client_id());
+        let client_id = assigned.as_deref().unwrap_or(connect.client_id);
+        let home = self.home(client_id);
+        if home != self.config.id {
+            return Next::Move(home);
+        }
+        let connack = self.connack(connect, client_id, assigned.is_some());
+        let checked = self.check_connect(id, connect, client_id);
+        if let Err(violation) = checked.and_then(|()| check_connack(connect, &connack)) {
+            self.refuse_connect(id, connect, &violation, turn);
+            return Next::Close;
+        }
+        self.accept_connect(id, connect, client_id, connack, turn);
+        Next::Read
+    }
+
+    /// Answers bytes that are no packet: CONNACK before a session is open, DISCONNECT after.
+    pub(crate) fn refuse_bytes(&mut self, id: ConnectionId, error: &DecodeError, turn: &mut Turn<'_>) {
+        let violation = Violation::new(error.reason_code(), error.to_string());
+        if let Some(slot) = self.session_of(id) {
+            return self.close_session(slot, violation, turn);
+        }
+        let Some(connection) = self.connection(id) else { return };
+        let version = answer(error).or(connection.decoder.version());
+        let last = version.map(|version| self.refusal(version, u32::MAX, &violation));
+        self.refuse(id, last.unwrap_or_default(), "", &violation, turn);
+    }
+
+    /// The checks of [MQTT-3.1.4-2], in the order in which a client can do something about them.
+    fn check_connect(
+        &self,
+        id: ConnectionId,
+        connect: &Connect<'_>,
+        client_id: &str,
+    ) -> Result<(), Violation> {
+        let limits = &self.limits;
+        if self.connection(id).is_some_and(|connection| connection.is_surplus) {
+            let cause = "there are as many connections as there may be (limits.connections_max)";
+            return Err(Violation::new(ReasonCode::QuotaExceeded, cause));
+        }
+        if !limits.server_reference.is_empty() {
+            let code =
+                if limits.server_moved { ReasonCode::ServerMoved } else { ReasonCode::UseAnotherServer };
+            return Err(Violation::new(
+                code,
+                format!("this server refers clients to {}", limits.server_reference),
+            ));
+        }
+        check_client_id(connect, limits.client_id_bytes_max)?;
+        if let Some(method) = connect.properties.authentication_method() {
+            let cause = format!("the authentication method {method:?} is not known here");
+            return Err(Violation::new(ReasonCode::BadAuthenticationMethod, cause));
+        }
+        self.check_will(connect)?;
+        self.check_permissions(id, connect, client_id)
+    }
+
+    fn check_will(&self, connect: &Connect<'_>) -> Result<(), Violation> {
+        let Some(will) = &connect.will else { return Ok(()) };
+        if will.qos > self.limits.maximum_qos {
+            return Err(Violation::new(
+                ReasonCode::QoSNotSupported,
+                "the will's QoS is above Maximum QoS [MQTT-3.2.2-12]",
+            ));
+        }
+        if will.retain && !self.limits.retain_available {
+            return Err(Violation::new(
+                ReasonCode::RetainNotSupported,
+                "a retained will is not available [MQTT-3.2.2-13]",
+            ));
+        }
+        self.check_topic_name(will.topic)
+    }
+
+    fn check_permissions(
+        &self,
+        id: ConnectionId,
+        connect: &Connect<'_>,
+        client_id: &str,
+    ) -> Result<(), Violation> {
+        let address = self.connection(id).map_or("", |connection| &connection.address);
+        let (user_name, password) = (connect.user_name, connect.password);
+        let decision = self.authority.connect(&Credentials { client_id, user_name, password, address });
+        if !decision.allowed {
+            let code = match user_name.is_some() || password.is_some() {
+                true => ReasonCode::BadUserNameOrPassword,
+                false => ReasonCode::NotAuthorized,
+            };
+            return Err(Violation::new(code, format!("{} ({})", decision.rule, decision.source)));
+        }
+        let Some(will) = &connect.will else { return Ok(()) };
+        let action = Action::Will { topic: will.topic, qos: will.qos, retain: will.retain };
+        let decision = self.authority.permit(&identity(connect, client_id.into()), &action);
+        if !decision.allowed {
+            let cause =
+                format!("the will on {:?} is refused: {} ({})", will.topic, decision.rule, decision.source);
+            return Err(Violation::new(ReasonCode::NotAuthorized, cause));
+        }
+        Ok(())
+    }
+
+    fn accept_connect(
+        &mut self,
+        id: ConnectionId,
+        connect: &Connect<'_>,
+        client_id: &str,
+        connack: ConnAck<'static>,
+        turn: &mut Turn<'_>,
+    ) {
+        self.take_over(client_id, turn);
+        let session_present = self.prepare_session(connect, client_id, turn);
+        let slot = match session_present {
+            true => self.by_client_id[client_id],
+            false => self.open_session(client_id, identity(connect, client_id.into()), turn),
+        };
+        self.attach(slot, id, connect, turn);
+        let connack = Packet::ConnAck(ConnAck { session_present, ..connack });
+        let connack = Outgoing::Packet(Box::new(connack));
+        let session = &self.sessions[slot].session;
+        if session.is_durable() || session.will.is_some() {
+            self.promise(slot, connack, Then::Open, turn);
+        } else if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
+            link.output.release(connack);
+        }
+        self.announce_availability(slot, true, turn);
+        self.transmit(slot, turn);
+        self.log_connect(slot, id, connect.version, session_present, turn);
+    }
+
+    /// Ends the connection that the client id still has [MQTT-3.1.4-3]. That may end its session as well, and
+    /// publish its will, exactly as any other end of a connection does.
+    fn take_over(&mut self, client_id: &str, turn: &mut Turn<'_>) {
+        let Some(&slot) = self.by_client_id.get(client_id) else { return };
+        if self.sessions[slot].session.link.is_some() {
+            self.stats.takeovers += 1;
+            let violation =
+                Violation::new(ReasonCode::SessionTakenOver, "another connection uses this client id");
+            self.close_session(slot, violation, turn);
+        }
+    }
+
+    /// Discards the session where the client starts clean [MQTT-3.1.2-4]; otherwise says whether there is one.
+    fn prepare_session(&mut self, connect: &Connect<'_>, client_id: &str, turn: &mut Turn<'_>) -> bool {
+        match self.by_client_id.get(client_id) {
+            Some(&slot) if connect.clean_start => {
+                self.end_session(slot, turn);
+                false
+            }
+            Some(_) => true,
+            None => false,
+        }
+    }
+
+    fn open_session(&mut self, client_id: &str, identity: Identity, turn: &mut Turn<'_>) -> usize {
+        let client_id: Arc<str> = client_id.into();
+        let number = turn.directory.next_session();
+        let resident = Resident::new(Session::new(number, Arc::clone(&client_id)), identity);
+        let slot = self.sessions.insert(resident);
+        self.by_client_id.insert(client_id, slot);
+        slot
+    }
+
+    /// Gives the session its connection, its expiry and its will.
+    fn attach(&mut self, slot: usize, id: ConnectionId, connect: &Connect<'_>, turn: &mut Turn<'_>) {
+        let keep_alive_seconds = self.keep_alive_seconds(connect);
+        let session_expiry_interval = self.session_expiry_interval(connect);
+        let mut link = Link::new(id, connect, keep_alive_seconds, &self.limits, turn.now);
+        link.output.hold();
+        let silence_millis_max = link.silence_millis_max;
+        let resident = &mut self.sessions[slot];
+        resident.identity = identity(connect, Arc::clone(&resident.session.client_id));
+        let session = &mut resident.session;
+        let was_durable = session.is_durable();
+        session.outbound.attach(link.receive_maximum);
+        session.link = Some(Box::new(link));
+        session.will_due = None;
+        session.expires_at = None;
+        session.apply(&SessionChange::ExpirySet { session_expiry_interval });
+        let will = connect.will.as_ref().map(|will| Arc::new(StoredWill::new(will)));
+        self.record_attach(slot, will, turn);
+        if was_durable != self.sessions[slot].session.is_durable() {
+            self.reindex(slot, turn);
+        }
+        if let Some(connection) = self.connection_mut(id) {
+            connection.state = State::Connected { slot };
+        }
+        if silence_millis_max > 0 {
+            self.timers.arm(turn.now + silence_millis_max, turn.now, Timer::Connection(id));
+        }
+        self.stats.connects += 1;
+        self.stats.clients_connected += 1;
+        self.stats.clients_maximum = self.stats.clients_maximum.max(self.stats.clients_connected);
+    }
+
+    /// Records what a restart has to know: durable sessions, the wills of all, and that a session it knows is
+    /// durable no longer.
+    fn record_attach(&mut self, slot: usize, will: Option<Arc<StoredWill>>, turn: &mut Turn<'_>) {
+        let resident = &mut self.sessions[slot];
+        let session = &mut resident.session;
+        resident.is_recorded |= session.is_durable() || will.is_some();
+        let (number, session_expiry_interval) = (session.number, session.session_expiry_interval);
+        let will = SessionChange::WillSet { will };
+        session.apply(&will);
+        if resident.is_recorded {
+            let client_id = Arc::clone(&session.client_id);
+            turn.fx.records.push(Record::SessionOpened { session: number, client_id });
+            let expiry = SessionChange::ExpirySet { session_expiry_interval };
+            let changes = [expiry, will].map(|change| Record::Session { session: number, change });
+            turn.fx.records.extend(changes);
+        }
+    }
+
+    /// Tells the index anew whether what this session is owed has to be recorded.
+    fn reindex(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        let subscriptions = self.sessions[slot].session.subscriptions.clone();
+        for (filter, subscription) in subscriptions {
+            self.stage_subscription(slot, &filter, subscription, turn);
+        }
+    }
+
+    /// The keep alive in force: the client's own, or the server's where that is set and lower
+    /// [MQTT-3.2.2-22]. A 3.x client cannot be told, so it keeps its own.
+    fn keep_alive_seconds(&self, connect: &Connect<'_>) -> u16 {
+        let (asked, max) = (connect.keep_alive_seconds, self.limits.keep_alive_seconds_max);
+        let is_too_long = asked == 0 || asked > max;
+        if connect.version == ProtocolVersion::V5 && max > 0 && is_too_long { max } else { asked }
+    }
+
+    /// The session expiry in force: what the client asked for, up to the bound.
+    fn session_expiry_interval(&self, connect: &Connect<'_>) -> u32 {
+        connect.session_expiry_interval().min(self.limits.session_expiry_seconds_max)
+    }
+
+    /// What the client is told when it is let in, but for whether its session goes on.
+    fn connack(&self, connect: &Connect<'_>, client_id: &str, is_assigned: bool) -> ConnAck<'static> {
+        let limits = &self.limits;
+        let session_expiry_interval = self.session_expiry_interval(connect);
+        let mut properties = Properties::new();
+        if session_expiry_interval != connect.session_expiry_interval() {
+            properties.push(Property::SessionExpiryInterval(session_expiry_interval));
+        }
+        if limits.receive_maximum < u16::MAX {
+            properties.push(Property::ReceiveMaximum(limits.receive_maximum));
+        }
+        // A Maximum QoS of 2 is said by silence; the standard allows only 0 and 1 here [MQTT-3.2.2-9].
+        if limits.maximum_qos < QoS::ExactlyOnce {
+            properties.push(Property::MaximumQoS(limits.maximum_qos));
+        }
+        properties.push(Property::MaximumPacketSize(limits.packet_bytes_max));
+        if is_assigned {
+            properties.push(Property::AssignedClientIdentifier(client_id));
+        }
+        if limits.topic_alias_maximum > 0 {
+            properties.push(Property::TopicAliasMaximum(limits.topic_alias_maximum));
+        }
+        let keep_alive_seconds = self.keep_alive_seconds(connect);
+        if keep_alive_seconds != connect.keep_alive_seconds {
+            properties.push(Property::ServerKeepAlive(keep_alive_seconds));
+        }
+        let asks = connect.properties.request_response_information() == Some(true);
+        if asks && !limits.response_information.is_empty() {
+            properties.push(Property::ResponseInformation(&limits.response_information));
+        }
+        for (available, property) in [
+            (limits.retain_available, Property::RetainAvailable(false)),
+            (limits.wildcard_subscription_available, Property::WildcardSubscriptionAvailable(false)),
+            (limits.subscription_identifiers_available, Property::SubscriptionIdentifierAvailable(false)),
+            (limits.shared_subscription_available, Property::SharedSubscriptionAvailable(false)),
+        ] {
+            if !available {
+                properties.push(property);
+            }
+        }
+        let (session_present, reason_code) = (false, ReasonCode::Success);
+        ConnAck { session_present, reason_code, properties: properties.into_owned() }
+    }
+
+    /// Refuses a CONNECT with CONNACK; nothing more is read from the connection [MQTT-3.1.4-6].
+    fn refuse_connect(
+        &mut self,
+        id: ConnectionId,
+        connect: &Connect<'_>,
+        violation: &Violation,
+        turn: &mut Turn<'_>,
+    ) {
+        let last = self.refusal(connect.version, packet_bytes_max(connect), violation);
+        self.refuse(id, last, connect.client_id, violation, turn);
+    }
+
+    fn refuse(
+        &mut self,
+        id: ConnectionId,
+        last: Vec<u8>,
+        client_id: &str,
+        violation: &Violation,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(connection) = self.connection(id) else { return };
+        let address = Arc::clone(&connection.address);
+        self.stats.refused += 1;
+        let (reason_code, cause) = (violation.reason_code, violation.cause.clone());
+        Self::event(turn, Event::Refused { client_id: client_id.into(), address, reason_code, cause });
+        self.close_with(id, last, turn);
+    }
+
+    /// The CONNACK of a refusal in bytes; none where the version has no word for it, or where not even the
+    /// bare code fits into the client's Maximum Packet Size [MQTT-3.1.2-24].
+    fn refusal(&self, version: ProtocolVersion, packet_bytes_max: u32, violation: &Violation) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if has_connack(version, violation.reason_code) {
+            let packet = self.refusal_packet(violation);
+            // What cannot be written leaves the bytes empty.
+            let _ = packet.encode_within(version, packet_bytes_max, &mut bytes);
+        }
+        bytes
+    }
+
+    fn refusal_packet(&self, violation: &Violation) -> Packet<'static> {
+        let mut properties = Properties::new();
+        if matches!(violation.reason_code, ReasonCode::UseAnotherServer | ReasonCode::ServerMoved) {
+            properties.push(Property::ServerReference(&self.limits.server_reference));
+        }
+        properties.push(Property::ReasonString(&violation.cause));
+        let (session_present, reason_code) = (false, violation.reason_code);
+        Packet::ConnAck(ConnAck { session_present, reason_code, properties: properties.into_owned() })
+    }
+
+    /// A client id that no session uses and that lives on this shard [MQTT-3.2.2-16].
+    fn assign_client_id(&mut self) -> String {
+        loop {
+            self.assigned_ids += 1;
+            let client_id =
+                format!("noctule-{:016x}-{}-{}", self.config.seed, self.config.id.0, self.assigned_ids);
+            if self.home(&client_id) == self.config.id && !self.by_client_id.contains_key(client_id.as_str())
+            {
+                return client_id;
+            }
+        }
+    }
+
+    fn log_connect(
+        &mut self,
+        slot: usize,
+        id: ConnectionId,
+        version: ProtocolVersion,
+        session_present: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(connection) = self.connection(id) else { return };
+        let address = Arc::clone(&connection.address);
+        let client_id = Arc::clone(&self.sessions[slot].session.client_id);
+        Self::event(turn, Event::Connected { client_id, address, version, session_present });
+    }
+
+    /// Stages one subscription of a session for the index.
+    pub(crate) fn stage(&self, change: Change, turn: &mut Turn<'_>) {
+        turn.fx.changes.push(change);
+    }
+
+    /// The shard that keeps the backlog of a shared group.
+    pub(crate) fn group_home(&self, share_name: &str, filter: &str) -> ShardId {
+        crate::shard::home(&format!("{share_name}/{filter}"), self.config.shards)
+    }
+}
+
+/// An empty client id asks for an assigned one; 3.1 has no such thing, and 3.1.1 only with Clean Session 1
+/// [MQTT-3.1.3-7, 3.1.1].
+fn check_client_id(connect: &Connect<'_>, bytes_max: u16) -> Result<(), Violation> {
+    let is_valid = match (connect.client_id.is_empty(), connect.version) {
+        (true, ProtocolVersion::V3_1) => false,
+        (true, ProtocolVersion::V3_1_1) => connect.clean_start,
+        _ => connect.client_id.len() <= usize::from(bytes_max),
+    };
+    if is_valid {
+        return Ok(());
+    }
+    let cause = match connect.client_id.is_empty() {
+        true => "an empty client id needs a clean session and MQTT 3.1.1 or later".to_owned(),
+        false => format!("the client id is longer than {bytes_max} bytes"),
+    };
+    Err(Violation::new(ReasonCode::ClientIdentifierNotValid, cause))
+}
+
+/// A client that could not read its CONNACK would wait for ever, so it is refused [MQTT-3.1.2-24].
+fn check_connack(connect: &Connect<'_>, connack: &ConnAck<'static>) -> Result<(), Violation> {
+    let bytes = Packet::ConnAck(connack.clone()).encoded_len(connect.version);
+    let bytes_max = packet_bytes_max(connect);
+    if bytes <= bytes_max as usize {
+        return Ok(());
+    }
+    let cause =
+        format!("CONNACK takes {bytes} bytes and the client accepts {bytes_max} (Maximum Packet Size)");
+    Err(Violation::new(ReasonCode::PacketTooLarge, cause))
+}
+
+fn packet_bytes_max(connect: &Connect<'_>) -> u32 {
+    connect.properties.maximum_packet_size().unwrap_or(u32::MAX)
+}
+
+/// Whether a refusal is told: a malformed 3.x CONNECT is closed without CONNACK [MQTT-3.1.4-1, 3.1.1].
+fn has_connack(version: ProtocolVersion, reason_code: ReasonCode) -> bool {
+    version == ProtocolVersion::V5
+        || !matches!(
+            reason_code,
+            ReasonCode::MalformedPacket
+                | ReasonCode::ProtocolError
+                | ReasonCode::PacketTooLarge
+                | ReasonCode::TopicNameInvalid
+                | ReasonCode::QoSNotSupported
+                | ReasonCode::RetainNotSupported
+        )
+}
+
+/// The version in which a client of an unknown version may understand a refusal.
+fn answer(error: &DecodeError) -> Option<ProtocolVersion> {
+    match error {
+        DecodeError::UnsupportedVersion { answer, .. } => Some(*answer),
+        DecodeError::UnknownProtocolName { answer, .. } => *answer,
+        _ => None,
+    }
+}
+
+fn identity(connect: &Connect<'_>, client_id: Arc<str>) -> Identity {
+    Identity { client_id, user_name: connect.user_name.map(Into::into) }
+}

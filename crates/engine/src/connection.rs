@@ -1,0 +1,304 @@
+//! Connections: bytes in, packets to their handlers, bytes out.
+
+use crate::ShardId;
+use crate::effects::Event;
+use crate::mail::Violation;
+use crate::shard::{Shard, Turn};
+use crate::timers::Timer;
+use noctule_codec::{Decoder, Packet, ReasonCode};
+use noctule_session::{ConnectionId, Instant};
+use std::sync::Arc;
+
+/// A connection from its acceptance to its end.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    pub(crate) address: Arc<str>,
+    pub(crate) decoder: Decoder,
+    pub(crate) state: State,
+    pub(crate) opened_at: Instant,
+    /// There are as many connections as there may be.
+    pub(crate) is_surplus: bool,
+    /// It stands on the list of connections to flush.
+    pub(crate) is_dirty: bool,
+}
+
+/// How far a connection has come.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// CONNECT has not come.
+    Handshaking,
+    /// It belongs to this session.
+    Connected {
+        /// The session's place.
+        slot: usize,
+    },
+    /// Nothing is read any more; these are its last bytes.
+    Closing {
+        /// CONNACK or DISCONNECT.
+        last: Vec<u8>,
+    },
+}
+
+/// What became of bytes that were given to a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// How many of them have been used up.
+    pub consumed: usize,
+    /// What to do with the rest.
+    pub next: Next,
+}
+
+/// What the runtime is to do with a connection next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Read more; the rest is the beginning of a packet.
+    Read,
+    /// Give the rest again in the next turn, when the changes of this one are visible.
+    Yield,
+    /// Give the rest again, and read more, once the connection has been flushed.
+    Flush,
+    /// Hand the socket and all bytes that are not consumed to this shard, the client's home.
+    Move(ShardId),
+    /// Read nothing more; flush and close.
+    Close,
+}
+
+/// What there is to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// Everything has been written to the buffer.
+    Done,
+    /// The buffer is full and there is more.
+    More,
+    /// Everything has been written to the buffer; close the connection once it is sent.
+    Close,
+}
+
+impl Shard {
+    /// Takes a connection that was accepted, or moved here with everything it has sent. One that is surplus
+    /// has its CONNECT answered with 0x97.
+    pub fn open(&mut self, id: ConnectionId, address: &str, is_surplus: bool, turn: &mut Turn<'_>) {
+        let slot = id.slot as usize;
+        if self.connections.len() <= slot {
+            self.connections.resize_with(slot + 1, || None);
+        }
+        self.connections[slot] = Some(Connection {
+            id,
+            address: address.into(),
+            decoder: Decoder::server(self.limits.packet_bytes_max),
+            state: State::Handshaking,
+            opened_at: turn.now,
+            is_surplus,
+            is_dirty: false,
+        });
+        self.timers.arm(turn.now + self.limits.connect_timeout_ms, turn.now, Timer::Connection(id));
+    }
+
+    /// Gives bytes that came from a connection, the rest of earlier ones in front.
+    pub fn receive(&mut self, id: ConnectionId, bytes: &[u8], turn: &mut Turn<'_>) -> Received {
+        let mut consumed = 0;
+        loop {
+            if let Some(next) = self.cannot_receive(id, turn.now) {
+                return Received { consumed, next };
+            }
+            let Some(connection) = self.connection_mut(id) else {
+                return Received { consumed, next: Next::Close };
+            };
+            let (packet, length) = match connection.decoder.decode(&bytes[consumed..]) {
+                Ok(Some(decoded)) => decoded,
+                Ok(None) => return Received { consumed, next: Next::Read },
+                Err(error) => {
+                    self.refuse_bytes(id, &error, turn);
+                    return Received { consumed: bytes.len(), next: Next::Close };
+                }
+            };
+            match self.handle_packet(id, packet, turn) {
+                // The packet moves with its connection, so it is not used up here.
+                Next::Move(home) => return Received { consumed, next: Next::Move(home) },
+                next => {
+                    consumed += length;
+                    self.stats.packets_received += 1;
+                    self.stats.bytes_received += length as u64;
+                    if next != Next::Read {
+                        return Received { consumed, next };
+                    }
+                }
+            }
+        }
+    }
+
+    /// The socket is gone without a DISCONNECT.
+    pub fn lost(&mut self, id: ConnectionId, cause: &str, turn: &mut Turn<'_>) {
+        if let Some(slot) = self.session_of(id) {
+            self.log_disconnect(slot, ReasonCode::UnspecifiedError, cause.to_owned(), turn);
+            self.end_connection(slot, false, turn);
+        }
+        self.forget(id);
+    }
+
+    /// The connection has been closed, or moved away, and its slot may be reused.
+    pub fn forget(&mut self, id: ConnectionId) {
+        if self.connection(id).is_some() {
+            self.connections[id.slot as usize] = None;
+        }
+    }
+
+    /// Writes what a connection has to send to the end of `out`, until that holds `bytes_max` bytes or more.
+    pub fn flush(
+        &mut self,
+        id: ConnectionId,
+        bytes_max: usize,
+        out: &mut Vec<u8>,
+        turn: &mut Turn<'_>,
+    ) -> Flush {
+        let Some(connection) = self.connection_mut(id) else { return Flush::Done };
+        let flush = match &mut connection.state {
+            State::Handshaking => Flush::Done,
+            State::Closing { last } => {
+                let bytes = last.len() as u64;
+                out.append(last);
+                self.stats.bytes_sent += bytes;
+                Flush::Close
+            }
+            State::Connected { slot } => {
+                let slot = *slot;
+                self.flush_session(slot, bytes_max, out, turn)
+            }
+        };
+        // Only now: what the session queued meanwhile has just been flushed.
+        if let Some(connection) = self.connection_mut(id) {
+            connection.is_dirty = false;
+        }
+        flush
+    }
+
+    /// Whether a connection that was told [`Next::Flush`] may be read again.
+    pub fn wants_input(&self, id: ConnectionId) -> bool {
+        let Some(slot) = self.session_of(id) else { return false };
+        let limits = &self.limits;
+        self.sessions[slot].session.link.as_ref().is_some_and(|link| {
+            link.output.bytes() < limits.output_bytes_max.saturating_add(CONTROL_BYTES_MAX)
+        })
+    }
+
+    fn flush_session(
+        &mut self,
+        slot: usize,
+        bytes_max: usize,
+        out: &mut Vec<u8>,
+        turn: &mut Turn<'_>,
+    ) -> Flush {
+        let before = out.len();
+        loop {
+            let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return Flush::Done };
+            let (publishes, packets) = link.output.encode(&mut link.wire, turn.now, bytes_max, out);
+            self.stats.publishes_sent += publishes;
+            self.stats.packets_sent += packets;
+            if out.len() >= bytes_max {
+                break;
+            }
+            self.transmit(slot, turn);
+            if self.sessions[slot].session.link.as_ref().is_none_or(|link| link.output.is_empty()) {
+                break;
+            }
+        }
+        self.stats.bytes_sent += (out.len() - before) as u64;
+        if self.has_more(slot) { Flush::More } else { Flush::Done }
+    }
+
+    /// Whether the connection must wait, and for what.
+    fn cannot_receive(&mut self, id: ConnectionId, now: Instant) -> Option<Next> {
+        let connection = self.connection(id)?;
+        match connection.state {
+            State::Handshaking => None,
+            State::Closing { .. } => Some(Next::Close),
+            State::Connected { slot } => {
+                if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
+                    link.last_heard = now;
+                }
+                (!self.wants_input(id)).then_some(Next::Flush)
+            }
+        }
+    }
+
+    fn handle_packet(&mut self, id: ConnectionId, packet: Packet<'_>, turn: &mut Turn<'_>) -> Next {
+        let slot = match (self.session_of(id), &packet) {
+            (Some(slot), _) => slot,
+            (None, Packet::Connect(connect)) => return self.handle_connect(id, connect, turn),
+            // The decoder lets nothing but CONNECT be the first packet.
+            (None, _) => return Next::Close,
+        };
+        let result = match packet {
+            Packet::Publish(publish) => self.handle_publish(slot, &publish, turn).map(|()| Next::Read),
+            Packet::PubAck(ack) => self.handle_puback(slot, &ack, turn).map(|()| Next::Read),
+            Packet::PubRec(ack) => self.handle_pubrec(slot, &ack, turn).map(|()| Next::Read),
+            Packet::PubRel(ack) => {
+                self.handle_pubrel(slot, &ack, turn);
+                Ok(Next::Read)
+            }
+            Packet::PubComp(ack) => self.handle_pubcomp(slot, &ack, turn).map(|()| Next::Read),
+            Packet::Subscribe(subscribe) => {
+                self.handle_subscribe(slot, &subscribe, turn).map(|()| Next::Yield)
+            }
+            Packet::Unsubscribe(unsubscribe) => {
+                self.handle_unsubscribe(slot, &unsubscribe, turn).map(|()| Next::Yield)
+            }
+            Packet::PingReq => {
+                self.send(slot, noctule_session::Outgoing::PingResp, turn);
+                Ok(Next::Read)
+            }
+            Packet::Disconnect(disconnect) => {
+                self.handle_disconnect(slot, &disconnect, turn).map(|()| Next::Close)
+            }
+            Packet::Auth(auth) => self.handle_auth(&auth).map(|()| Next::Read),
+            // The decoder lets none of these through: a second CONNECT [MQTT-3.1.0-2], and what only a server
+            // sends.
+            Packet::Connect(_)
+            | Packet::ConnAck(_)
+            | Packet::SubAck(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingResp => {
+                Err(Violation::new(ReasonCode::ProtocolError, "this packet has no place here"))
+            }
+        };
+        result.unwrap_or_else(|violation| {
+            self.close_session(slot, violation, turn);
+            Next::Close
+        })
+    }
+
+    /// A connection's time has come: it has not said CONNECT, or it has been silent for too long.
+    pub(crate) fn handle_connection_timeout(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
+        let connect_timeout = self.limits.connect_timeout_ms;
+        let Some(connection) = self.connection_mut(id) else { return };
+        match connection.state {
+            State::Handshaking => {
+                let due = connection.opened_at + connect_timeout;
+                if due > turn.now {
+                    return self.timers.arm(due, turn.now, Timer::Connection(id));
+                }
+                let address = Arc::clone(&connection.address);
+                let cause = format!("no CONNECT came within {connect_timeout} ms");
+                let reason_code = ReasonCode::MaximumConnectTime;
+                Self::event(turn, Event::Refused { client_id: Box::default(), address, reason_code, cause });
+                self.close_with(id, Vec::new(), turn);
+            }
+            State::Connected { slot } => self.check_keep_alive(id, slot, turn),
+            State::Closing { .. } => {}
+        }
+    }
+
+    /// Lets a connection send these bytes and nothing else.
+    pub(crate) fn close_with(&mut self, id: ConnectionId, last: Vec<u8>, turn: &mut Turn<'_>) {
+        let Some(connection) = self.connection_mut(id) else { return };
+        connection.state = State::Closing { last };
+        if !connection.is_dirty {
+            connection.is_dirty = true;
+            turn.fx.dirty.push(id);
+        }
+    }
+}
+
+/// Bytes of answers beyond the output limit that one client can make us owe before it is not read any more.
+const CONTROL_BYTES_MAX: u64 = 64 << 10;

@@ -1,0 +1,254 @@
+//! The end of connections and sessions, and what becomes of wills: all of it in one place.
+
+use crate::effects::Event;
+use crate::mail::Violation;
+use crate::shard::{Shard, Turn};
+use crate::timers::Timer;
+use crate::{Change, Mail, Record, Subscriber};
+use noctule_auth::Action;
+use noctule_codec::{Auth, Disconnect, Packet, Properties, Property, QoS, ReasonCode};
+use noctule_session::{ConnectionId, DropReason, Outgoing, Phase, Publication, SessionChange};
+use noctule_topic::Subscription as ParsedSubscription;
+use std::sync::Arc;
+
+impl Shard {
+    /// DISCONNECT: the client leaves in order. Only reason code 0 discards the will [MQTT-3.14.4-3].
+    pub(crate) fn handle_disconnect(
+        &mut self,
+        slot: usize,
+        disconnect: &Disconnect<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        if let Some(asked) = disconnect.properties.session_expiry_interval() {
+            self.change_expiry(slot, asked, turn)?;
+        }
+        let Some(link) = &self.sessions[slot].session.link else { return Ok(()) };
+        let connection = link.connection;
+        let is_normal = disconnect.reason_code == ReasonCode::NORMAL_DISCONNECTION;
+        self.log_disconnect(slot, disconnect.reason_code, "the client said DISCONNECT".to_owned(), turn);
+        self.end_connection(slot, is_normal, turn);
+        self.close_with(connection, Vec::new(), turn);
+        Ok(())
+    }
+
+    fn change_expiry(&mut self, slot: usize, asked: u32, turn: &mut Turn<'_>) -> Result<(), Violation> {
+        let session = &mut self.sessions[slot].session;
+        let had_none = session.link.as_ref().is_some_and(|link| link.connect_expiry_interval == 0);
+        if had_none && asked > 0 {
+            let cause = "DISCONNECT cannot give a session expiry that CONNECT did not ask for";
+            return Err(Violation::new(ReasonCode::ProtocolError, cause));
+        }
+        let session_expiry_interval = asked.min(self.limits.session_expiry_seconds_max);
+        let change = SessionChange::ExpirySet { session_expiry_interval };
+        session.apply(&change);
+        turn.fx.records.push(Record::Session { session: session.number, change });
+        Ok(())
+    }
+
+    /// AUTH belongs to an authentication method, and a client that names one is refused at CONNECT.
+    pub(crate) fn handle_auth(&mut self, _: &Auth<'_>) -> Result<(), Violation> {
+        let cause = "AUTH needs an authentication method, and CONNECT named none [MQTT-4.12.0-7]";
+        Err(Violation::new(ReasonCode::ProtocolError, cause))
+    }
+
+    /// Ends a session's connection because of what the client did or what somebody else did to it.
+    pub(crate) fn close_session(&mut self, slot: usize, violation: Violation, turn: &mut Turn<'_>) {
+        let session = &mut self.sessions[slot].session;
+        let Some(link) = session.link.as_deref_mut() else { return };
+        let connection = link.connection;
+        let mut last = Vec::new();
+        let disconnect = Outgoing::Packet(Box::new(disconnect_packet(&violation)));
+        // While CONNACK is held back nothing else may be sent [MQTT-3.14.0-1].
+        if !link.output.is_held() {
+            link.wire.encode(&disconnect, turn.now, &mut last);
+        }
+        self.log_disconnect(slot, violation.reason_code, violation.cause, turn);
+        self.end_connection(slot, false, turn);
+        self.close_with(connection, last, turn);
+    }
+
+    /// The one place where a connection ends. A will is published unless the end was normal
+    /// [MQTT-3.1.2-8, -10]: at once, or after its delay where the session lives that long.
+    pub(crate) fn end_connection(&mut self, slot: usize, is_normal: bool, turn: &mut Turn<'_>) {
+        let session = &mut self.sessions[slot].session;
+        if session.link.take().is_none() {
+            return;
+        }
+        self.stats.clients_connected -= 1;
+        let number = session.number;
+        let expiry = session.session_expiry_interval;
+        session.expires_at = (expiry < u32::MAX).then(|| turn.now.plus_seconds(expiry));
+        if session.is_durable() {
+            turn.fx.records.push(Record::SessionDetached { session: number, at: turn.now });
+        }
+        if is_normal {
+            self.drop_will(slot, turn);
+        }
+        self.announce_availability(slot, false, turn);
+        let session = &mut self.sessions[slot].session;
+        let delay = session.will.as_ref().map(|will| will.delay_seconds);
+        session.will_due = delay.map(|delay| turn.now.plus_seconds(delay));
+        if delay == Some(0) {
+            self.fire_will(slot, turn);
+        }
+        if expiry == 0 {
+            return self.end_session(slot, turn);
+        }
+        let me = self.subscriber(slot);
+        self.sessions[slot].arm(me, turn.now, &mut self.timers);
+    }
+
+    /// The one place where a session ends. A will that still waits is published now [MQTT-3.1.2-8].
+    pub(crate) fn end_session(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        self.fire_will(slot, turn);
+        let me = self.subscriber(slot);
+        let resident = self.sessions.remove(slot);
+        let session = resident.session;
+        self.by_client_id.remove(&session.client_id);
+        if resident.is_recorded {
+            turn.fx.records.push(Record::SessionEnded { session: session.number });
+        }
+        for owed in session.outbound.iter() {
+            // A message that a group gave goes back to it, unless its delivery at QoS 2 has begun
+            // [MQTT-4.8.2-5].
+            let may_return = owed.qos < QoS::ExactlyOnce || owed.phase() == Phase::Waiting;
+            let Some(message) = &owed.message else { continue };
+            match owed.group {
+                Some(group) if may_return => self.return_to_group(group, Arc::clone(message), turn),
+                _ => self.drop_message(&session.client_id, message, DropReason::SessionEnded, turn),
+            }
+        }
+        for filter in session.subscriptions.keys() {
+            self.stage_removal(me, filter, turn);
+        }
+    }
+
+    /// Stages the end of one subscription; `filter` is as the client wrote it.
+    pub(crate) fn stage_removal(&mut self, subscriber: Subscriber, filter: &str, turn: &mut Turn<'_>) {
+        let parsed = ParsedSubscription::parse(filter).expect("only valid filters become subscriptions");
+        self.stats.subscriptions -= 1;
+        let Some(share_name) = parsed.share_name else {
+            return self.stage(Change::Unsubscribe { filter: parsed.filter, subscriber }, turn);
+        };
+        self.stats.shared_subscriptions -= 1;
+        let home = self.group_home(&share_name, parsed.filter.as_str());
+        if let Some(group) = turn.directory.groups.number(&share_name, parsed.filter.as_str()) {
+            turn.fx.mail.push((home, Mail::Left { group }));
+        }
+        self.stage(Change::Leave { share_name, filter: parsed.filter, member: subscriber }, turn);
+    }
+
+    /// A session without connection: its will or its own end is due.
+    pub(crate) fn handle_session_timeout(&mut self, subscriber: Subscriber, turn: &mut Turn<'_>) {
+        let Some(resident) = self.resident(subscriber) else { return };
+        resident.disarm();
+        if resident.session.link.is_some() {
+            return;
+        }
+        let slot = subscriber.slot as usize;
+        let is_due = |at: Option<noctule_session::Instant>| at.is_some_and(|at| at <= turn.now);
+        let (will_is_due, is_over) = (is_due(resident.session.will_due), is_due(resident.session.expires_at));
+        if is_over {
+            self.stats.sessions_expired += 1;
+            return self.end_session(slot, turn);
+        }
+        if will_is_due {
+            self.fire_will(slot, turn);
+        }
+        self.sessions[slot].arm(subscriber, turn.now, &mut self.timers);
+    }
+
+    /// One and a half keep alives of silence end the connection [MQTT-3.1.2-22].
+    pub(crate) fn check_keep_alive(&mut self, id: ConnectionId, slot: usize, turn: &mut Turn<'_>) {
+        let Some(link) = &self.sessions[slot].session.link else { return };
+        if link.connection != id || link.silence_millis_max == 0 {
+            return;
+        }
+        let due = link.last_heard + link.silence_millis_max;
+        if due > turn.now {
+            return self.timers.arm(due, turn.now, Timer::Connection(id));
+        }
+        let cause = format!("nothing came for {} ms", link.silence_millis_max);
+        self.close_session(slot, Violation::new(ReasonCode::KeepAliveTimeout, cause), turn);
+    }
+
+    /// Publishes the will of a session, if it still has one.
+    pub(crate) fn fire_will(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        let resident = &mut self.sessions[slot];
+        let Some(will) = resident.session.will.clone() else { return };
+        resident.session.will_due = None;
+        resident.session.apply(&SessionChange::WillSet { will: None });
+        let publisher = Arc::clone(&resident.session.client_id);
+        let number = turn.directory.next_message();
+        let message = Arc::new(Publication::from_will(number, &will, Arc::clone(&publisher), turn.now));
+        let action = Action::Will { topic: &will.topic, qos: will.qos, retain: will.retain };
+        if !self.is_permitted(slot, &action) {
+            self.record_will_end(slot, turn);
+            return self.drop_message(&publisher, &message, DropReason::NotAuthorized, turn);
+        }
+        if message.retain && !self.has_retained_room(&message, turn) {
+            self.record_will_end(slot, turn);
+            return self.drop_message(&publisher, &message, DropReason::RetainedFull, turn);
+        }
+        let session = self.sessions[slot].session.number;
+        self.publish(&message, crate::publish::Origin::Will(session), turn);
+    }
+
+    fn drop_will(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        let session = &mut self.sessions[slot].session;
+        if session.will.is_some() {
+            session.apply(&SessionChange::WillSet { will: None });
+            self.record_will_end(slot, turn);
+        }
+    }
+
+    fn record_will_end(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        let session = self.sessions[slot].session.number;
+        turn.fx.records.push(Record::Session { session, change: SessionChange::WillSet { will: None } });
+    }
+
+    /// Ends every connection because the broker stops. Wills are published first, while there is somebody to
+    /// receive them; 5.0 clients are told 0x8B.
+    pub fn shut_down(&mut self, turn: &mut Turn<'_>) {
+        let connected = |(slot, resident): (usize, &crate::resident::Resident)| {
+            resident.session.link.is_some().then_some(slot)
+        };
+        let slots: Vec<usize> = self.sessions.iter().filter_map(connected).collect();
+        for &slot in &slots {
+            let session = &self.sessions[slot].session;
+            let fires = |delay| delay == 0 || session.session_expiry_interval == 0;
+            if session.will.as_ref().is_some_and(|will| fires(will.delay_seconds)) {
+                self.fire_will(slot, turn);
+            }
+        }
+        for slot in slots {
+            self.say_goodbye(slot, turn);
+        }
+    }
+
+    /// Queues a DISCONNECT behind what the client is still to receive.
+    fn say_goodbye(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        let violation = Violation::new(ReasonCode::ServerShuttingDown, "the broker is stopping");
+        self.send(slot, Outgoing::Packet(Box::new(disconnect_packet(&violation))), turn);
+    }
+
+    pub(crate) fn log_disconnect(
+        &mut self,
+        slot: usize,
+        reason_code: ReasonCode,
+        cause: String,
+        turn: &mut Turn<'_>,
+    ) {
+        let session = &self.sessions[slot].session;
+        let Some(link) = &session.link else { return };
+        let Some(connection) = self.connection(link.connection) else { return };
+        let address = Arc::clone(&connection.address);
+        let client_id = Arc::clone(&session.client_id);
+        Self::event(turn, Event::Disconnected { client_id, address, reason_code, cause });
+    }
+}
+
+fn disconnect_packet(violation: &Violation) -> Packet<'static> {
+    let properties = Properties::new().with(Property::ReasonString(&violation.cause)).into_owned();
+    Packet::Disconnect(Disconnect { reason_code: violation.reason_code, properties })
+}

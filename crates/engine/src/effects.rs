@@ -1,0 +1,104 @@
+//! What a turn of the shard has brought about, for the runtime to carry out in this order: append the records,
+//! make the changes visible, send the mail, release the promises whose records are durable, flush the dirty
+//! connections.
+
+use crate::{Change, Mail, Promise, Record, ShardId};
+use noctule_codec::{ProtocolVersion, ReasonCode};
+use noctule_session::{ConnectionId, DropReason};
+use std::sync::Arc;
+
+/// The effects of one turn. The buffers are meant to be reused.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// To be appended to the journal, in order.
+    pub records: Vec<Record>,
+    /// To be made visible to every shard once the records have their place.
+    pub changes: Vec<Change>,
+    /// To be sent to other shards, and to this one, after that.
+    pub mail: Vec<(ShardId, Mail)>,
+    /// Packets that may leave once the records of this turn are durable, in order.
+    pub promises: Vec<Promise>,
+    /// Connections with something to send or to close, each once.
+    pub dirty: Vec<ConnectionId>,
+    /// Messages that will not be delivered.
+    pub drops: Vec<Drop>,
+    /// What an operator may want to read.
+    pub events: Vec<Event>,
+    /// Retained messages and bytes among `changes`, so that bounds hold inside a turn as well.
+    pub(crate) retained_staged: (u64, u64),
+}
+
+/// A message that was not delivered, for the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drop {
+    /// Whose delivery or publication it was.
+    pub client_id: Arc<str>,
+    /// The topic name.
+    pub topic: Box<str>,
+    /// Why.
+    pub reason: DropReason,
+}
+
+/// Something that happened to a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A client was let in.
+    Connected {
+        /// Its identifier.
+        client_id: Arc<str>,
+        /// Where it comes from.
+        address: Arc<str>,
+        /// The version it speaks.
+        version: ProtocolVersion,
+        /// Whether its session goes on.
+        session_present: bool,
+    },
+    /// A CONNECT was refused, or a connection ended before one.
+    Refused {
+        /// The client identifier, as far as it is known.
+        client_id: Box<str>,
+        /// Where it comes from.
+        address: Arc<str>,
+        /// What it was told.
+        reason_code: ReasonCode,
+        /// Why, for a person.
+        cause: String,
+    },
+    /// A connection ended.
+    Disconnected {
+        /// The client identifier.
+        client_id: Arc<str>,
+        /// Where it came from.
+        address: Arc<str>,
+        /// What it was told or what it said.
+        reason_code: ReasonCode,
+        /// Why, for a person.
+        cause: String,
+    },
+    /// A request of a connected client was refused, and the connection goes on.
+    Denied {
+        /// The client identifier.
+        client_id: Arc<str>,
+        /// What it was told.
+        reason_code: ReasonCode,
+        /// What it wanted and why it may not.
+        cause: String,
+    },
+}
+
+impl Effects {
+    /// Takes the changes to make visible.
+    pub fn take_changes(&mut self) -> std::vec::Drain<'_, Change> {
+        self.retained_staged = (0, 0);
+        self.changes.drain(..)
+    }
+
+    /// Whether the turn left nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+            && self.changes.is_empty()
+            && self.mail.is_empty()
+            && self.promises.is_empty()
+            && self.dirty.is_empty()
+    }
+}

@@ -1,0 +1,380 @@
+//! PUBLISH: from the client's packet to everybody it is owed to.
+//!
+//! A publication is matched once, here, on the publisher's shard. The result says who gets it, and whether a
+//! journal has to know before the publisher is answered.
+
+use crate::effects::{Effects, Event};
+use crate::mail::{Then, Violation};
+use crate::record::Frame;
+use crate::shard::{Shard, Turn};
+use crate::{Change, Record};
+use noctule_auth::Action;
+use noctule_codec::{Ack, Packet, PacketId, Properties, Property, Publish, QoS, ReasonCode};
+use noctule_session::{
+    AckKind, DropReason, GroupNumber, Outgoing, Publication, SessionChange, SessionNumber,
+};
+use std::sync::Arc;
+
+/// Whose publication it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A client's, with the packet id of QoS 2.
+    Client(SessionNumber, Option<PacketId>),
+    /// The will of a session.
+    Will(SessionNumber),
+    /// The broker's own.
+    Broker,
+}
+
+/// What became of a publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Published {
+    /// Somebody gets it.
+    pub(crate) has_subscribers: bool,
+    /// It had to be recorded, so its acknowledgement waits.
+    pub(crate) is_recorded: bool,
+}
+
+/// A publication that is not accepted: the code for its acknowledgement, the reason for the ledger.
+struct Refusal {
+    reason_code: ReasonCode,
+    reason: DropReason,
+    cause: String,
+}
+
+impl Shard {
+    /// Accepts a publication, refuses it, or recognises a repetition.
+    pub(crate) fn handle_publish(
+        &mut self,
+        slot: usize,
+        publish: &Publish<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        self.stats.publishes_received += 1;
+        self.stats.publish_bytes_received += publish.payload.len() as u64;
+        self.check_publish(publish)?;
+        let message = self.resolve_publication(slot, publish, turn)?;
+        if let Some(packet_id) = publish.packet_id {
+            if self.sessions[slot].session.inbound.contains(packet_id) {
+                self.answer_reused_id(slot, publish.qos, packet_id, turn);
+                return Ok(());
+            }
+            self.check_receive_maximum(slot)?;
+        }
+        match self.check_acceptable(slot, &message, turn) {
+            Ok(()) => self.accept_publish(slot, publish, &Arc::new(message), turn),
+            Err(refusal) => return self.refuse_publish(slot, publish, &message, refusal, turn),
+        }
+        Ok(())
+    }
+
+    /// Publishes on behalf of the broker itself.
+    pub fn publish_own(&mut self, topic: &str, payload: &[u8], retain: bool, turn: &mut Turn<'_>) {
+        let message = Publication {
+            number: turn.directory.next_message(),
+            topic: topic.into(),
+            payload: payload.into(),
+            properties: Properties::EMPTY,
+            qos: QoS::AtMostOnce,
+            retain,
+            published_at: turn.now,
+            expires_at: None,
+            publisher: "".into(),
+        };
+        self.publish(&Arc::new(message), Origin::Broker, turn);
+    }
+
+    /// What the announced limits forbid ends the connection.
+    fn check_publish(&self, publish: &Publish<'_>) -> Result<(), Violation> {
+        if publish.qos > self.limits.maximum_qos {
+            return Err(Violation::new(
+                ReasonCode::QoSNotSupported,
+                "the QoS is above Maximum QoS [MQTT-3.2.2-11]",
+            ));
+        }
+        if publish.retain && !self.limits.retain_available {
+            return Err(Violation::new(
+                ReasonCode::RetainNotSupported,
+                "retained messages are not available here [MQTT-3.2.2-14]",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The publication with its topic name, which a topic alias may stand for.
+    fn resolve_publication(
+        &mut self,
+        slot: usize,
+        publish: &Publish<'_>,
+        turn: &Turn<'_>,
+    ) -> Result<Publication, Violation> {
+        let alias_maximum = self.limits.topic_alias_maximum;
+        let session = &mut self.sessions[slot].session;
+        let publisher = Arc::clone(&session.client_id);
+        let number = turn.directory.next_message();
+        let Some(alias) = publish.properties.topic_alias() else {
+            return Ok(Publication::from_publish(number, publish, publish.topic, publisher, turn.now));
+        };
+        if alias > alias_maximum {
+            let cause = format!("topic alias {alias} is above the announced maximum of {alias_maximum}");
+            return Err(Violation::new(ReasonCode::TopicAliasInvalid, cause));
+        }
+        let aliases = session.link.as_deref_mut().map(|link| &mut link.aliases_in);
+        let Some(aliases) = aliases else {
+            return Err(Violation::new(ReasonCode::UnspecifiedError, "the connection has ended"));
+        };
+        if !publish.topic.is_empty() {
+            aliases.set(alias, publish.topic);
+        }
+        let Some(topic) = aliases.get(alias) else {
+            let cause = format!("topic alias {alias} stands for no topic yet on this connection");
+            return Err(Violation::new(ReasonCode::ProtocolError, cause));
+        };
+        Ok(Publication::from_publish(number, publish, topic, publisher, turn.now))
+    }
+
+    /// A packet id that waits for PUBREL: the same QoS 2 publication again, which is answered and not
+    /// repeated [MQTT-4.3.3-10], or a mistake of the client's.
+    fn answer_reused_id(&mut self, slot: usize, qos: QoS, packet_id: PacketId, turn: &mut Turn<'_>) {
+        if qos == QoS::ExactlyOnce {
+            self.acknowledge(slot, qos, packet_id, ReasonCode::Success, true, turn);
+        } else {
+            self.acknowledge(slot, qos, packet_id, ReasonCode::PacketIdentifierInUse, false, turn);
+        }
+    }
+
+    /// A client keeps within the announced Receive Maximum [MQTT-3.3.4-7]. 3.x knows no such limit.
+    fn check_receive_maximum(&self, slot: usize) -> Result<(), Violation> {
+        let session = &self.sessions[slot].session;
+        let Some(link) = &session.link else { return Ok(()) };
+        let outstanding = session.inbound.len() + usize::from(link.pubacks_promised);
+        if link.wire.version < noctule_codec::ProtocolVersion::V5
+            || outstanding < usize::from(self.limits.receive_maximum)
+        {
+            return Ok(());
+        }
+        let cause = format!("more than {} publications are unacknowledged", self.limits.receive_maximum);
+        Err(Violation::new(ReasonCode::ReceiveMaximumExceeded, cause))
+    }
+
+    fn check_acceptable(&self, slot: usize, message: &Publication, turn: &Turn<'_>) -> Result<(), Refusal> {
+        self.check_topic_name(&message.topic).map_err(|violation| Refusal {
+            reason_code: violation.reason_code,
+            reason: DropReason::TopicNameInvalid,
+            cause: violation.cause,
+        })?;
+        let action = Action::Publish { topic: &message.topic, qos: message.qos, retain: message.retain };
+        let decision = self.authority.permit(&self.sessions[slot].identity, &action);
+        if !decision.allowed {
+            return Err(Refusal {
+                reason_code: ReasonCode::NotAuthorized,
+                reason: DropReason::NotAuthorized,
+                cause: format!("{} ({})", decision.rule, decision.source),
+            });
+        }
+        if message.retain && !self.has_retained_room(message, turn) {
+            return Err(Refusal {
+                reason_code: ReasonCode::QuotaExceeded,
+                reason: DropReason::RetainedFull,
+                cause: "there is no room for more retained messages (limits.retained_messages_max, \
+                        limits.retained_bytes_max)"
+                    .to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// A topic name within the broker's bounds. `$SYS` is the broker's own, `$share` no topic at all.
+    pub(crate) fn check_topic_name(&self, topic: &str) -> Result<(), Violation> {
+        let limits = &self.limits;
+        let refuse = |cause: String| Err(Violation::new(ReasonCode::TopicNameInvalid, cause));
+        if topic.len() > usize::from(limits.topic_bytes_max) {
+            return refuse(format!("the topic name is longer than {} bytes", limits.topic_bytes_max));
+        }
+        if topic.bytes().filter(|byte| *byte == b'/').count() >= usize::from(limits.topic_levels_max) {
+            return refuse(format!("the topic name has more than {} levels", limits.topic_levels_max));
+        }
+        if topic.starts_with("$SYS/") || topic.starts_with("$share/") {
+            return refuse(format!(
+                "topics below {:?} belong to the broker",
+                &topic[..topic.find('/').unwrap_or(0)]
+            ));
+        }
+        Ok(())
+    }
+
+    fn accept_publish(
+        &mut self,
+        slot: usize,
+        publish: &Publish<'_>,
+        message: &Arc<Publication>,
+        turn: &mut Turn<'_>,
+    ) {
+        let session = &mut self.sessions[slot].session;
+        let taken = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce);
+        if let Some(packet_id) = taken {
+            session.apply(&SessionChange::InboundTaken { packet_id });
+        }
+        let inbound = taken.filter(|_| session.is_durable());
+        let origin = Origin::Client(session.number, inbound);
+        let published = self.publish(message, origin, turn);
+        if let Some(packet_id) = publish.packet_id {
+            let code = match published.has_subscribers {
+                true => ReasonCode::Success,
+                false => ReasonCode::NoMatchingSubscribers,
+            };
+            self.acknowledge(slot, publish.qos, packet_id, code, published.is_recorded, turn);
+        }
+    }
+
+    /// Refuses a publication: 5.0 by its acknowledgement, 3.x by the plain one or by closing, as configured
+    /// [MQTT-3.3.5-2, 3.1.1].
+    fn refuse_publish(
+        &mut self,
+        slot: usize,
+        publish: &Publish<'_>,
+        message: &Publication,
+        refusal: Refusal,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        let Refusal { reason_code, reason, cause } = refusal;
+        let session = &self.sessions[slot].session;
+        let client_id = Arc::clone(&session.client_id);
+        let Some(link) = &session.link else { return Ok(()) };
+        let (version, wants_reason) = (link.wire.version, link.request_problem_information);
+        self.drop_message(&client_id, message, reason, turn);
+        let event_cause = format!("a publication on {:?} is refused: {cause}", message.topic);
+        Self::event(turn, Event::Denied { client_id, reason_code, cause: event_cause.clone() });
+        if version < noctule_codec::ProtocolVersion::V5 && self.limits.disconnect_refused_v3 {
+            return Err(Violation::new(reason_code, event_cause));
+        }
+        let Some(packet_id) = publish.packet_id else { return Ok(()) };
+        let mut properties = Properties::new();
+        if wants_reason {
+            properties.push(Property::ReasonString(&cause));
+        }
+        let ack = Ack { packet_id, reason_code, properties: properties.into_owned() };
+        let packet = match publish.qos {
+            QoS::ExactlyOnce if version == noctule_codec::ProtocolVersion::V5 => Packet::PubRec(ack),
+            QoS::ExactlyOnce => {
+                // 3.x goes on with PUBREL, so its id is taken although nothing was published.
+                self.sessions[slot].session.apply(&SessionChange::InboundTaken { packet_id });
+                Packet::PubRec(ack)
+            }
+            _ => Packet::PubAck(ack),
+        };
+        self.send(slot, Outgoing::Packet(Box::new(packet)), turn);
+        Ok(())
+    }
+
+    /// Answers a publication. PUBACKs of one connection leave in order of arrival [MQTT-4.6.0-2], so one that
+    /// need not wait does wait behind one that must.
+    fn acknowledge(
+        &mut self,
+        slot: usize,
+        qos: QoS,
+        packet_id: PacketId,
+        reason_code: ReasonCode,
+        waits: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        let kind = if qos == QoS::ExactlyOnce { AckKind::PubRec } else { AckKind::PubAck };
+        let ack = Outgoing::Ack(kind, packet_id, reason_code);
+        let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return };
+        if !waits && link.pubacks_promised == 0 {
+            return self.send(slot, ack, turn);
+        }
+        link.pubacks_promised += 1;
+        self.promise(slot, ack, Then::PubAckLeft, turn);
+    }
+
+    /// Matches a publication once and gives it to everybody it is owed to, here and on other shards.
+    pub(crate) fn publish(
+        &mut self,
+        message: &Arc<Publication>,
+        origin: Origin,
+        turn: &mut Turn<'_>,
+    ) -> Published {
+        let publisher = match origin {
+            Origin::Client(session, _) | Origin::Will(session) => Some(session),
+            Origin::Broker => None,
+        };
+        let mut targets = std::mem::take(&mut self.targets);
+        targets.collect(turn.directory, message, publisher);
+        let groups = turn.directory.groups.matching(&message.topic);
+        let published = Published {
+            has_subscribers: !targets.is_empty() || !groups.is_empty(),
+            is_recorded: record_publication(message, origin, &targets, &groups, turn),
+        };
+        if message.retain {
+            stage_retained(message, turn);
+            if message.expires_at.is_some() {
+                self.sweep_later(turn);
+            }
+        }
+        self.deliver_route(message, &mut targets, turn);
+        self.targets = targets;
+        for group in groups {
+            self.share(group, message, turn);
+        }
+        published
+    }
+
+    /// Whether another retained message fits the bounds. Replacing or clearing one always does.
+    pub(crate) fn has_retained_room(&self, message: &Publication, turn: &Turn<'_>) -> bool {
+        if message.payload.is_empty() {
+            return true;
+        }
+        let limits = &self.limits;
+        let replaced = turn.directory.retained.get(&message.topic);
+        let (staged_count, staged_bytes) = turn.fx.retained_staged;
+        let bytes = turn.directory.retained_bytes() + staged_bytes + message.bytes();
+        let bytes = bytes.saturating_sub(replaced.map_or(0, |replaced| replaced.bytes()));
+        let count = turn.directory.retained_messages() + staged_count + u64::from(replaced.is_none());
+        bytes <= limits.retained_bytes_max
+            && (limits.retained_messages_max == 0 || count <= limits.retained_messages_max)
+    }
+}
+
+/// Leaves the record of a publication in the effects, if a restart has to know of it.
+fn record_publication(
+    message: &Arc<Publication>,
+    origin: Origin,
+    targets: &crate::deliver::Targets,
+    groups: &[GroupNumber],
+    turn: &mut Turn<'_>,
+) -> bool {
+    let inbound = match origin {
+        Origin::Client(session, packet_id) => packet_id.map(|packet_id| (session, packet_id)),
+        _ => None,
+    };
+    let will_of = match origin {
+        Origin::Will(session) => Some(session),
+        _ => None,
+    };
+    let owes_group = message.qos > QoS::AtMostOnce && !groups.is_empty();
+    // What the broker says of itself is said again after a restart.
+    let is_kept = message.retain && origin != Origin::Broker;
+    if !is_kept && inbound.is_none() && will_of.is_none() && !owes_group && !targets.has_durable(message.qos)
+    {
+        return false;
+    }
+    turn.fx.records.push(Record::Published(Box::new(Frame {
+        message: Arc::clone(message),
+        inbound,
+        retained: message.retain,
+        will_of,
+        owed: targets.durable(message.qos),
+        groups: if owes_group { groups.to_vec() } else { Vec::new() },
+    })));
+    true
+}
+
+fn stage_retained(message: &Arc<Publication>, turn: &mut Turn<'_>) {
+    let Effects { changes, retained_staged: (count, bytes), .. } = turn.fx;
+    if !message.payload.is_empty() {
+        *count += u64::from(turn.directory.retained.get(&message.topic).is_none());
+        *bytes += message.bytes();
+    }
+    changes.push(Change::Retain(Arc::clone(message)));
+}

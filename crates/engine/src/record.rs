@@ -1,0 +1,80 @@
+//! What is worth remembering across a restart, in the order in which it happened.
+
+use noctule_codec::{PacketId, QoS};
+use noctule_session::{
+    GroupNumber, Instant, MessageNumber, Publication, SessionChange, SessionNumber, SubscriptionIds,
+};
+use std::sync::Arc;
+
+/// One entry of the journal. No entry names a shard.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// A publication was accepted. Everything it owes to anybody is in this one record.
+    Published(Box<Frame>),
+    /// A session was opened for a client id.
+    SessionOpened {
+        /// Its number.
+        session: SessionNumber,
+        /// The client id.
+        client_id: Arc<str>,
+    },
+    /// Something changed in a session.
+    Session {
+        /// Which.
+        session: SessionNumber,
+        /// What.
+        change: SessionChange,
+    },
+    /// The connection of a session ended.
+    SessionDetached {
+        /// Which session.
+        session: SessionNumber,
+        /// When.
+        at: Instant,
+    },
+    /// A session ended, and with it everything it was owed.
+    SessionEnded {
+        /// Which.
+        session: SessionNumber,
+    },
+    /// A member of a shared group took a message that the group was owed.
+    GroupTaken {
+        /// The group.
+        group: GroupNumber,
+        /// The message.
+        message: MessageNumber,
+        /// The member.
+        session: SessionNumber,
+    },
+    /// A message returned from a member to its group.
+    GroupReturned {
+        /// The group.
+        group: GroupNumber,
+        /// The message.
+        message: MessageNumber,
+    },
+    /// A group gave up a message.
+    GroupDropped {
+        /// The group.
+        group: GroupNumber,
+        /// The message.
+        message: MessageNumber,
+    },
+}
+
+/// A publication with everybody it is owed to.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// The message.
+    pub message: Arc<Publication>,
+    /// The QoS 2 identifier it came under, of a session that survives its connection.
+    pub inbound: Option<(SessionNumber, PacketId)>,
+    /// It replaces or clears the retained message of its topic.
+    pub retained: bool,
+    /// It is the will of this session, which thereby has none.
+    pub will_of: Option<SessionNumber>,
+    /// Durable sessions it is owed to above QoS 0.
+    pub owed: Vec<(SessionNumber, QoS, SubscriptionIds)>,
+    /// Shared groups it is owed to above QoS 0.
+    pub groups: Vec<GroupNumber>,
+}

@@ -1,0 +1,108 @@
+//! A session with what its shard keeps beside it.
+
+use crate::Subscriber;
+use crate::timers::{Timer, Timers};
+use noctule_auth::Identity;
+use noctule_codec::{QoS, SubscriptionOptions};
+use noctule_session::{GroupNumber, Instant, Session};
+use noctule_topic::{RetainedCursor, TopicFilter};
+use std::collections::VecDeque;
+
+/// A session that lives on this shard.
+#[derive(Debug)]
+pub(crate) struct Resident {
+    /// The session.
+    pub(crate) session: Session,
+    /// Who it was opened by, for permissions.
+    pub(crate) identity: Identity,
+    /// Retained messages that subscriptions still bring.
+    pub(crate) retained: VecDeque<RetainedPhase>,
+    /// Shared groups that have more for this session than it had room for.
+    pub(crate) hungry: Vec<GroupNumber>,
+    /// Shared groups that were told that this session has no room.
+    pub(crate) busy: Vec<GroupNumber>,
+    /// How many of its subscriptions are shared.
+    pub(crate) shared_subscriptions: u32,
+    /// The journal has been told of it, so it is to be told of its end.
+    pub(crate) is_recorded: bool,
+    timer_at: Option<Instant>,
+}
+
+/// The retained messages that one subscription still brings.
+#[derive(Debug)]
+pub(crate) struct RetainedPhase {
+    /// The filter as the client wrote it.
+    pub(crate) filter: Box<str>,
+    /// How far the look-up has come.
+    pub(crate) cursor: RetainedCursor,
+    /// The granted QoS.
+    pub(crate) qos: QoS,
+    /// Whether the client's own messages are left out.
+    pub(crate) no_local: bool,
+    /// The identifier of the subscription.
+    pub(crate) id: Option<u32>,
+    /// The SUBACK has left.
+    pub(crate) is_open: bool,
+}
+
+impl RetainedPhase {
+    pub(crate) fn new(
+        text: &str,
+        filter: &TopicFilter,
+        options: SubscriptionOptions,
+        id: Option<u32>,
+    ) -> Self {
+        Self {
+            filter: text.into(),
+            cursor: RetainedCursor::new(filter),
+            qos: options.qos,
+            no_local: options.no_local,
+            id,
+            is_open: false,
+        }
+    }
+}
+
+impl Resident {
+    pub(crate) fn new(session: Session, identity: Identity) -> Self {
+        Self {
+            session,
+            identity,
+            retained: VecDeque::new(),
+            hungry: Vec::new(),
+            busy: Vec::new(),
+            shared_subscriptions: 0,
+            is_recorded: false,
+            timer_at: None,
+        }
+    }
+
+    /// Lets the retained messages follow the SUBACK that has left.
+    pub(crate) fn open_retained_phases(&mut self) {
+        for phase in &mut self.retained {
+            phase.is_open = true;
+        }
+    }
+
+    /// When something happens to the session while it has no connection.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        match (self.session.will_due, self.session.expires_at) {
+            (Some(will), Some(expiry)) => Some(will.min(expiry)),
+            (will, expiry) => will.or(expiry),
+        }
+    }
+
+    /// Sees to it that a timer fires when the session is due. One that fires earlier is as good.
+    pub(crate) fn arm(&mut self, me: Subscriber, now: Instant, timers: &mut Timers) {
+        let Some(due) = self.due() else { return };
+        if self.timer_at.is_none_or(|armed| armed > due) {
+            timers.arm(due, now, Timer::Session(me));
+            self.timer_at = Some(due);
+        }
+    }
+
+    /// The timer has fired.
+    pub(crate) fn disarm(&mut self) {
+        self.timer_at = None;
+    }
+}

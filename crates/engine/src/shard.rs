@@ -1,0 +1,271 @@
+//! One shard: its connections, its sessions and everything they cause.
+//!
+//! Inputs come in as method calls with a [`Turn`] that holds the time, the directory and the effects. The
+//! shard opens nothing, waits for nothing and reads no clock. What it does to sessions goes through
+//! [`SessionChange`](noctule_session::SessionChange)s, what it does to the directory through
+//! [`Change`](crate::Change)s; both are left in the effects for the runtime.
+
+use crate::connection::{Connection, State};
+use crate::deliver::Targets;
+use crate::directory::{Directory, Subscriber};
+use crate::effects::{Drop, Effects, Event};
+use crate::mail::{Promise, ShardId, Then};
+use crate::resident::Resident;
+use crate::retained::RetainedSweep;
+use crate::share::Backlogs;
+use crate::timers::{Timer, Timers};
+use crate::{Mail, Record, Stats};
+use hashbrown::HashMap;
+use noctule_auth::{Action, Authority};
+use noctule_session::{ConnectionId, Instant, Limits, Outgoing, Publication, SessionEffects};
+use slab::Slab;
+use std::sync::Arc;
+
+/// Which shard this is, of how many, and what makes its assigned client ids its own.
+#[derive(Clone, Copy, Debug)]
+pub struct ShardConfig {
+    /// The number of this shard.
+    pub id: ShardId,
+    /// The number of shards, at least 1.
+    pub shards: u16,
+    /// A number that differs from start to start, part of assigned client ids.
+    pub seed: u64,
+}
+
+/// What an input sees of the world while it is handled.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    /// The time.
+    pub now: Instant,
+    /// What all shards share; read here, changed by [`Effects::changes`].
+    pub directory: &'a Directory,
+    /// What the input brings about.
+    pub fx: &'a mut Effects,
+}
+
+/// A shard of the broker.
+pub struct Shard {
+    pub(crate) config: ShardConfig,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) authority: Arc<dyn Authority + Send + Sync>,
+    pub(crate) connections: Vec<Option<Connection>>,
+    pub(crate) sessions: Slab<Resident>,
+    pub(crate) by_client_id: HashMap<Arc<str>, usize>,
+    pub(crate) backlogs: Backlogs,
+    pub(crate) timers: Timers,
+    pub(crate) stats: Stats,
+    pub(crate) assigned_ids: u64,
+    pub(crate) session_fx: SessionEffects,
+    pub(crate) targets: Targets,
+    pub(crate) retained_sweep: RetainedSweep,
+}
+
+impl Shard {
+    /// A shard without connections or sessions.
+    pub fn new(
+        config: ShardConfig,
+        limits: Arc<Limits>,
+        authority: Arc<dyn Authority + Send + Sync>,
+    ) -> Self {
+        Self {
+            config,
+            limits,
+            authority,
+            connections: Vec::new(),
+            sessions: Slab::new(),
+            by_client_id: HashMap::new(),
+            backlogs: Backlogs::default(),
+            timers: Timers::default(),
+            stats: Stats::default(),
+            assigned_ids: 0,
+            session_fx: SessionEffects::default(),
+            targets: Targets::default(),
+            retained_sweep: RetainedSweep::default(),
+        }
+    }
+
+    /// What has been counted since the start.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.stats;
+        stats.sessions = self.sessions.len() as u64;
+        stats
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The shard where the session of a client id lives.
+    pub fn home(&self, client_id: &str) -> ShardId {
+        home(client_id, self.config.shards)
+    }
+
+    /// Handles mail from a shard.
+    pub fn receive_mail(&mut self, mail: Mail, turn: &mut Turn<'_>) {
+        match mail {
+            Mail::Deliver { message, targets } => self.deliver_all(&message, targets, turn),
+            Mail::Share { group, message, target, has_more } => {
+                self.receive_share(group, message, target, has_more, turn);
+            }
+            Mail::Backlog { group, message } => self.receive_backlog(group, message, turn),
+            Mail::Room { group, member, places } => self.receive_room(group, member, places, turn),
+            Mail::Left { group } => self.end_empty_group(group, turn),
+        }
+    }
+
+    /// Keeps a promise: the records that it waited for are durable.
+    pub fn release(&mut self, promise: Promise, turn: &mut Turn<'_>) {
+        let Some(slot) = self.session_of(promise.connection) else { return };
+        let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return };
+        match promise.then {
+            Then::Open => link.output.release(promise.packet),
+            Then::PubAckLeft => {
+                link.pubacks_promised = link.pubacks_promised.saturating_sub(1);
+                link.send(promise.packet);
+            }
+            Then::Nothing | Then::Retained => link.send(promise.packet),
+        }
+        if matches!(promise.then, Then::Retained) {
+            self.sessions[slot].open_retained_phases();
+        }
+        self.mark_dirty(slot, turn);
+    }
+
+    /// When [`handle_timeouts`](Self::handle_timeouts) wants to be called next.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Handles everything that is due.
+    pub fn handle_timeouts(&mut self, turn: &mut Turn<'_>) {
+        for _ in 0..TIMEOUTS_PER_TURN {
+            match self.timers.pop(turn.now) {
+                Some(Timer::Connection(id)) => self.handle_connection_timeout(id, turn),
+                Some(Timer::Session(subscriber)) => self.handle_session_timeout(subscriber, turn),
+                Some(Timer::RetainedSweep) => self.sweep_retained(turn),
+                None => return,
+            }
+        }
+    }
+
+    /// The session that a connection belongs to.
+    pub(crate) fn session_of(&self, id: ConnectionId) -> Option<usize> {
+        match self.connection(id)?.state {
+            State::Connected { slot } => Some(slot),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn connection(&self, id: ConnectionId) -> Option<&Connection> {
+        self.connections.get(id.slot as usize)?.as_ref().filter(|connection| connection.id == id)
+    }
+
+    pub(crate) fn connection_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.connections.get_mut(id.slot as usize)?.as_mut().filter(|connection| connection.id == id)
+    }
+
+    /// The session that an index entry names, if it is still that one.
+    pub(crate) fn resident(&mut self, subscriber: Subscriber) -> Option<&mut Resident> {
+        let resident = self.sessions.get_mut(subscriber.slot as usize)?;
+        (resident.session.number == subscriber.session).then_some(resident)
+    }
+
+    pub(crate) fn subscriber(&self, slot: usize) -> Subscriber {
+        Subscriber {
+            home: self.config.id,
+            slot: u32::try_from(slot).expect("connections are bounded by open files, sessions by memory"),
+            session: self.sessions[slot].session.number,
+        }
+    }
+
+    pub(crate) fn is_permitted(&self, slot: usize, action: &Action<'_>) -> bool {
+        self.authority.permit(&self.sessions[slot].identity, action).allowed
+    }
+
+    /// Passes on what a call on a session has brought about.
+    pub(crate) fn collect(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        let session = &self.sessions[slot].session;
+        let number = session.number;
+        let changes = self.session_fx.changes.drain(..);
+        turn.fx.records.extend(changes.map(|change| Record::Session { session: number, change }));
+        if let Some(link) = &session.link {
+            let connection = link.connection;
+            let promises = self.session_fx.promises.drain(..);
+            turn.fx.promises.extend(promises.map(|packet| Promise {
+                connection,
+                packet,
+                then: Then::Nothing,
+            }));
+        }
+        self.session_fx.promises.clear();
+        for (message, reason) in self.session_fx.drops.drain(..) {
+            self.stats.count_drop(reason);
+            let client_id = Arc::clone(&session.client_id);
+            turn.fx.drops.push(Drop { client_id, topic: message.topic.clone(), reason });
+        }
+        self.mark_dirty(slot, turn);
+    }
+
+    /// Records a message that is not delivered to, or not accepted from, this client.
+    pub(crate) fn drop_message(
+        &mut self,
+        client_id: &Arc<str>,
+        message: &Publication,
+        reason: noctule_session::DropReason,
+        turn: &mut Turn<'_>,
+    ) {
+        self.stats.count_drop(reason);
+        turn.fx.drops.push(Drop { client_id: Arc::clone(client_id), topic: message.topic.clone(), reason });
+    }
+
+    /// Puts the connection of a session on the list to flush, once.
+    pub(crate) fn mark_dirty(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        let Some(link) = &self.sessions[slot].session.link else { return };
+        let id = link.connection;
+        if let Some(connection) = self.connection_mut(id)
+            && !connection.is_dirty
+        {
+            connection.is_dirty = true;
+            turn.fx.dirty.push(id);
+        }
+    }
+
+    /// Queues a packet for the client of a session.
+    pub(crate) fn send(&mut self, slot: usize, packet: Outgoing, turn: &mut Turn<'_>) {
+        self.sessions[slot].session.send(packet);
+        self.mark_dirty(slot, turn);
+    }
+
+    /// Queues a packet that leaves once the records of this turn are durable.
+    pub(crate) fn promise(&mut self, slot: usize, packet: Outgoing, then: Then, turn: &mut Turn<'_>) {
+        if let Some(link) = &self.sessions[slot].session.link {
+            turn.fx.promises.push(Promise { connection: link.connection, packet, then });
+        }
+    }
+
+    pub(crate) fn event(turn: &mut Turn<'_>, event: Event) {
+        turn.fx.events.push(event);
+    }
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard").field("config", &self.config).field("sessions", &self.sessions.len()).finish()
+    }
+}
+
+/// The shard where the session of a client id lives: the same on every start and every node.
+pub fn home(client_id: &str, shards: u16) -> ShardId {
+    ShardId(u16::try_from(fnv1a(client_id.as_bytes()) % u64::from(shards)).expect("less than the divisor"))
+}
+
+/// FNV-1a: fixed for ever, because it decides where sessions live.
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// Timeouts handled in one turn, so that a million sessions that end together hold nobody up.
+const TIMEOUTS_PER_TURN: usize = 1024;

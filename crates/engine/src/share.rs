@@ -1,0 +1,346 @@
+//! Shared subscriptions: groups, who of a group gets a message, and what waits when nobody can take it.
+//!
+//! The publisher's shard picks a member that is available and mails its home. Where none is, or the home has
+//! no room, the message goes to the group's backlog, which lives on one shard and serves members as they
+//! report room.
+
+use crate::directory::Interest;
+use crate::mail::{Mail, ShardId, Target};
+use crate::shard::{Shard, Turn};
+use crate::{Change, Record, Subscriber};
+use hashbrown::HashMap;
+use noctule_codec::QoS;
+use noctule_session::{DropReason, GroupNumber, Offer, Publication};
+use noctule_topic::{FilterIndex, Subscription as FilterText, TopicFilter};
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The shared groups of all shards.
+#[derive(Debug, Default)]
+pub struct Groups {
+    by_filter: FilterIndex<GroupNumber, ()>,
+    numbers: HashMap<(Box<str>, Box<str>), GroupNumber>,
+    groups: HashMap<GroupNumber, Group>,
+    last: u64,
+}
+
+#[derive(Debug)]
+struct Group {
+    home: ShardId,
+    members: Vec<Member>,
+    /// The member after the one that got the last message.
+    next: Cell<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    subscriber: Subscriber,
+    interest: Interest,
+    is_available: bool,
+}
+
+impl Groups {
+    /// The groups whose filter matches a topic.
+    pub fn matching(&self, topic: &str) -> Vec<GroupNumber> {
+        let mut groups = Vec::new();
+        if !self.groups.is_empty() {
+            self.by_filter.for_each_match(topic, |group, ()| groups.push(group));
+        }
+        groups
+    }
+
+    /// The number of a group.
+    pub fn number(&self, share_name: &str, filter: &str) -> Option<GroupNumber> {
+        self.numbers.get(&(share_name.into(), filter.into())).copied()
+    }
+
+    /// How many groups there are.
+    pub fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    pub(crate) fn home(&self, group: GroupNumber) -> Option<ShardId> {
+        self.groups.get(&group).map(|group| group.home)
+    }
+
+    /// The next available member in turn.
+    fn pick(&self, group: GroupNumber) -> Option<(Subscriber, Interest)> {
+        let group = self.groups.get(&group)?;
+        let count = group.members.len();
+        let place = (0..count)
+            .map(|step| (group.next.get() + step) % count)
+            .find(|place| group.members[*place].is_available)?;
+        group.next.set(place + 1);
+        let member = &group.members[place];
+        Some((member.subscriber, member.interest))
+    }
+
+    fn interest(&self, group: GroupNumber, subscriber: Subscriber) -> Option<Interest> {
+        let members = &self.groups.get(&group)?.members;
+        members.iter().find(|member| member.subscriber == subscriber).map(|member| member.interest)
+    }
+
+    pub(crate) fn join(
+        &mut self,
+        share_name: &str,
+        filter: &TopicFilter,
+        home: ShardId,
+        subscriber: Subscriber,
+        interest: Interest,
+        is_available: bool,
+    ) {
+        let number = *self.numbers.entry((share_name.into(), filter.as_str().into())).or_insert_with(|| {
+            self.last += 1;
+            GroupNumber(self.last)
+        });
+        let group = self.groups.entry(number).or_insert_with(|| {
+            self.by_filter.insert(filter, number, ());
+            Group { home, members: Vec::new(), next: Cell::new(0) }
+        });
+        let member = Member { subscriber, interest, is_available };
+        match group.members.iter_mut().find(|member| member.subscriber == subscriber) {
+            Some(known) => *known = member,
+            None => group.members.push(member),
+        }
+    }
+
+    pub(crate) fn leave(&mut self, share_name: &str, filter: &TopicFilter, subscriber: Subscriber) {
+        let Some(number) = self.number(share_name, filter.as_str()) else { return };
+        let Some(group) = self.groups.get_mut(&number) else { return };
+        group.members.retain(|member| member.subscriber != subscriber);
+        if group.members.is_empty() {
+            self.groups.remove(&number);
+            self.numbers.remove(&(share_name.into(), filter.as_str().into()));
+            self.by_filter.remove(filter.as_str(), number);
+        }
+    }
+
+    pub(crate) fn set_available(&mut self, group: GroupNumber, subscriber: Subscriber, is_available: bool) {
+        let Some(group) = self.groups.get_mut(&group) else { return };
+        let member = group.members.iter_mut().find(|member| member.subscriber == subscriber);
+        if let Some(member) = member {
+            member.is_available = is_available;
+        }
+    }
+}
+
+/// Messages that wait for a member of their group, on the shard that is the group's home.
+#[derive(Debug, Default)]
+pub(crate) struct Backlogs {
+    by_group: HashMap<GroupNumber, Backlog>,
+}
+
+#[derive(Debug, Default)]
+struct Backlog {
+    /// In the order of their numbers.
+    messages: VecDeque<Arc<Publication>>,
+    bytes: u64,
+}
+
+impl Backlog {
+    fn insert(&mut self, message: Arc<Publication>) {
+        self.bytes += message.bytes();
+        let place = self.messages.partition_point(|waiting| waiting.number < message.number);
+        self.messages.insert(place, message);
+    }
+
+    fn pop(&mut self) -> Option<Arc<Publication>> {
+        let message = self.messages.pop_front()?;
+        self.bytes -= message.bytes();
+        Some(message)
+    }
+}
+
+impl Shard {
+    /// Gives a publication to one member of a group, or to its backlog.
+    pub(crate) fn share(&mut self, group: GroupNumber, message: &Arc<Publication>, turn: &mut Turn<'_>) {
+        match turn.directory.groups.pick(group) {
+            Some((subscriber, interest)) => {
+                let target = Target::new(subscriber, &interest);
+                if subscriber.home == self.config.id {
+                    return self.receive_share(group, Arc::clone(message), target, false, turn);
+                }
+                let (message, has_more) = (Arc::clone(message), false);
+                turn.fx.mail.push((subscriber.home, Mail::Share { group, message, target, has_more }));
+            }
+            None => self.return_to_group(group, Arc::clone(message), turn),
+        }
+    }
+
+    /// Sends a message to its group's backlog. QoS 0 waits for nobody.
+    pub(crate) fn return_to_group(
+        &mut self,
+        group: GroupNumber,
+        message: Arc<Publication>,
+        turn: &mut Turn<'_>,
+    ) {
+        if message.qos == QoS::AtMostOnce {
+            return;
+        }
+        turn.fx.records.push(Record::GroupReturned { group, message: message.number });
+        match turn.directory.groups.home(group) {
+            Some(home) => turn.fx.mail.push((home, Mail::Backlog { group, message })),
+            None => self.drop_of_group(group, &message, DropReason::GroupEnded, turn),
+        }
+    }
+
+    /// A group gives a message to a session of this shard, which takes it only if it can send it at once:
+    /// what was never sent stays with the group.
+    pub(crate) fn receive_share(
+        &mut self,
+        group: GroupNumber,
+        message: Arc<Publication>,
+        target: Target,
+        has_more: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        let limits = Arc::clone(&self.limits);
+        let qos = message.qos.min(target.qos);
+        let slot = target.subscriber.slot as usize;
+        let Some(resident) = self.resident(target.subscriber) else {
+            return self.return_to_group(group, message, turn);
+        };
+        let has_room = match qos {
+            QoS::AtMostOnce => resident.session.link.is_some(),
+            _ => resident.session.has_window_room(&limits),
+        };
+        if has_more || !has_room {
+            remember(&mut resident.hungry, group);
+        }
+        if !has_room {
+            remember(&mut resident.busy, group);
+            let member = target.subscriber;
+            turn.fx.changes.push(Change::Available { group, member, is_available: false });
+            return self.return_to_group(group, message, turn);
+        }
+        if resident.session.is_durable() && qos > QoS::AtMostOnce {
+            let session = resident.session.number;
+            turn.fx.records.push(Record::GroupTaken { group, message: message.number, session });
+        }
+        let retain = message.retain && target.retain_as_published;
+        let subscription_ids = target.subscription_ids;
+        self.offer(slot, Offer { message, qos, retain, subscription_ids, group: Some(group) }, turn);
+    }
+
+    /// Asks the groups that have more for this session, now that it has room again.
+    pub(crate) fn ask_for_more(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        let resident = &mut self.sessions[slot];
+        if resident.hungry.is_empty() || !resident.session.has_window_room(&self.limits) {
+            return;
+        }
+        let places = resident.session.outbound.quota();
+        let hungry = std::mem::take(&mut resident.hungry);
+        let busy = std::mem::take(&mut resident.busy);
+        let member = self.subscriber(slot);
+        for group in busy {
+            turn.fx.changes.push(Change::Available { group, member, is_available: true });
+        }
+        for group in hungry {
+            if let Some(home) = turn.directory.groups.home(group) {
+                turn.fx.mail.push((home, Mail::Room { group, member, places }));
+            }
+        }
+    }
+
+    /// Tells the groups of a session that it has come or gone.
+    pub(crate) fn announce_availability(&mut self, slot: usize, is_available: bool, turn: &mut Turn<'_>) {
+        let resident = &mut self.sessions[slot];
+        if resident.shared_subscriptions == 0 {
+            return;
+        }
+        let shared = resident.session.subscriptions.keys().filter_map(|text| FilterText::parse(text).ok());
+        let numbers = shared.filter_map(|parsed| {
+            let share_name = parsed.share_name?;
+            turn.directory.groups.number(&share_name, parsed.filter.as_str())
+        });
+        let groups: Vec<GroupNumber> = numbers.collect();
+        resident.busy.clear();
+        resident.hungry = if is_available { groups.clone() } else { Vec::new() };
+        let member = self.subscriber(slot);
+        let change = |group| Change::Available { group, member, is_available };
+        turn.fx.changes.extend(groups.into_iter().map(change));
+    }
+
+    /// A message joins the backlog of a group that lives here.
+    pub(crate) fn receive_backlog(
+        &mut self,
+        group: GroupNumber,
+        message: Arc<Publication>,
+        turn: &mut Turn<'_>,
+    ) {
+        if turn.directory.groups.home(group).is_none() {
+            return self.drop_of_group(group, &message, DropReason::GroupEnded, turn);
+        }
+        let limits = &self.limits;
+        let backlog = self.backlogs.by_group.entry(group).or_default();
+        let is_full = backlog.bytes + message.bytes() > limits.queue_bytes_max
+            || (limits.queue_messages_max > 0 && backlog.messages.len() as u64 >= limits.queue_messages_max);
+        if is_full {
+            return self.drop_of_group(group, &message, DropReason::QueueFull, turn);
+        }
+        backlog.insert(message);
+        // Somebody may have become available since the message was turned away.
+        if let Some((member, _)) = turn.directory.groups.pick(group) {
+            self.receive_room(group, member, 1, turn);
+        }
+    }
+
+    /// A member can take more: serve it from the backlog.
+    pub(crate) fn receive_room(
+        &mut self,
+        group: GroupNumber,
+        member: Subscriber,
+        places: u16,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(interest) = turn.directory.groups.interest(group, member) else { return };
+        for _ in 0..places {
+            let Some(backlog) = self.backlogs.by_group.get_mut(&group) else { return };
+            let Some(message) = backlog.pop() else { return };
+            let has_more = !backlog.messages.is_empty();
+            if !has_more {
+                self.backlogs.by_group.remove(&group);
+            }
+            if message.is_expired(turn.now) {
+                self.drop_of_group(group, &message, DropReason::Expired, turn);
+                continue;
+            }
+            let target = Target::new(member, &interest);
+            turn.fx.mail.push((member.home, Mail::Share { group, message, target, has_more }));
+        }
+    }
+
+    /// A member has left; the backlog of a group without members ends with it.
+    pub(crate) fn end_empty_group(&mut self, group: GroupNumber, turn: &mut Turn<'_>) {
+        if turn.directory.groups.home(group).is_some() {
+            return;
+        }
+        let Some(backlog) = self.backlogs.by_group.remove(&group) else { return };
+        for message in backlog.messages {
+            self.drop_of_group(group, &message, DropReason::GroupEnded, turn);
+        }
+    }
+
+    fn drop_of_group(
+        &mut self,
+        group: GroupNumber,
+        message: &Publication,
+        reason: DropReason,
+        turn: &mut Turn<'_>,
+    ) {
+        turn.fx.records.push(Record::GroupDropped { group, message: message.number });
+        self.drop_message(&message.publisher, message, reason, turn);
+    }
+}
+
+fn remember(groups: &mut Vec<GroupNumber>, group: GroupNumber) {
+    if !groups.contains(&group) {
+        groups.push(group);
+    }
+}

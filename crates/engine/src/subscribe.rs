@@ -1,0 +1,250 @@
+//! SUBSCRIBE and UNSUBSCRIBE.
+
+use crate::Change;
+use crate::directory::Interest;
+use crate::effects::Event;
+use crate::mail::{Then, Violation};
+use crate::resident::RetainedPhase;
+use crate::shard::{Shard, Turn};
+use noctule_auth::Action;
+use noctule_codec::{
+    Packet, Properties, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, SubscriptionOptions, UnsubAck,
+    Unsubscribe,
+};
+use noctule_session::{Outgoing, SessionChange, Subscription};
+use noctule_topic::{FilterError, ParsedFilter, Subscription as FilterText};
+use std::sync::Arc;
+
+impl Shard {
+    /// Makes or replaces subscriptions, a reason code for each [MQTT-3.8.4-6].
+    pub(crate) fn handle_subscribe(
+        &mut self,
+        slot: usize,
+        subscribe: &Subscribe<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        let id = subscribe.properties.subscription_identifiers().next();
+        // A packet that breaks a rule changes nothing, so all filters are checked before the first is used.
+        for (text, options) in subscribe.filters.iter() {
+            check_filter(text, options)?;
+        }
+        let in_use = self.sessions[slot].session.inbound.contains(subscribe.packet_id);
+        let mut reason_codes = Vec::with_capacity(subscribe.filters.len());
+        for (text, options) in subscribe.filters.iter() {
+            let result = match in_use {
+                true => Err(ReasonCode::PacketIdentifierInUse),
+                false => self.subscribe(slot, text, options, id, turn),
+            };
+            reason_codes.push(result.unwrap_or_else(|code| code));
+        }
+        let suback = SubAck {
+            packet_id: subscribe.packet_id,
+            properties: Properties::EMPTY,
+            reason_codes: reason_codes.into(),
+        };
+        self.promise(slot, Outgoing::Packet(Box::new(Packet::SubAck(suback))), Then::Retained, turn);
+        Ok(())
+    }
+
+    /// Removes subscriptions. Deliveries that have begun are completed [MQTT-3.10.4-3].
+    pub(crate) fn handle_unsubscribe(
+        &mut self,
+        slot: usize,
+        unsubscribe: &Unsubscribe<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        for text in unsubscribe.filters.iter() {
+            FilterText::parse(text).map_err(|error| invalid_filter(text, &error))?;
+        }
+        let in_use = self.sessions[slot].session.inbound.contains(unsubscribe.packet_id);
+        let mut reason_codes = Vec::with_capacity(unsubscribe.filters.len());
+        for text in unsubscribe.filters.iter() {
+            reason_codes.push(match in_use {
+                true => ReasonCode::PacketIdentifierInUse,
+                false => self.unsubscribe(slot, text, turn),
+            });
+        }
+        let unsuback = UnsubAck {
+            packet_id: unsubscribe.packet_id,
+            properties: Properties::EMPTY,
+            reason_codes: reason_codes.into(),
+        };
+        self.promise(slot, Outgoing::Packet(Box::new(Packet::UnsubAck(unsuback))), Then::Nothing, turn);
+        Ok(())
+    }
+
+    /// One filter of a SUBSCRIBE: the granted QoS, or why not.
+    fn subscribe(
+        &mut self,
+        slot: usize,
+        text: &str,
+        options: SubscriptionOptions,
+        id: Option<u32>,
+        turn: &mut Turn<'_>,
+    ) -> Result<ReasonCode, ReasonCode> {
+        let parsed = FilterText::parse(text).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+        let is_new = !self.sessions[slot].session.subscriptions.contains_key(text);
+        self.check_subscription(slot, text, &parsed, options, id, is_new)
+            .inspect_err(|code| self.log_refused_filter(slot, text, *code, turn))?;
+        let options = SubscriptionOptions { qos: options.qos.min(self.limits.maximum_qos), ..options };
+        let subscription = Subscription { options, id };
+        self.record_session(slot, SessionChange::Subscribed { filter: text.into(), subscription }, turn);
+        self.stage_subscription(slot, text, subscription, turn);
+        self.count_subscription(slot, parsed.share_name.is_some(), is_new);
+        self.open_retained_phase(slot, text, &parsed, subscription, is_new);
+        Ok(granted(options.qos))
+    }
+
+    /// What the broker's configuration, its bounds and the permissions say about a well-formed filter.
+    fn check_subscription(
+        &self,
+        slot: usize,
+        text: &str,
+        parsed: &ParsedFilter,
+        options: SubscriptionOptions,
+        id: Option<u32>,
+        is_new: bool,
+    ) -> Result<(), ReasonCode> {
+        let limits = &self.limits;
+        let session = &self.sessions[slot].session;
+        let wildcards = parsed.filter.has_wildcards();
+        let is_full = session.subscriptions.len() >= limits.subscriptions_max as usize
+            || (wildcards && session.wildcard_subscriptions >= limits.wildcard_subscriptions_max);
+        let filter = parsed.filter.as_str();
+        let action = Action::Subscribe { filter, qos: options.qos };
+        match () {
+            () if id.is_some() && !limits.subscription_identifiers_available => {
+                Err(ReasonCode::SubscriptionIdentifiersNotSupported)
+            }
+            () if wildcards && !limits.wildcard_subscription_available => {
+                Err(ReasonCode::WildcardSubscriptionsNotSupported)
+            }
+            () if parsed.share_name.is_some() && !limits.shared_subscription_available => {
+                Err(ReasonCode::SharedSubscriptionsNotSupported)
+            }
+            () if parsed.filter.check_levels(usize::from(limits.topic_levels_max)).is_err()
+                || text.len() > usize::from(limits.topic_bytes_max) =>
+            {
+                Err(ReasonCode::TopicFilterInvalid)
+            }
+            () if is_new && is_full => Err(ReasonCode::QuotaExceeded),
+            () if !self.is_permitted(slot, &action) => Err(ReasonCode::NotAuthorized),
+            () => Ok(()),
+        }
+    }
+
+    /// One filter of an UNSUBSCRIBE; only exactly equal filters are removed [MQTT-3.10.4-1].
+    fn unsubscribe(&mut self, slot: usize, text: &str, turn: &mut Turn<'_>) -> ReasonCode {
+        if !self.sessions[slot].session.subscriptions.contains_key(text) {
+            return ReasonCode::NoSubscriptionExisted;
+        }
+        self.record_session(slot, SessionChange::Unsubscribed { filter: text.into() }, turn);
+        let me = self.subscriber(slot);
+        self.stage_removal(me, text, turn);
+        let resident = &mut self.sessions[slot];
+        resident.retained.retain(|phase| *phase.filter != *text);
+        if text.starts_with(SHARE) {
+            resident.shared_subscriptions -= 1;
+        }
+        ReasonCode::Success
+    }
+
+    /// Stages a subscription for the index or for its shared group.
+    pub(crate) fn stage_subscription(
+        &mut self,
+        slot: usize,
+        text: &str,
+        subscription: Subscription,
+        turn: &mut Turn<'_>,
+    ) {
+        let parsed = FilterText::parse(text).expect("only valid filters become subscriptions");
+        let session = &self.sessions[slot].session;
+        let durable = session.is_durable();
+        let is_available = session.link.is_some();
+        let interest = Interest { options: subscription.options, id: subscription.id.unwrap_or(0), durable };
+        let subscriber = self.subscriber(slot);
+        let filter = parsed.filter;
+        let change = match parsed.share_name {
+            None => Change::Subscribe { filter, subscriber, interest },
+            Some(share_name) => {
+                let home = self.group_home(&share_name, filter.as_str());
+                Change::Join { share_name, filter, home, member: subscriber, interest, is_available }
+            }
+        };
+        self.stage(change, turn);
+    }
+
+    fn count_subscription(&mut self, slot: usize, is_shared: bool, is_new: bool) {
+        if !is_new {
+            return;
+        }
+        self.stats.subscriptions += 1;
+        if is_shared {
+            self.stats.shared_subscriptions += 1;
+            self.sessions[slot].shared_subscriptions += 1;
+        }
+    }
+
+    /// Retained messages follow the SUBACK of a subscription that asks for them. A shared one never does.
+    fn open_retained_phase(
+        &mut self,
+        slot: usize,
+        text: &str,
+        parsed: &ParsedFilter,
+        subscription: Subscription,
+        is_new: bool,
+    ) {
+        let wanted = match subscription.options.retain_handling {
+            RetainHandling::Send => true,
+            RetainHandling::SendIfNew => is_new,
+            RetainHandling::DoNotSend => false,
+        };
+        let resident = &mut self.sessions[slot];
+        // A replaced subscription starts its retained messages anew, and only once.
+        resident.retained.retain(|phase| *phase.filter != *text);
+        if wanted && parsed.share_name.is_none() {
+            let phase = RetainedPhase::new(text, &parsed.filter, subscription.options, subscription.id);
+            resident.retained.push_back(phase);
+        }
+    }
+
+    /// Applies a change to a session and records it.
+    pub(crate) fn record_session(&mut self, slot: usize, change: SessionChange, turn: &mut Turn<'_>) {
+        self.sessions[slot].session.record(change, &mut self.session_fx);
+        self.collect(slot, turn);
+    }
+
+    fn log_refused_filter(&self, slot: usize, text: &str, reason_code: ReasonCode, turn: &mut Turn<'_>) {
+        let client_id = Arc::clone(&self.sessions[slot].session.client_id);
+        let cause = format!("the subscription to {text:?} is refused");
+        Self::event(turn, Event::Denied { client_id, reason_code, cause });
+    }
+}
+
+/// The rules that a filter must obey whatever the broker's configuration says.
+fn check_filter(text: &str, options: SubscriptionOptions) -> Result<(), Violation> {
+    let parsed = FilterText::parse(text).map_err(|error| invalid_filter(text, &error))?;
+    if parsed.share_name.is_some() && options.no_local {
+        let cause = "No Local on a shared subscription [MQTT-3.8.3-4]";
+        return Err(Violation::new(ReasonCode::ProtocolError, cause));
+    }
+    Ok(())
+}
+
+fn invalid_filter(text: &str, error: &FilterError) -> Violation {
+    let shown: String = text.chars().take(TEXT_SHOWN).collect();
+    Violation::new(ReasonCode::TopicFilterInvalid, format!("{shown:?} is no topic filter: {error}"))
+}
+
+fn granted(qos: QoS) -> ReasonCode {
+    match qos {
+        QoS::AtMostOnce => ReasonCode::GRANTED_QOS_0,
+        QoS::AtLeastOnce => ReasonCode::GrantedQoS1,
+        QoS::ExactlyOnce => ReasonCode::GrantedQoS2,
+    }
+}
+
+/// How a shared subscription begins.
+const SHARE: &str = "$share/";
+/// Characters of a wrong filter that are repeated to the client.
+const TEXT_SHOWN: usize = 80;

@@ -1,0 +1,206 @@
+//! How a session comes by what it is owed and hands it to its connection.
+
+use crate::change::{DropReason, SessionChange, Settlement};
+use crate::output::{AckKind, Outgoing, OutgoingPublish};
+use crate::{GroupNumber, Instant, Limits, Link, Phase, Publication, Session, SubscriptionIds};
+use noctule_codec::{PacketId, QoS, ReasonCode};
+use std::sync::Arc;
+
+/// What a call on a session has brought about besides its new state.
+#[derive(Debug, Default)]
+pub struct SessionEffects {
+    /// Changes to record, in order; only those of durable sessions.
+    pub changes: Vec<SessionChange>,
+    /// Packets that may leave only after these changes are durable, in order.
+    pub promises: Vec<Outgoing>,
+    /// Messages that will not be delivered.
+    pub drops: Vec<(Arc<Publication>, DropReason)>,
+}
+
+/// A message on its way into a session.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// The publication.
+    pub message: Arc<Publication>,
+    /// The QoS of this delivery: the lower of the published and the granted one [MQTT-3.8.4-8].
+    pub qos: QoS,
+    /// The RETAIN flag of this delivery.
+    pub retain: bool,
+    /// The subscriptions it answers.
+    pub subscription_ids: SubscriptionIds,
+    /// The shared group it comes from.
+    pub group: Option<GroupNumber>,
+}
+
+impl Session {
+    /// Takes a message that the session is owed, or drops it where a bound says so.
+    pub fn offer(&mut self, offer: Offer, limits: &Limits, fx: &mut SessionEffects) {
+        match self.link.as_deref_mut() {
+            Some(link) if offer.qos == QoS::AtMostOnce => send_qos0(link, offer, limits, fx),
+            None if offer.qos == QoS::AtMostOnce && !limits.queue_qos0 => {}
+            _ => self.enqueue(offer, limits, fx),
+        }
+    }
+
+    /// Sends what the window and the output buffer have room for: first again what was sent on an earlier
+    /// connection, then what waits [MQTT-4.4.0-1, MQTT-4.6.0-1].
+    pub fn transmit(&mut self, now: Instant, limits: &Limits, fx: &mut SessionEffects) {
+        while self.has_output_room(limits) && self.transmit_next(now, limits, fx) {}
+    }
+
+    /// Whether a message above QoS 0 could be sent at once.
+    pub fn has_window_room(&mut self, limits: &Limits) -> bool {
+        self.has_output_room(limits) && self.outbound.is_drained() && self.outbound.quota() > 0
+    }
+
+    /// Whether the connection has room for more deliveries.
+    pub fn has_output_room(&self, limits: &Limits) -> bool {
+        self.link.as_ref().is_some_and(|link| link.output.bytes() < limits.output_bytes_max)
+    }
+
+    fn enqueue(&mut self, offer: Offer, limits: &Limits, fx: &mut SessionEffects) {
+        let Offer { message, qos, retain, subscription_ids, group } = offer;
+        let bytes = self.outbound.bytes() + message.bytes();
+        let count = self.outbound.len() as u64;
+        if bytes > limits.queue_bytes_max
+            || (limits.queue_messages_max > 0 && count >= limits.queue_messages_max)
+        {
+            let settlement = Settlement::Dropped(DropReason::QueueFull);
+            self.record(SessionChange::Settled { message: message.number, packet_id: None, settlement }, fx);
+            fx.drops.push((message, DropReason::QueueFull));
+            return;
+        }
+        // The publication's own record says what is owed; applying it here is not recorded again.
+        self.apply(&SessionChange::Owed { message, qos, retain, subscription_ids, group });
+    }
+
+    /// Sends one packet of the list; `false` when there is none or it has to wait for room in the window.
+    fn transmit_next(&mut self, now: Instant, limits: &Limits, fx: &mut SessionEffects) -> bool {
+        let quota = self.outbound.quota();
+        let Some(owed) = self.outbound.front() else { return false };
+        let (phase, packet_id, qos) = (owed.phase(), owed.packet_id(), owed.qos);
+        match (phase, packet_id) {
+            (Phase::Received, Some(packet_id)) => {
+                self.send(Outgoing::Ack(AckKind::PubRel, packet_id, ReasonCode::Success));
+                self.outbound.advance();
+            }
+            _ if quota == 0 && qos > QoS::AtMostOnce => return false,
+            (Phase::Waiting, _) if qos > QoS::AtMostOnce && self.outbound.free_packet_id().is_none() => {
+                return false;
+            }
+            (Phase::Sent, Some(packet_id)) => self.send_again(packet_id, now, fx),
+            _ => self.send_first(now, limits, fx),
+        }
+        true
+    }
+
+    /// Sends a delivery of an earlier connection again, with DUP and its old id [MQTT-3.3.1-1]. It does not
+    /// expire any more [MQTT-4.3.3-7].
+    fn send_again(&mut self, packet_id: PacketId, now: Instant, fx: &mut SessionEffects) {
+        let Some(publish) = self.outgoing_publish(Some(packet_id), true) else { return };
+        if self.is_oversize(&publish, now) {
+            return self.drop_next(Some(packet_id), DropReason::Oversize, fx);
+        }
+        self.send(Outgoing::Publish(publish));
+        self.outbound.advance();
+    }
+
+    /// Sends a delivery for the first time: here it takes its window place, and here it is decided whether it
+    /// has expired or is too long for the client.
+    fn send_first(&mut self, now: Instant, limits: &Limits, fx: &mut SessionEffects) {
+        let Some(mut publish) = self.outgoing_publish(None, false) else { return };
+        if publish.qos > QoS::AtMostOnce {
+            publish.packet_id = self.outbound.free_packet_id();
+        }
+        if let Some(reason) = self.cause_to_drop(&publish, now, limits) {
+            return self.drop_next(None, reason, fx);
+        }
+        let message = publish.message.number;
+        let Some(packet_id) = publish.packet_id else {
+            self.send(Outgoing::Publish(publish));
+            let settled = SessionChange::Settled { message, packet_id: None, settlement: Settlement::Sent };
+            return self.record(settled, fx);
+        };
+        let waits = publish.qos == QoS::ExactlyOnce;
+        self.record(SessionChange::Begun { message, packet_id }, fx);
+        self.send_after_record(Outgoing::Publish(publish), waits, fx);
+        self.outbound.advance();
+    }
+
+    fn cause_to_drop(&self, publish: &OutgoingPublish, now: Instant, limits: &Limits) -> Option<DropReason> {
+        let age_max = u64::from(limits.queue_age_seconds_max) * 1000;
+        if publish.message.is_expired(now) {
+            Some(DropReason::Expired)
+        } else if age_max > 0 && now.millis_since(publish.message.published_at) > age_max && !publish.retain {
+            Some(DropReason::TooOld)
+        } else if self.is_oversize(publish, now) {
+            Some(DropReason::Oversize)
+        } else {
+            None
+        }
+    }
+
+    fn is_oversize(&self, publish: &OutgoingPublish, now: Instant) -> bool {
+        let Some(link) = &self.link else { return false };
+        publish.encoded_len(link.wire.version, now) > link.wire.packet_bytes_max as usize
+    }
+
+    /// The next delivery of the list as a PUBLISH.
+    fn outgoing_publish(&mut self, packet_id: Option<PacketId>, dup: bool) -> Option<OutgoingPublish> {
+        let owed = self.outbound.front()?;
+        Some(OutgoingPublish {
+            message: Arc::clone(owed.message.as_ref()?),
+            packet_id,
+            qos: owed.qos,
+            dup,
+            retain: owed.retain,
+            subscription_ids: owed.subscription_ids.clone(),
+        })
+    }
+
+    /// Ends the next delivery of the list without sending it.
+    fn drop_next(&mut self, packet_id: Option<PacketId>, reason: DropReason, fx: &mut SessionEffects) {
+        let Some(owed) = self.outbound.front() else { return };
+        let message = owed.number;
+        fx.drops.extend(owed.message.clone().map(|message| (message, reason)));
+        let settlement = Settlement::Dropped(reason);
+        self.record(SessionChange::Settled { message, packet_id, settlement }, fx);
+    }
+
+    /// Applies a change, and keeps it for the journal where the session outlives its connection.
+    pub fn record(&mut self, change: SessionChange, fx: &mut SessionEffects) {
+        self.apply(&change);
+        if self.is_durable() {
+            fx.changes.push(change);
+        }
+    }
+
+    /// Queues a packet for the client, if it is connected.
+    pub fn send(&mut self, outgoing: Outgoing) {
+        if let Some(link) = self.link.as_deref_mut() {
+            link.send(outgoing);
+        }
+    }
+
+    /// Queues a packet that must not leave before what was recorded is durable, where that `waits`.
+    pub(crate) fn send_after_record(&mut self, outgoing: Outgoing, waits: bool, fx: &mut SessionEffects) {
+        if waits && self.is_durable() {
+            fx.promises.push(outgoing);
+        } else {
+            self.send(outgoing);
+        }
+    }
+}
+
+/// QoS 0 takes no window place; what the output buffer has no room for is dropped.
+fn send_qos0(link: &mut Link, offer: Offer, limits: &Limits, fx: &mut SessionEffects) {
+    let Offer { message, qos, retain, subscription_ids, .. } = offer;
+    if link.output.bytes() + message.bytes() > limits.output_bytes_max && link.output.bytes() > 0 {
+        return fx.drops.push((message, DropReason::OutputFull));
+    }
+    let publish = OutgoingPublish { message, packet_id: None, qos, dup: false, retain, subscription_ids };
+    if publish.encoded_len(link.wire.version, link.last_heard) > link.wire.packet_bytes_max as usize {
+        return fx.drops.push((publish.message, DropReason::Oversize));
+    }
+    link.send(Outgoing::Publish(publish));
+}

@@ -1,0 +1,70 @@
+//! The receiving side of QoS 2: the packet identifiers that have been taken and not yet released.
+
+use noctule_codec::PacketId;
+
+/// Packet identifiers of QoS 2 publications between their PUBLISH and their PUBREL, kept sorted.
+///
+/// At most 65,535 of them exist, so the set needs no bound of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inbound {
+    ids: Vec<PacketId>,
+}
+
+impl Inbound {
+    /// Whether the identifier has been taken and not released: another PUBLISH with it is a repetition,
+    /// whatever its DUP flag says [MQTT-4.3.3-10].
+    pub fn contains(&self, id: PacketId) -> bool {
+        self.ids.binary_search(&id).is_ok()
+    }
+
+    /// Takes the identifier of an accepted publication.
+    pub fn insert(&mut self, id: PacketId) {
+        if let Err(place) = self.ids.binary_search(&id) {
+            self.ids.insert(place, id);
+        }
+    }
+
+    /// Releases the identifier; the next PUBLISH with it is a new message [MQTT-4.3.3-12].
+    /// Returns whether it had been taken.
+    pub fn remove(&mut self, id: PacketId) -> bool {
+        match self.ids.binary_search(&id) {
+            Ok(place) => {
+                self.ids.remove(place);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// How many identifiers are taken.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether none is taken.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u16) -> PacketId {
+        PacketId::new(n).expect("test ids are not zero")
+    }
+
+    #[test]
+    fn mqtt_4_3_3_12_a_released_id_is_a_new_message() {
+        let mut inbound = Inbound::default();
+        inbound.insert(id(7));
+        inbound.insert(id(3));
+        inbound.insert(id(7));
+        assert!(inbound.contains(id(7)) && inbound.contains(id(3)) && !inbound.contains(id(4)));
+        assert_eq!(inbound.len(), 2);
+        assert!(inbound.remove(id(7)));
+        assert!(!inbound.remove(id(7)));
+        assert!(!inbound.contains(id(7)));
+    }
+}

@@ -1,0 +1,80 @@
+//! The part of a session that lives and dies with one connection.
+
+use crate::output::{Outgoing, Output, Wire};
+use crate::{AliasesIn, AliasesOut, Instant, Limits};
+use noctule_codec::{Connect, ProtocolVersion};
+
+/// A connection as the runtime names it. The generation tells a reused slot from its former owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId {
+    /// A small number, reused.
+    pub slot: u32,
+    /// How often the slot was reused.
+    pub generation: u32,
+}
+
+/// The connection of a session.
+#[derive(Debug)]
+pub struct Link {
+    /// Which connection.
+    pub connection: ConnectionId,
+    /// What the client can read.
+    pub wire: Wire,
+    /// What waits to be sent to it.
+    pub output: Output,
+    /// Aliases the client has given.
+    pub aliases_in: AliasesIn,
+    /// Messages the client lets be in flight at once.
+    pub receive_maximum: u16,
+    /// QoS 1 publications of the client whose PUBACK has not left.
+    pub pubacks_promised: u16,
+    /// Whether the client wants reason strings and user properties on any packet [MQTT-3.1.2-29].
+    pub request_problem_information: bool,
+    /// Longest silence allowed, in milliseconds, one and a half keep alives; 0: none.
+    pub silence_millis_max: u64,
+    /// When the client was last heard of.
+    pub last_heard: Instant,
+    /// The Session Expiry Interval it asked for at CONNECT, in seconds; a DISCONNECT cannot raise it from 0.
+    pub connect_expiry_interval: u32,
+}
+
+impl Link {
+    /// The connection that a CONNECT opens; `keep_alive_seconds` is the value in force.
+    pub fn new(
+        connection: ConnectionId,
+        connect: &Connect<'_>,
+        keep_alive_seconds: u16,
+        limits: &Limits,
+        now: Instant,
+    ) -> Self {
+        let properties = &connect.properties;
+        let alias_maximum = properties.topic_alias_maximum().unwrap_or(0).min(limits.topic_alias_maximum_out);
+        let receive_maximum = match connect.version {
+            ProtocolVersion::V5 => {
+                properties.receive_maximum().unwrap_or(u16::MAX).min(limits.inflight_messages_max)
+            }
+            _ => limits.inflight_messages_max_v3,
+        };
+        Self {
+            connection,
+            wire: Wire {
+                version: connect.version,
+                packet_bytes_max: properties.maximum_packet_size().unwrap_or(u32::MAX),
+                aliases: AliasesOut::new(alias_maximum),
+            },
+            output: Output::default(),
+            aliases_in: AliasesIn::default(),
+            receive_maximum,
+            pubacks_promised: 0,
+            request_problem_information: properties.request_problem_information().unwrap_or(true),
+            silence_millis_max: u64::from(keep_alive_seconds) * 1500,
+            last_heard: now,
+            connect_expiry_interval: connect.session_expiry_interval(),
+        }
+    }
+
+    /// Queues a packet for the client.
+    pub fn send(&mut self, outgoing: Outgoing) {
+        self.output.push(outgoing);
+    }
+}

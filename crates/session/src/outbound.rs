@@ -1,0 +1,449 @@
+//! The sending side of QoS 1 and 2, one machine for every version and for both roles.
+//!
+//! Everything a peer is owed stands in one list in the order in which it will be sent. Each entry passes
+//! through [`Phase`]; a connection walks the list with a cursor, first sending again what an earlier
+//! connection left unsettled, then what has waited:
+//!
+//! ```text
+//!   settled | sent again on this connection | not yet sent again | waiting
+//!   --------+-------------------------------+--------------------+---------
+//!           ^ front                         ^ cursor             ^ new entries join at the end
+//! ```
+//!
+//! What an entry *is* (phase, packet id) belongs to the session and changes only through
+//! [`Session::apply`](crate::Session::apply). What a connection *did* (cursor, quota) dies with it.
+
+use crate::{MessageNumber, Publication};
+use noctule_codec::{PacketId, QoS};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The number of a shared subscription group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupNumber(pub u64);
+
+/// How far the delivery of one message has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Never sent. It may expire.
+    Waiting,
+    /// Sent on this or an earlier connection under its packet id, and not answered.
+    Sent,
+    /// PUBREC has come; only the PUBREL is owed [MQTT-4.3.3-6].
+    Received,
+    /// Acknowledged, refused, expired or dropped; the place is empty.
+    Settled,
+}
+
+/// The identifiers of the subscriptions that a delivery answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SubscriptionIds {
+    /// None of them has one.
+    #[default]
+    None,
+    /// One of them has one.
+    One(u32),
+    /// Several of them have one.
+    Many(Box<[u32]>),
+}
+
+/// A message owed to a peer.
+#[derive(Clone, Debug)]
+pub struct Owed {
+    /// The publication, while its content can still be needed.
+    pub message: Option<Arc<Publication>>,
+    /// The number of the publication.
+    pub number: MessageNumber,
+    /// The QoS of this delivery.
+    pub qos: QoS,
+    /// The RETAIN flag of this delivery.
+    pub retain: bool,
+    /// The subscriptions it answers.
+    pub subscription_ids: SubscriptionIds,
+    /// The shared group that gave it to this session.
+    pub group: Option<GroupNumber>,
+    phase: Phase,
+    packet_id: Option<PacketId>,
+    holds_quota: bool,
+}
+
+/// The list of what one peer is owed, and how far its current connection has come.
+#[derive(Clone, Debug)]
+pub struct Outbound {
+    entries: VecDeque<Owed>,
+    /// Entries that are not settled.
+    owed: usize,
+    /// Bytes of the publications that the entries refer to.
+    bytes: u64,
+    settled: usize,
+    /// Entries that have a packet id.
+    begun: usize,
+    /// The ids in use run from that of the first entry to the one before `next_id`.
+    ids_run: bool,
+    next_id: PacketId,
+    last_id: PacketId,
+    cursor: usize,
+    quota: u16,
+    quota_max: u16,
+}
+
+impl SubscriptionIds {
+    /// The identifiers, in ascending order.
+    pub fn as_slice(&self) -> &[u32] {
+        match self {
+            Self::None => &[],
+            Self::One(id) => std::slice::from_ref(id),
+            Self::Many(ids) => ids,
+        }
+    }
+
+    /// Adds an identifier unless it is there already.
+    pub fn add(&mut self, id: u32) {
+        if let Err(place) = self.as_slice().binary_search(&id) {
+            let mut ids = self.as_slice().to_vec();
+            ids.insert(place, id);
+            *self = match ids.as_slice() {
+                [one] => Self::One(*one),
+                _ => Self::Many(ids.into()),
+            };
+        }
+    }
+}
+
+impl Owed {
+    /// A message that has not been sent.
+    pub fn new(message: Arc<Publication>, qos: QoS, retain: bool, subscription_ids: SubscriptionIds) -> Self {
+        Self {
+            number: message.number,
+            message: Some(message),
+            qos,
+            retain,
+            subscription_ids,
+            group: None,
+            phase: Phase::Waiting,
+            packet_id: None,
+            holds_quota: false,
+        }
+    }
+
+    /// How far it has come.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Its packet identifier, once it has been sent at QoS 1 or 2.
+    pub fn packet_id(&self) -> Option<PacketId> {
+        self.packet_id
+    }
+
+    fn bytes(&self) -> u64 {
+        self.message.as_ref().map_or(0, |message| message.bytes())
+    }
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self {
+            entries: VecDeque::new(),
+            owed: 0,
+            bytes: 0,
+            settled: 0,
+            begun: 0,
+            ids_run: true,
+            next_id: FIRST_ID,
+            last_id: LAST_ID,
+            cursor: 0,
+            quota: 0,
+            quota_max: 0,
+        }
+    }
+}
+
+impl Outbound {
+    /// Begins a connection whose peer accepts this many unacknowledged messages [MQTT-4.9.0-1].
+    pub fn attach(&mut self, receive_maximum: u16) {
+        self.cursor = 0;
+        self.quota = receive_maximum;
+        self.quota_max = receive_maximum;
+        for entry in &mut self.entries {
+            entry.holds_quota = false;
+        }
+    }
+
+    /// Adds a message at the end.
+    pub(crate) fn push(&mut self, owed: Owed) {
+        self.owed += 1;
+        self.bytes += owed.bytes();
+        self.entries.push_back(owed);
+    }
+
+    /// The message to send next on this connection, if there is one.
+    pub fn front(&mut self) -> Option<&Owed> {
+        while self.entries.get(self.cursor).is_some_and(|entry| entry.phase == Phase::Settled) {
+            self.cursor += 1;
+        }
+        self.entries.get(self.cursor)
+    }
+
+    /// Passes over the message that [`front`](Self::front) showed: it has been sent on this connection.
+    /// A PUBLISH above QoS 0 takes a place in the peer's window; a PUBREL does not.
+    pub fn advance(&mut self) {
+        if let Some(entry) = self.entries.get_mut(self.cursor) {
+            if entry.phase == Phase::Sent {
+                debug_assert!(self.quota > 0, "nothing is sent above the peer's Receive Maximum");
+                entry.holds_quota = true;
+                self.quota = self.quota.saturating_sub(1);
+            }
+            self.cursor += 1;
+        }
+    }
+
+    /// How many more messages the peer's window has room for [MQTT-4.9.0-2].
+    pub fn quota(&self) -> u16 {
+        self.quota
+    }
+
+    /// The unsettled delivery with this packet id.
+    pub fn find(&self, id: PacketId) -> Option<&Owed> {
+        self.position(id).map(|place| &self.entries[place])
+    }
+
+    /// A packet identifier that no unsettled delivery uses [MQTT-2.2.1-4]; `None` while all are in use.
+    ///
+    /// A window holds fewer, but a peer that answers every PUBLISH with PUBREC and breaks the connection
+    /// before PUBCOMP can come by one window of them per connection.
+    pub fn free_packet_id(&self) -> Option<PacketId> {
+        if self.begun >= usize::from(self.last_id.get()) {
+            return None;
+        }
+        let mut id = self.next_id;
+        let first_id = self.entries.front().and_then(|entry| entry.packet_id);
+        if self.ids_run && first_id != Some(id) {
+            return Some(id);
+        }
+        while self.find(id).is_some() {
+            id = self.id_after(id);
+        }
+        Some(id)
+    }
+
+    /// A waiting delivery of `number` has been given this packet id: it joins the begun ones, which stand
+    /// before all that wait. While connected it is the one at the cursor and stays where it is; a journal may
+    /// bring publications of several shards in another order than that in which they arrived.
+    pub(crate) fn begin(&mut self, number: MessageNumber, packet_id: PacketId) {
+        let Some(place) = self.waiting(number) else { return };
+        let first = if place == self.cursor { place } else { self.first_waiting() };
+        if place != first
+            && let Some(entry) = self.entries.remove(place)
+        {
+            self.entries.insert(first, entry);
+        }
+        let entry = &mut self.entries[first];
+        entry.phase = Phase::Sent;
+        entry.packet_id = Some(packet_id);
+        self.ids_run = self.begun == 0 || (self.ids_run && packet_id == self.next_id);
+        self.begun += 1;
+        self.next_id = self.id_after(packet_id);
+    }
+
+    /// PUBREC has come: the content is no longer needed, the window place stays taken until PUBCOMP.
+    pub(crate) fn receive(&mut self, packet_id: PacketId) {
+        if let Some(place) = self.position(packet_id) {
+            let entry = &mut self.entries[place];
+            self.bytes -= entry.bytes();
+            entry.message = None;
+            entry.phase = Phase::Received;
+        }
+    }
+
+    /// The delivery is over, whatever its outcome; its window place is free.
+    pub(crate) fn settle(&mut self, number: MessageNumber, packet_id: Option<PacketId>) {
+        let place = match packet_id {
+            Some(id) => self.position(id),
+            None => self.waiting(number),
+        };
+        let Some(place) = place else { return };
+        let entry = &mut self.entries[place];
+        if entry.holds_quota {
+            self.quota = (self.quota + 1).min(self.quota_max);
+        }
+        self.bytes -= entry.bytes();
+        self.owed -= 1;
+        self.begun -= usize::from(entry.phase != Phase::Waiting);
+        entry.message = None;
+        entry.subscription_ids = SubscriptionIds::None;
+        entry.holds_quota = false;
+        entry.phase = Phase::Settled;
+        self.settled += 1;
+        self.sweep();
+    }
+
+    /// How many messages are owed.
+    pub fn len(&self) -> usize {
+        self.owed
+    }
+
+    /// Whether nothing is owed.
+    pub fn is_empty(&self) -> bool {
+        self.owed == 0
+    }
+
+    /// Bytes of the publications that are owed.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether this connection has sent everything it can be sent again or for the first time.
+    pub fn is_drained(&mut self) -> bool {
+        self.front().is_none()
+    }
+
+    /// Everything owed, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Owed> {
+        self.entries.iter().filter(|entry| entry.phase != Phase::Settled)
+    }
+
+    /// The place of the unsettled delivery with this packet id.
+    ///
+    /// Identifiers are given in sequence, so the distance from the front is nearly always the place.
+    fn position(&self, id: PacketId) -> Option<usize> {
+        let is_it = |entry: &Owed| {
+            entry.packet_id == Some(id) && !matches!(entry.phase, Phase::Settled | Phase::Waiting)
+        };
+        let front = self.entries.front()?.packet_id?;
+        let guess = usize::from(id.get().wrapping_sub(front.get()));
+        if self.entries.get(guess).is_some_and(is_it) {
+            return Some(guess);
+        }
+        // Begun deliveries stand before all waiting ones, so the search ends at the first waiting one.
+        let begun = self
+            .entries
+            .iter()
+            .take_while(|entry| entry.phase != Phase::Waiting || entry.packet_id.is_some());
+        begun.enumerate().find(|(_, entry)| is_it(entry)).map(|(place, _)| place)
+    }
+
+    /// The place of the first waiting delivery of this message: the cursor while connected.
+    fn waiting(&self, number: MessageNumber) -> Option<usize> {
+        let is_it = |entry: &Owed| entry.number == number && entry.phase == Phase::Waiting;
+        if self.entries.get(self.cursor).is_some_and(is_it) {
+            return Some(self.cursor);
+        }
+        self.entries.iter().position(is_it)
+    }
+
+    fn first_waiting(&self) -> usize {
+        let first = self.entries.iter().position(|entry| entry.phase == Phase::Waiting);
+        first.unwrap_or(self.entries.len())
+    }
+
+    fn id_after(&self, id: PacketId) -> PacketId {
+        if id >= self.last_id { FIRST_ID } else { id.next() }
+    }
+
+    /// Removes settled entries from the front, and all of them once they outnumber the rest.
+    fn sweep(&mut self) {
+        while self.entries.front().is_some_and(|entry| entry.phase == Phase::Settled) {
+            self.entries.pop_front();
+            self.settled -= 1;
+            self.cursor = self.cursor.saturating_sub(1);
+        }
+        if self.settled > SETTLED_MAX.max(self.owed) {
+            let passed = self.entries.iter().take(self.cursor);
+            self.cursor -= passed.filter(|entry| entry.phase == Phase::Settled).count();
+            self.entries.retain(|entry| entry.phase != Phase::Settled);
+            self.settled = 0;
+        }
+        if self.entries.is_empty() && self.entries.capacity() > CAPACITY_KEPT {
+            self.entries = VecDeque::new();
+        }
+    }
+}
+
+/// Settled entries that may stand between unsettled ones before the list is closed up.
+const SETTLED_MAX: usize = 64;
+/// An empty list keeps at most this many places.
+const CAPACITY_KEPT: usize = 64;
+const FIRST_ID: PacketId = PacketId::new(1).expect("1 is not zero");
+const LAST_ID: PacketId = PacketId::new(u16::MAX).expect("65,535 is not zero");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Instant;
+    use noctule_codec::Properties;
+
+    fn message(number: u64) -> Arc<Publication> {
+        Arc::new(Publication {
+            number: MessageNumber(number),
+            topic: "t".into(),
+            payload: [].into(),
+            properties: Properties::EMPTY,
+            qos: QoS::ExactlyOnce,
+            retain: false,
+            published_at: Instant::default(),
+            expires_at: None,
+            publisher: "".into(),
+        })
+    }
+
+    fn owing(numbers: impl IntoIterator<Item = u64>) -> Outbound {
+        let mut outbound = Outbound::default();
+        for number in numbers {
+            outbound.push(Owed::new(message(number), QoS::ExactlyOnce, false, SubscriptionIds::None));
+        }
+        outbound
+    }
+
+    fn begin_next(outbound: &mut Outbound) -> Option<PacketId> {
+        let number = outbound.front()?.number;
+        let id = outbound.free_packet_id()?;
+        outbound.begin(number, id);
+        outbound.advance();
+        Some(id)
+    }
+
+    #[test]
+    fn a_peer_that_never_completes_qos_2_uses_up_the_ids_and_nothing_worse() {
+        let mut outbound = owing(0..70_000);
+        for _ in 0..70 {
+            outbound.attach(1000);
+            while outbound.front().is_some_and(|owed| owed.phase() == Phase::Received) {
+                outbound.advance();
+            }
+            while outbound.quota() > 0
+                && let Some(id) = begin_next(&mut outbound)
+            {
+                outbound.receive(id);
+            }
+        }
+        assert_eq!(outbound.free_packet_id(), None);
+        outbound.settle(MessageNumber(6), PacketId::new(7));
+        assert_eq!(outbound.free_packet_id(), PacketId::new(7));
+    }
+
+    #[test]
+    fn a_delivery_that_begins_out_of_turn_joins_the_begun_ones() {
+        let mut outbound = owing([1, 2, 3]);
+        let (first, second) = (PacketId::new(1).expect("1"), PacketId::new(2).expect("2"));
+        outbound.begin(MessageNumber(3), first);
+        outbound.begin(MessageNumber(1), second);
+        assert_eq!(outbound.iter().map(|owed| owed.number.0).collect::<Vec<_>>(), [3, 1, 2]);
+        outbound.settle(MessageNumber(3), Some(first));
+        assert_eq!(outbound.find(second).map(|owed| owed.number.0), Some(1));
+        assert_eq!(outbound.len(), 2);
+    }
+
+    #[test]
+    fn ids_stay_within_what_the_owner_left() {
+        let mut outbound = Outbound { last_id: PacketId::new(3).expect("3"), ..Outbound::default() };
+        outbound.attach(10);
+        for number in 0..5 {
+            outbound.push(Owed::new(message(number), QoS::AtLeastOnce, false, SubscriptionIds::None));
+        }
+        let ids: Vec<_> = std::iter::from_fn(|| begin_next(&mut outbound)).map(PacketId::get).collect();
+        assert_eq!(ids, [1, 2, 3]);
+        outbound.settle(MessageNumber(0), PacketId::new(1));
+        assert_eq!(outbound.free_packet_id(), PacketId::new(1));
+    }
+}

@@ -1,0 +1,225 @@
+//! What waits to be sent on one connection: references and small answers, made into bytes at the last moment.
+
+use crate::alias::AliasUse;
+use crate::{AliasesOut, Instant, Publication, SubscriptionIds};
+use noctule_codec::{
+    Ack, Delivery, EncodeError, Packet, PacketId, Properties, ProtocolVersion, QoS, ReasonCode,
+};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The four acknowledgements of a publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants carry the names of the standard")]
+pub enum AckKind {
+    PubAck,
+    PubRec,
+    PubRel,
+    PubComp,
+}
+
+/// One packet that waits to be sent.
+#[derive(Clone, Debug)]
+pub enum Outgoing {
+    /// A PUBLISH, as a reference to its publication.
+    Publish(OutgoingPublish),
+    /// An acknowledgement without properties.
+    Ack(AckKind, PacketId, ReasonCode),
+    /// PINGRESP.
+    PingResp,
+    /// Any other packet.
+    Packet(Box<Packet<'static>>),
+}
+
+/// A PUBLISH that waits to be sent.
+#[derive(Clone, Debug)]
+pub struct OutgoingPublish {
+    /// The publication.
+    pub message: Arc<Publication>,
+    /// Present above QoS 0.
+    pub packet_id: Option<PacketId>,
+    /// The QoS of this delivery.
+    pub qos: QoS,
+    /// It was sent before on another connection [MQTT-3.3.1-1].
+    pub dup: bool,
+    /// The RETAIN flag of this delivery.
+    pub retain: bool,
+    /// The subscriptions it answers.
+    pub subscription_ids: SubscriptionIds,
+}
+
+/// What the peer of one connection can read.
+#[derive(Debug)]
+pub struct Wire {
+    /// The version it speaks.
+    pub version: ProtocolVersion,
+    /// The longest packet it accepts, in bytes [MQTT-3.1.2-24].
+    pub packet_bytes_max: u32,
+    /// Aliases towards it.
+    pub aliases: AliasesOut,
+}
+
+/// A queue of outgoing packets with its size in bytes.
+#[derive(Debug, Default)]
+pub struct Output {
+    queue: VecDeque<Outgoing>,
+    bytes: u64,
+    held: bool,
+}
+
+impl Outgoing {
+    /// An estimate of its size on the wire that is never far below it.
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Publish(publish) => publish.message.bytes(),
+            Self::Ack(..) => 8,
+            Self::PingResp => 8,
+            Self::Packet(packet) => packet.encoded_len(ProtocolVersion::V5) as u64 + 64,
+        }
+    }
+}
+
+impl Outgoing {
+    /// A QoS 0 delivery that expired while it waited for the peer to read: its delivery has not begun.
+    fn is_stale(&self, now: Instant) -> bool {
+        matches!(self, Self::Publish(publish) if publish.qos == QoS::AtMostOnce && publish.message.is_expired(now))
+    }
+}
+
+impl OutgoingPublish {
+    fn delivery<'a>(&'a self, alias: AliasUse, now: Instant) -> Delivery<'a> {
+        let (topic, topic_alias) = match alias {
+            AliasUse::None => (&*self.message.topic, None),
+            AliasUse::Introduce(alias) => (&*self.message.topic, Some(alias)),
+            AliasUse::Known(alias) => ("", Some(alias)),
+        };
+        Delivery {
+            topic,
+            topic_alias,
+            payload: &self.message.payload,
+            forwarded: self.message.properties.borrow(),
+            dup: self.dup,
+            qos: self.qos,
+            retain: self.retain,
+            packet_id: self.packet_id,
+            message_expiry_interval: self.message.remaining_expiry_seconds(now),
+            subscription_identifiers: self.subscription_ids.as_slice(),
+        }
+    }
+
+    /// Bytes of this PUBLISH with its topic name written out.
+    pub fn encoded_len(&self, version: ProtocolVersion, now: Instant) -> usize {
+        self.delivery(AliasUse::None, now).encoded_len(version)
+    }
+}
+
+impl Output {
+    /// Adds a packet at the end.
+    pub fn push(&mut self, outgoing: Outgoing) {
+        self.bytes += outgoing.bytes();
+        self.queue.push_back(outgoing);
+    }
+
+    /// Holds everything back until [`release`](Self::release): CONNACK is the first packet [MQTT-3.2.0-1].
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Puts CONNACK in front and lets the queue go.
+    pub fn release(&mut self, connack: Outgoing) {
+        self.bytes += connack.bytes();
+        self.queue.push_front(connack);
+        self.held = false;
+    }
+
+    /// Whether CONNACK has yet to leave.
+    pub fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// Bytes that wait, estimated.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether nothing can be sent now.
+    pub fn is_empty(&self) -> bool {
+        self.held || self.queue.is_empty()
+    }
+
+    /// Encodes packets from the front until `out` holds at least `bytes_max` or the queue is empty.
+    /// Returns how many PUBLISH packets and packets in all it wrote.
+    pub fn encode(
+        &mut self,
+        wire: &mut Wire,
+        now: Instant,
+        bytes_max: usize,
+        out: &mut Vec<u8>,
+    ) -> (u64, u64) {
+        let (mut publishes, mut packets) = (0, 0);
+        while !self.held && out.len() < bytes_max {
+            let Some(outgoing) = self.queue.pop_front() else { break };
+            self.bytes -= outgoing.bytes();
+            if outgoing.is_stale(now) {
+                continue;
+            }
+            publishes += u64::from(matches!(outgoing, Outgoing::Publish(_)));
+            packets += 1;
+            wire.encode(&outgoing, now, out);
+        }
+        if self.queue.is_empty() && self.queue.capacity() > CAPACITY_KEPT {
+            self.queue = VecDeque::new();
+        }
+        (publishes, packets)
+    }
+}
+
+impl Wire {
+    /// Writes one packet, leaving out what would make it too long for the peer. An answer that cannot be made
+    /// short enough is not sent, which is what the standard asks for.
+    pub fn encode(&mut self, outgoing: &Outgoing, now: Instant, out: &mut Vec<u8>) {
+        let result = match outgoing {
+            Outgoing::Publish(publish) => self.encode_publish(publish, now, out),
+            Outgoing::Ack(kind, packet_id, reason_code) => {
+                ack(*kind, *packet_id, *reason_code).encode_within(self.version, self.packet_bytes_max, out)
+            }
+            Outgoing::PingResp => Packet::PingResp.encode_within(self.version, self.packet_bytes_max, out),
+            Outgoing::Packet(packet) => packet.encode_within(self.version, self.packet_bytes_max, out),
+        };
+        debug_assert!(
+            result.is_ok() || !matches!(outgoing, Outgoing::Publish(_)),
+            "an oversize delivery is decided when it takes its window place"
+        );
+    }
+
+    fn encode_publish(
+        &mut self,
+        publish: &OutgoingPublish,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let alias = self.aliases.assign(&publish.message.topic);
+        let delivery = publish.delivery(alias, now);
+        if delivery.encoded_len(self.version) <= self.packet_bytes_max as usize {
+            return delivery.encode(self.version, out);
+        }
+        // The three bytes that introduce an alias may be the ones that do not fit.
+        if let AliasUse::Introduce(alias) = alias {
+            self.aliases.forget(alias);
+        }
+        publish.delivery(AliasUse::None, now).encode(self.version, out)
+    }
+}
+
+fn ack(kind: AckKind, packet_id: PacketId, reason_code: ReasonCode) -> Packet<'static> {
+    let ack = Ack { packet_id, reason_code, properties: Properties::EMPTY };
+    match kind {
+        AckKind::PubAck => Packet::PubAck(ack),
+        AckKind::PubRec => Packet::PubRec(ack),
+        AckKind::PubRel => Packet::PubRel(ack),
+        AckKind::PubComp => Packet::PubComp(ack),
+    }
+}
+
+/// An empty queue keeps at most this many places.
+const CAPACITY_KEPT: usize = 16;

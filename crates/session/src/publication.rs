@@ -1,0 +1,130 @@
+//! One published message, shared by everybody it is owed to.
+
+use crate::Instant;
+use noctule_codec::{Properties, Publish, QoS, Will};
+use std::sync::Arc;
+
+/// The number of a publication: unique on this broker and never used again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageNumber(pub u64);
+
+/// A publication as it was accepted. It never changes; what differs between receivers (QoS, packet id,
+/// flags, subscription identifiers) is kept beside the reference to it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// Its number, in the order in which one shard accepted publications.
+    pub number: MessageNumber,
+    /// The topic name, aliases resolved.
+    pub topic: Box<str>,
+    /// The application message.
+    pub payload: Box<[u8]>,
+    /// The properties that are handed on unchanged and in order [MQTT-3.3.2-15, -16, -17, -18, -20].
+    pub properties: Properties<'static>,
+    /// The QoS at which it was published.
+    pub qos: QoS,
+    /// The RETAIN flag with which it was published.
+    pub retain: bool,
+    /// When it was accepted.
+    pub published_at: Instant,
+    /// When it must no longer be delivered, unless delivery has begun [MQTT-3.3.2-5].
+    pub expires_at: Option<Instant>,
+    /// The client id of the publisher, for No Local [MQTT-3.8.3-3].
+    pub publisher: Arc<str>,
+}
+
+impl Publication {
+    /// The publication that a client's PUBLISH asks for; `topic` is the resolved topic name.
+    pub fn from_publish(
+        number: MessageNumber,
+        publish: &Publish<'_>,
+        topic: &str,
+        publisher: Arc<str>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            number,
+            topic: topic.into(),
+            payload: publish.payload.into(),
+            properties: publish.properties.forwarded().into_owned(),
+            qos: publish.qos,
+            retain: publish.retain,
+            published_at: now,
+            expires_at: publish.properties.message_expiry_interval().map(|seconds| now.plus_seconds(seconds)),
+            publisher,
+        }
+    }
+
+    /// The publication that a will becomes when it fires [MQTT-3.1.2-8]. Its expiry counts from then.
+    pub fn from_will(number: MessageNumber, will: &StoredWill, publisher: Arc<str>, now: Instant) -> Self {
+        Self {
+            number,
+            topic: will.topic.clone(),
+            payload: will.payload.clone(),
+            properties: will.properties.clone(),
+            qos: will.qos,
+            retain: will.retain,
+            published_at: now,
+            expires_at: will.message_expiry_interval.map(|seconds| now.plus_seconds(seconds)),
+            publisher,
+        }
+    }
+
+    /// Whether the broker itself published it, which no client id can claim.
+    pub fn is_of_broker(&self) -> bool {
+        self.publisher.is_empty()
+    }
+
+    /// Whether it must no longer be delivered for the first time.
+    pub fn is_expired(&self, now: Instant) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// The Message Expiry Interval to send: the published one less the time it waited [MQTT-3.3.2-6].
+    /// What was sent before it expired may be sent again; its interval is then 0.
+    pub fn remaining_expiry_seconds(&self, now: Instant) -> Option<u32> {
+        let millis = self.expires_at?.millis_since(now);
+        Some(u32::try_from(millis.div_ceil(1000)).unwrap_or(u32::MAX))
+    }
+
+    /// What it costs to keep, in bytes: its content and a flat amount for the rest.
+    pub fn bytes(&self) -> u64 {
+        (self.topic.len() + self.payload.len() + self.properties.as_bytes().len()) as u64 + FLAT_BYTES
+    }
+}
+
+/// A will as it is kept until it is published or dropped [MQTT-3.1.2-7].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredWill {
+    /// Where it is published.
+    pub topic: Box<str>,
+    /// What is published.
+    pub payload: Box<[u8]>,
+    /// At which QoS.
+    pub qos: QoS,
+    /// Whether it becomes the retained message of its topic.
+    pub retain: bool,
+    /// Seconds between the end of the connection and its publication.
+    pub delay_seconds: u32,
+    /// Seconds for which it is worth delivering once published.
+    pub message_expiry_interval: Option<u32>,
+    /// The properties that are handed on unchanged.
+    pub properties: Properties<'static>,
+}
+
+impl StoredWill {
+    /// The will inside a CONNECT.
+    pub fn new(will: &Will<'_>) -> Self {
+        Self {
+            topic: will.topic.into(),
+            payload: will.payload.into(),
+            qos: will.qos,
+            retain: will.retain,
+            delay_seconds: will.properties.will_delay_interval().unwrap_or(0),
+            message_expiry_interval: will.properties.message_expiry_interval(),
+            properties: will.properties.forwarded().into_owned(),
+        }
+    }
+}
+
+/// The flat cost of one publication in bytes: its fixed fields and the allocator's share.
+const FLAT_BYTES: u64 = 128;

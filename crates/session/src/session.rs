@@ -1,0 +1,110 @@
+//! A client's session on the broker: what is kept while the client is away.
+//!
+//! The fields change only in [`Session::apply`]. The connection in [`Session::link`] is the exception: it
+//! dies with its socket and nothing of it is remembered.
+
+use crate::change::{SessionChange, Subscription};
+use crate::{Inbound, Instant, Link, Outbound, Owed, StoredWill};
+use hashbrown::HashMap;
+use std::sync::Arc;
+
+/// The number of a session: never used again, so that an entry for an ended session is void.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionNumber(pub u64);
+
+/// What a broker keeps for one client id [MQTT-4.1.0-1].
+#[derive(Debug)]
+pub struct Session {
+    /// Its number.
+    pub number: SessionNumber,
+    /// The client identifier, which names it [MQTT-3.1.3-2].
+    pub client_id: Arc<str>,
+    /// Seconds by which it outlives its connection; `u32::MAX`: for ever.
+    pub session_expiry_interval: u32,
+    /// Subscriptions by filter as the client wrote it.
+    pub subscriptions: HashMap<Box<str>, Subscription>,
+    /// How many of them have wildcards.
+    pub wildcard_subscriptions: u32,
+    /// What the client is owed.
+    pub outbound: Outbound,
+    /// QoS 2 identifiers the client has not released.
+    pub inbound: Inbound,
+    /// What to publish when the connection ends abnormally.
+    pub will: Option<Arc<StoredWill>>,
+    /// The connection, while there is one.
+    pub link: Option<Box<Link>>,
+    /// When the will is to be published, once the connection has ended.
+    pub will_due: Option<Instant>,
+    /// When the session ends, once the connection has ended.
+    pub expires_at: Option<Instant>,
+}
+
+impl Session {
+    /// A session without state.
+    pub fn new(number: SessionNumber, client_id: Arc<str>) -> Self {
+        Self {
+            number,
+            client_id,
+            session_expiry_interval: 0,
+            subscriptions: HashMap::new(),
+            wildcard_subscriptions: 0,
+            outbound: Outbound::default(),
+            inbound: Inbound::default(),
+            will: None,
+            link: None,
+            will_due: None,
+            expires_at: None,
+        }
+    }
+
+    /// Whether it outlives its connection, so that its changes are worth recording.
+    pub fn is_durable(&self) -> bool {
+        self.session_expiry_interval > 0
+    }
+
+    /// The only place where the state of a session changes.
+    pub fn apply(&mut self, change: &SessionChange) {
+        match change {
+            SessionChange::Owed { message, qos, retain, subscription_ids, group } => {
+                let mut owed = Owed::new(Arc::clone(message), *qos, *retain, subscription_ids.clone());
+                owed.group = *group;
+                self.outbound.push(owed);
+            }
+            SessionChange::Begun { message, packet_id } => self.outbound.begin(*message, *packet_id),
+            SessionChange::Received { packet_id } => self.outbound.receive(*packet_id),
+            SessionChange::Settled { message, packet_id, .. } => self.outbound.settle(*message, *packet_id),
+            SessionChange::InboundTaken { packet_id } => self.inbound.insert(*packet_id),
+            SessionChange::InboundReleased { packet_id } => {
+                self.inbound.remove(*packet_id);
+            }
+            SessionChange::Subscribed { filter, subscription } => self.subscribe(filter, *subscription),
+            SessionChange::Unsubscribed { filter } => self.unsubscribe(filter),
+            SessionChange::ExpirySet { session_expiry_interval } => {
+                self.session_expiry_interval = *session_expiry_interval;
+            }
+            SessionChange::WillSet { will } => self.will.clone_from(will),
+        }
+    }
+
+    fn subscribe(&mut self, filter: &str, subscription: Subscription) {
+        let replaced = self.subscriptions.insert(filter.into(), subscription);
+        if replaced.is_none() && has_wildcards(filter) {
+            self.wildcard_subscriptions += 1;
+        }
+    }
+
+    fn unsubscribe(&mut self, filter: &str) {
+        if self.subscriptions.remove(filter).is_some() && has_wildcards(filter) {
+            self.wildcard_subscriptions -= 1;
+        }
+        // A session that once held 100,000 filters does not keep their table.
+        if self.subscriptions.capacity() > 4 * self.subscriptions.len().max(16) {
+            self.subscriptions.shrink_to_fit();
+        }
+    }
+}
+
+/// Whether the filter of a subscription has wildcards; a share name cannot.
+pub fn has_wildcards(filter: &str) -> bool {
+    filter.contains(['+', '#'])
+}

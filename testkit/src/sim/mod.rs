@@ -1,0 +1,384 @@
+//! A broker in memory: shards, mail, clock and network are values, and a seed decides what happens next.
+//!
+//! Tests talk to it on the wire: a [`Wire`] is a connection on which a test writes packets or bytes and reads
+//! what the broker answers. Nothing waits; [`Sim::advance`] is how time passes.
+
+mod expect;
+mod random;
+mod wire;
+
+pub use expect::{
+    VERSIONS, ack, disconnect, disconnect_with_expiry, raw, raw_connect, raw_text, will, will_after,
+};
+pub use random::Random;
+pub use wire::{ConnectOptions, Wire, connect, filters, publish, subscribe, unsubscribe};
+
+use noctule_auth::{AllowAll, Authority};
+use noctule_codec::{Packet, ProtocolVersion};
+use noctule_engine::{
+    Directory, Drop, Effects, Event, Flush, Mail, Next, Record, Shard, ShardConfig, ShardId, Stats, Turn,
+};
+use noctule_session::{ConnectionId, Instant, Limits};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// How a simulated broker is set up.
+#[derive(Clone)]
+pub struct SimOptions {
+    /// Decides every choice the simulation makes.
+    pub seed: u64,
+    /// Number of shards.
+    pub shards: u16,
+    /// The broker's limits.
+    pub limits: Limits,
+    /// Whether bytes arrive in pieces and steps happen in an order that the seed decides. Otherwise
+    /// everything that can happen happens at once and in order.
+    pub shuffled: bool,
+    /// Who may do what.
+    pub authority: Arc<dyn Authority + Send + Sync>,
+}
+
+/// A broker with its clients' connections.
+pub struct Sim {
+    options: SimOptions,
+    random: Random,
+    now: Instant,
+    directory: Directory,
+    nodes: Vec<Node>,
+    wires: Vec<Wire>,
+    /// Messages the broker dropped, in order.
+    pub drops: Vec<Drop>,
+    /// What an operator would read, in order.
+    pub events: Vec<Event>,
+    /// Everything the broker recorded, in order.
+    pub records: Vec<Record>,
+}
+
+struct Node {
+    shard: Shard,
+    mailbox: VecDeque<Mail>,
+    fx: Effects,
+}
+
+impl Default for SimOptions {
+    fn default() -> Self {
+        Self { seed: 1, shards: 1, limits: Limits::default(), shuffled: false, authority: Arc::new(AllowAll) }
+    }
+}
+
+impl Sim {
+    /// A broker with one shard and default limits.
+    pub fn new() -> Self {
+        Self::with(SimOptions::default())
+    }
+
+    /// A broker with one shard and these limits.
+    pub fn with_limits(limits: Limits) -> Self {
+        Self::with(SimOptions { limits, ..SimOptions::default() })
+    }
+
+    /// A broker set up like this.
+    pub fn with(options: SimOptions) -> Self {
+        let limits = Arc::new(options.limits.clone());
+        let node = |id| Node {
+            shard: Shard::new(
+                ShardConfig { id: ShardId(id), shards: options.shards, seed: options.seed },
+                Arc::clone(&limits),
+                Arc::clone(&options.authority),
+            ),
+            mailbox: VecDeque::new(),
+            fx: Effects::default(),
+        };
+        Self {
+            random: Random::new(options.seed),
+            now: Instant::from_millis(1_000_000),
+            directory: Directory::default(),
+            nodes: (0..options.shards).map(node).collect(),
+            wires: Vec::new(),
+            drops: Vec::new(),
+            events: Vec::new(),
+            records: Vec::new(),
+            options,
+        }
+    }
+
+    /// Opens a connection. It arrives at a shard that the seed decides.
+    pub fn open(&mut self) -> usize {
+        let shard = self.random.below(self.nodes.len());
+        let wire = self.wires.len();
+        let id = ConnectionId { slot: u32::try_from(wire).expect("few connections"), generation: 1 };
+        self.wires.push(Wire::new(id, shard));
+        self.turn(shard, |shard, turn| shard.open(id, &format!("127.0.0.1:{wire}"), false, turn));
+        wire
+    }
+
+    /// Writes bytes on a connection and lets the broker work.
+    pub fn send_bytes(&mut self, wire: usize, bytes: &[u8]) {
+        self.queue_bytes(wire, bytes);
+        self.run();
+    }
+
+    /// Writes bytes on a connection; they arrive with the next [`run`](Self::run).
+    pub fn queue_bytes(&mut self, wire: usize, bytes: &[u8]) {
+        self.wires[wire].to_broker.extend_from_slice(bytes);
+    }
+
+    /// Writes a packet on a connection and lets the broker work.
+    pub fn send(&mut self, wire: usize, packet: &Packet<'_>) {
+        self.queue(wire, packet);
+        self.run();
+    }
+
+    /// Writes a packet on a connection; it arrives with the next [`run`](Self::run).
+    pub fn queue(&mut self, wire: usize, packet: &Packet<'_>) {
+        if let Packet::Connect(connect) = packet {
+            self.wires[wire].version = connect.version;
+        }
+        let mut bytes = Vec::new();
+        packet
+            .encode(self.wires[wire].version, &mut bytes)
+            .expect("test packets are of a length that can be encoded");
+        self.queue_bytes(wire, &bytes);
+    }
+
+    /// The next packet the broker sent, if there is one.
+    pub fn receive(&mut self, wire: usize) -> Option<Packet<'static>> {
+        self.wires[wire].receive()
+    }
+
+    /// The next packet the broker sent; there must be one.
+    #[track_caller]
+    pub fn expect(&mut self, wire: usize) -> Packet<'static> {
+        self.receive(wire)
+            .unwrap_or_else(|| panic!("the broker sent nothing to {wire}; events {:?}", self.events))
+    }
+
+    /// All packets the broker sent and nobody has read.
+    pub fn drain(&mut self, wire: usize) -> Vec<Packet<'static>> {
+        std::iter::from_fn(|| self.receive(wire)).collect()
+    }
+
+    /// Whether the broker has closed the connection.
+    pub fn is_closed(&self, wire: usize) -> bool {
+        self.wires[wire].is_closed
+    }
+
+    /// A connection as it is.
+    pub fn wire(&mut self, wire: usize) -> &mut Wire {
+        &mut self.wires[wire]
+    }
+
+    /// Opens a connection and says CONNECT; the CONNACK is left to be read.
+    pub fn dial(&mut self, options: &ConnectOptions<'_>) -> usize {
+        let wire = self.open();
+        self.send(wire, &Packet::Connect(options.packet()));
+        wire
+    }
+
+    /// Opens a connection of this version with a clean session, and expects to be let in.
+    #[track_caller]
+    pub fn connect(&mut self, version: ProtocolVersion, client_id: &str) -> usize {
+        self.connect_with(&ConnectOptions { version, client_id, ..ConnectOptions::default() })
+    }
+
+    /// Opens a connection like this, and expects to be let in.
+    #[track_caller]
+    pub fn connect_with(&mut self, options: &ConnectOptions<'_>) -> usize {
+        let wire = self.dial(options);
+        match self.expect(wire) {
+            Packet::ConnAck(connack) if !connack.reason_code.is_error() => wire,
+            packet => panic!("CONNECT was answered by {packet:?}"),
+        }
+    }
+
+    /// Breaks a connection without a DISCONNECT.
+    pub fn cut(&mut self, wire: usize) {
+        let Wire { id, shard, is_closed, .. } = self.wires[wire];
+        if !is_closed {
+            self.wires[wire].close();
+            self.turn(shard, |shard, turn| shard.lost(id, "the connection broke", turn));
+            self.run();
+        }
+    }
+
+    /// Lets time pass in small steps, so that timers fire in their order.
+    pub fn advance(&mut self, millis: u64) {
+        let end = self.now + millis;
+        self.run();
+        while self.now < end {
+            let next = self.nodes.iter().filter_map(|node| node.shard.next_timeout()).min();
+            self.now = next.map_or(end, |next| next.max(self.now).min(end));
+            for shard in 0..self.nodes.len() {
+                self.turn(shard, Shard::handle_timeouts);
+            }
+            self.run();
+            if next.is_none_or(|next| next >= end) {
+                break;
+            }
+        }
+        self.now = end;
+    }
+
+    /// The time.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Stops the broker in order.
+    pub fn shut_down(&mut self) {
+        for shard in 0..self.nodes.len() {
+            self.turn(shard, Shard::shut_down);
+        }
+        self.run();
+    }
+
+    /// The counters of all shards.
+    pub fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        for node in &self.nodes {
+            sum.add(&node.shard.stats());
+        }
+        sum
+    }
+
+    /// What all shards share.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Publishes on behalf of the broker.
+    pub fn publish_own(&mut self, topic: &str, payload: &[u8]) {
+        self.turn(0, |shard, turn| shard.publish_own(topic, payload, true, turn));
+        self.run();
+    }
+
+    /// Lets the broker work until nothing is left to do.
+    pub fn run(&mut self) {
+        while self.step() {}
+    }
+
+    /// One thing that can happen: bytes arrive, mail arrives, or a connection is flushed.
+    fn step(&mut self) -> bool {
+        let mut steps: Vec<Step> = Vec::new();
+        for (wire, state) in self.wires.iter().enumerate() {
+            if state.wants_to_write() {
+                steps.push(Step::Bytes(wire));
+            }
+            if state.wants_flush && state.can_read() {
+                steps.push(Step::Flush(wire));
+            }
+        }
+        let mailboxes = self.nodes.iter().enumerate().filter(|(_, node)| !node.mailbox.is_empty());
+        steps.extend(mailboxes.map(|(shard, _)| Step::Mail(shard)));
+        if steps.is_empty() {
+            return false;
+        }
+        let choice = if self.options.shuffled { self.random.below(steps.len()) } else { 0 };
+        match steps[choice] {
+            Step::Bytes(wire) => self.deliver_bytes(wire),
+            Step::Flush(wire) => self.flush(wire),
+            Step::Mail(shard) => self.deliver_mail(shard),
+        }
+        true
+    }
+
+    fn deliver_bytes(&mut self, wire: usize) {
+        let Wire { id, shard, .. } = self.wires[wire];
+        let waiting = std::mem::take(&mut self.wires[wire].to_broker);
+        let mut arrived = waiting.len();
+        if self.options.shuffled {
+            let old = self.wires[wire].arrived;
+            arrived = old + self.random.below(waiting.len() - old + 1);
+        }
+        let mut received = None;
+        self.turn(shard, |shard, turn| received = Some(shard.receive(id, &waiting[..arrived], turn)));
+        let received = received.expect("the turn ran");
+        let state = &mut self.wires[wire];
+        state.to_broker = waiting[received.consumed..].to_vec();
+        state.arrived = arrived - received.consumed;
+        state.next = received.next;
+        match received.next {
+            Next::Move(home) => {
+                self.nodes[shard].shard.forget(id);
+                let home = usize::from(home.0);
+                self.wires[wire].shard = home;
+                self.wires[wire].next = Next::Yield;
+                self.turn(home, |shard, turn| shard.open(id, "127.0.0.1:moved", false, turn));
+            }
+            Next::Flush => self.wires[wire].wants_flush = true,
+            Next::Read | Next::Yield | Next::Close => {}
+        }
+    }
+
+    fn flush(&mut self, wire: usize) {
+        let Wire { id, shard, .. } = self.wires[wire];
+        let mut out = Vec::new();
+        let mut flush = Flush::Done;
+        let bytes_max = self.wires[wire].room();
+        self.turn(shard, |shard, turn| flush = shard.flush(id, bytes_max, &mut out, turn));
+        let wants_input = self.nodes[shard].shard.wants_input(id);
+        let state = &mut self.wires[wire];
+        state.from_broker.extend_from_slice(&out);
+        state.wants_flush = flush == Flush::More;
+        if state.next == Next::Flush && wants_input {
+            state.next = Next::Yield;
+        }
+        if flush == Flush::Close {
+            state.close();
+            self.nodes[shard].shard.forget(id);
+        }
+    }
+
+    fn deliver_mail(&mut self, shard: usize) {
+        if let Some(mail) = self.nodes[shard].mailbox.pop_front() {
+            self.turn(shard, |shard, turn| shard.receive_mail(mail, turn));
+        }
+    }
+
+    /// One turn of a shard, in the order that makes durability true.
+    fn turn(&mut self, shard: usize, work: impl FnOnce(&mut Shard, &mut Turn<'_>)) {
+        let mut fx = std::mem::take(&mut self.nodes[shard].fx);
+        let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut fx };
+        work(&mut self.nodes[shard].shard, &mut turn);
+        self.carry_out(shard, &mut fx);
+        // Promises are kept at once, because this journal is memory; keeping them may promise more.
+        while !fx.promises.is_empty() {
+            for promise in std::mem::take(&mut fx.promises) {
+                let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut fx };
+                self.nodes[shard].shard.release(promise, &mut turn);
+            }
+            self.carry_out(shard, &mut fx);
+        }
+        self.nodes[shard].fx = fx;
+    }
+
+    fn carry_out(&mut self, _shard: usize, fx: &mut Effects) {
+        self.records.append(&mut fx.records);
+        for change in fx.take_changes() {
+            self.directory.apply(change);
+        }
+        for (home, mail) in fx.mail.drain(..) {
+            self.nodes[usize::from(home.0)].mailbox.push_back(mail);
+        }
+        for id in fx.dirty.drain(..) {
+            if let Some(wire) = self.wires.get_mut(id.slot as usize) {
+                wire.wants_flush = true;
+            }
+        }
+        self.drops.append(&mut fx.drops);
+        self.events.append(&mut fx.events);
+    }
+}
+
+impl Default for Sim {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Step {
+    Bytes(usize),
+    Flush(usize),
+    Mail(usize),
+}
