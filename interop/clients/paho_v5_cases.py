@@ -238,6 +238,23 @@ if IS_PAHO_2:
         check_equal(codes[2:], [0, 0], "codes with a subscriber")
 
 
+@case("v5/problem_information_declined")
+def problem_information_declined(port: int):
+    """A client that wants no problem information gets bare codes in everything but CONNACK and DISCONNECT."""
+    wire = Wire(port)
+    peer = connected(wire.port, RequestProblemInformation=0)
+    peer.publish("nobody", "x", 1)
+    peer.publish("nobody", "x", 2)
+    peer.subscribe("a")
+    peer.unsubscribe("a", "never/there")
+    for kind in (Kind.PUBACK, Kind.PUBREC, Kind.PUBCOMP):
+        for packet in wire.find(kind=kind, from_broker=True):
+            check(packet.body[3:] in (b"", b"\0"), f"{kind.name} has properties: {packet.body!r}")
+    for kind in (Kind.SUBACK, Kind.UNSUBACK):
+        packet = wire.wait(kind=kind)
+        check_equal(packet.body[2], 0, f"length of the properties of {kind.name}")
+
+
 @case("v5/maximum_packet_size")
 def maximum_packet_size(port: int):
     """What is too large for a client is dropped for it alone, without holding up the window."""
