@@ -204,6 +204,10 @@ impl Shard {
             }
         }
         self.stats.bytes_sent += (out.len() - before) as u64;
+        let link = self.sessions[slot].session.link.as_ref();
+        if link.is_some_and(|link| link.output.is_over()) {
+            return Flush::Close;
+        }
         if self.has_more(slot) { Flush::More } else { Flush::Done }
     }
 
@@ -215,6 +219,9 @@ impl Shard {
             State::Closing { .. } => Some(Next::Close),
             State::Connected { slot } => {
                 if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
+                    if link.output.is_finished() {
+                        return Some(Next::Close);
+                    }
                     link.last_heard = now;
                 }
                 (!self.wants_input(id)).then_some(Next::Flush)

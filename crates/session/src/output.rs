@@ -65,6 +65,7 @@ pub struct Output {
     queue: VecDeque<Outgoing>,
     bytes: u64,
     held: bool,
+    finished: bool,
 }
 
 impl Outgoing {
@@ -114,10 +115,29 @@ impl OutgoingPublish {
 }
 
 impl Output {
-    /// Adds a packet at the end.
+    /// Adds a packet at the end, unless the last one is there already.
     pub fn push(&mut self, outgoing: Outgoing) {
+        if self.finished {
+            return;
+        }
         self.bytes += outgoing.bytes();
         self.queue.push_back(outgoing);
+    }
+
+    /// Adds the last packet, a DISCONNECT: nothing follows it [MQTT-3.14.4-1].
+    pub fn finish(&mut self, last: Outgoing) {
+        self.push(last);
+        self.finished = true;
+    }
+
+    /// Whether the last packet has been added.
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Whether the last packet has left, so that the connection is to be closed [MQTT-3.14.4-2].
+    pub fn is_over(&self) -> bool {
+        self.finished && !self.held && self.queue.is_empty()
     }
 
     /// Holds everything back until [`release`](Self::release): CONNACK is the first packet [MQTT-3.2.0-1].
