@@ -389,11 +389,13 @@ fn told(packet: &str, properties: &[u8]) -> Option<ReasonCode> {
         _ => sim.connect_with(&noctule_testkit::sim::ConnectOptions::durable(V5, "a", 100)),
     };
     sim.send_bytes(wire, &bytes);
-    sim.drain(wire).into_iter().find_map(|packet| match packet {
+    let told = sim.drain(wire).into_iter().find_map(|packet| match packet {
         Packet::ConnAck(connack) => Some(connack.reason_code).filter(|code| code.is_error()),
         Packet::Disconnect(disconnect) => Some(disconnect.reason_code),
         _ => None,
-    })
+    });
+    assert_eq!(sim.is_closed(wire), told.is_some() || packet == "DISCONNECT", "{packet} {properties:02x?}");
+    told
 }
 
 #[test]
