@@ -59,7 +59,7 @@ impl Shard {
     ) -> Result<(), Violation> {
         let limits = &self.limits;
         if self.connection(id).is_some_and(|connection| connection.is_surplus) {
-            let cause = "there are as many connections as there may be (connections_max)";
+            let cause = "there are as many connections as there may be (limits.connections_max)";
             return Err(Violation::new(ReasonCode::QuotaExceeded, cause));
         }
         if !limits.server_reference.is_empty() {

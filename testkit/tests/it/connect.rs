@@ -137,10 +137,13 @@ fn mqtt311_3_1_2_22_a_password_needs_a_user_name_but_not_in_5_0() {
     assert!(!is_closed && bytes[2..4] == [0, 0], "{bytes:02x?}");
 }
 
+/// Client id, user name and password of a CONNECT.
+type Seen = (String, Option<String>, Option<Vec<u8>>);
+
 /// Remembers who wanted to connect, and refuses those whose name says so.
 #[derive(Default)]
 struct Doorman {
-    seen: Mutex<Vec<(String, Option<String>, Option<Vec<u8>>)>>,
+    seen: Mutex<Vec<Seen>>,
 }
 
 impl Authority for Doorman {
