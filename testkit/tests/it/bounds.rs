@@ -92,11 +92,11 @@ fn a_shorter_bound_on_topics_is_exact() {
     }
 }
 
-/// Subscribes to all of these in as few packets as the standard suggests none, and counts the codes.
+/// Subscribes to all of these, and counts how many are granted and how many are refused with 0x97.
 fn subscribe_all(sim: &mut Sim, wire: usize, filters: impl Iterator<Item = String>) -> (usize, usize) {
     let filters: Vec<String> = filters.collect();
     let (mut granted, mut refused) = (0, 0);
-    for chunk in filters.chunks(10_000) {
+    for chunk in filters.chunks(1_000) {
         let list: SubscribeFilters<'_> =
             chunk.iter().map(|filter| (filter.as_str(), SubscriptionOptions::default())).collect();
         let Packet::Subscribe(subscribe) = subscribe(1, &[]) else { panic!("no SUBSCRIBE") };
@@ -188,10 +188,10 @@ fn a_client_that_never_reads_is_not_answered_without_end() {
         let mut sim = Sim::with_limits(Limits { output_bytes_max: 10_000, ..Limits::default() });
         let wire = sim.connect(V5, "deaf");
         sim.wire(wire).reads_at_most = Some(0);
-        let sent = 200_000;
+        let sent = 30_000;
         sim.send_bytes(wire, &packet.repeat(sent));
         let taken = sim.stats().packets_received;
-        assert!(taken < 20_000, "{name}: {taken} packets were taken in");
+        assert!(taken < 15_000, "{name}: {taken} packets were taken in");
         // Once it reads, it gets every answer.
         sim.wire(wire).reads_at_most = None;
         sim.run();

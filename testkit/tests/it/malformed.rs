@@ -204,6 +204,29 @@ fn mqtt5_4_13_1_1_malformed_packets_and_protocol_errors_end_the_connection_with_
 }
 
 #[test]
+fn mqtt5_4_7_0_1_4_7_3_1_2_and_mqtt311_4_7_1_1_4_7_3_1_2_topic_names_are_not_empty_nor_wild() {
+    let invalid_name = ReasonCode::TopicNameInvalid;
+    for (topic, code) in
+        [("", PROTOCOL_ERROR), ("+", invalid_name), ("a/#", invalid_name), ("a\0", MALFORMED)]
+    {
+        for version in VERSIONS {
+            let no_properties: &[u8] = if version == V5 { b"\0" } else { b"" };
+            ends(version, &raw(0x30, &[&raw_text(topic), no_properties].concat()), code);
+        }
+    }
+}
+
+#[test]
+fn mqtt5_4_7_3_1_and_mqtt311_4_7_3_1_a_filter_is_not_empty() {
+    for version in VERSIONS {
+        let no_properties: &[u8] = if version == V5 { b"\0" } else { b"" };
+        let body = [b"\0\x01", no_properties, b"\0\0"].concat();
+        ends(version, &raw(0x82, &[&body[..], b"\0"].concat()), ReasonCode::TopicFilterInvalid);
+        ends(version, &raw(0xa2, &body), ReasonCode::TopicFilterInvalid);
+    }
+}
+
+#[test]
 fn mqtt311_4_8_0_1_a_violation_closes_without_a_word() {
     let cases: [(u8, &[u8]); 17] = [
         (0xc0, b"x"),
