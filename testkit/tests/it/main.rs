@@ -1,7 +1,11 @@
 //! The simulated broker, spoken to on the wire.
 
+mod bounds;
 mod connect;
+mod disconnect;
+mod malformed;
 mod relay;
 mod session;
 mod smoke;
+mod takeover;
 mod will;
