@@ -23,7 +23,8 @@ sys.dont_write_bytecode = True
 from cases import load_cases  # noqa: E402
 from suite.broker import Broker, start_mosquitto, start_noctule  # noqa: E402
 from suite.case import CASES, Case, CaseFailed  # noqa: E402
-from suite.scene import Peers, Scene  # noqa: E402
+from suite.peers import Peers  # noqa: E402
+from suite.scene import Scene  # noqa: E402
 
 # Cases mostly wait for each other's timers, so more of them than cores run at a time.
 WORKERS = 6
@@ -35,6 +36,7 @@ def main() -> int:
     options = parse_options()
     peers = Peers(options.peers.resolve())
     try:
+        versions = peers.versions()
         load_cases(peers)
     except CaseFailed as missing:
         print(f"FAIL peers: {missing}")
@@ -46,6 +48,7 @@ def main() -> int:
     if not chosen:
         print(f"FAIL --only: no case matches {options.only}")
         return 1
+    print("peers:", ", ".join(versions), flush=True)
     return Run(options, peers).all(chosen)
 
 
@@ -83,21 +86,19 @@ class Run:
         shutil.rmtree(self.logs, ignore_errors=True)
         started = time.monotonic()
         with ThreadPoolExecutor(self.options.workers) as pool:
-            for finished in [pool.submit(self.one_after_another, cases) for cases in by_lane(chosen)]:
-                finished.result()
+            list(pool.map(self.one, chosen))
         seconds = time.monotonic() - started
         listed = f", {self.differing} differ as listed" if self.against_mosquitto else ""
         print(f"took {seconds:.0f} s, slowest {self.slowest[1]} with {self.slowest[0]:.1f} s")
         print(f"{self.passed} passed, {self.failed} failed{listed}")
         return 1 if self.failed else 0
 
-    def one_after_another(self, cases: list[Case]) -> None:
-        for case in cases:
-            started = time.monotonic()
-            why = self.run_case(case)
-            with self._output:
-                self.slowest = max(self.slowest, (time.monotonic() - started, case.name))
-                self.report(case.name, why)
+    def one(self, case: Case) -> None:
+        started = time.monotonic()
+        why = self.run_case(case)
+        with self._output:
+            self.slowest = max(self.slowest, (time.monotonic() - started, case.name))
+            self.report(case.name, why)
 
     def run_case(self, case: Case) -> str | None:
         """Runs one case with a broker of its own; returns why it failed, or None."""
@@ -149,15 +150,6 @@ class Run:
         self.logs.mkdir(parents=True, exist_ok=True)
         log = self.logs / f"{name.replace('/', '-')}.log"
         log.write_text("\n".join([f"{name}: {why}", *scene.transcript()]) + "\n")
-
-
-def by_lane(cases: list[Case]) -> list[list[Case]]:
-    """Groups that may run at the same time; lanes first, because they take longest."""
-    lanes: dict[str, list[Case]] = {}
-    for case in cases:
-        if case.lane:
-            lanes.setdefault(case.lane, []).append(case)
-    return [*lanes.values(), *([case] for case in cases if not case.lane)]
 
 
 def read_differences() -> dict[str, str]:

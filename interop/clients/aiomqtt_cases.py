@@ -5,6 +5,7 @@ import asyncio
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+
 from suite.case import CaseFailed, case, case_for, check_equal
 from suite.client_program import main
 

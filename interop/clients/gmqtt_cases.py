@@ -5,6 +5,7 @@ import time
 
 import gmqtt
 from gmqtt.mqtt.constants import MQTTv50, MQTTv311
+
 from suite.case import CaseFailed, case, case_for, check, check_equal
 from suite.client_program import main
 
@@ -29,7 +30,8 @@ class Peer:
         self.client.on_subscribe = lambda _client, _mid, codes, _properties: self._subacks.put_nowait(list(codes))
 
     async def connect(self) -> "Peer":
-        await asyncio.wait_for(self.client.connect("127.0.0.1", self.port, version=VERSIONS[self.version]), WAIT_SECONDS)
+        connecting = self.client.connect("127.0.0.1", self.port, version=VERSIONS[self.version])
+        await asyncio.wait_for(connecting, WAIT_SECONDS)
         return self
 
     async def subscribe(self, *filters: gmqtt.Subscription, **properties) -> list[int]:

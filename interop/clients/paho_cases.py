@@ -7,11 +7,13 @@ import time
 
 import paho_v5_cases  # noqa: F401  (registers the cases of 5.0)
 from paho_peer import QUIET_SECONDS, Peer, Will
+
 from suite.case import VERSIONS, case_for, check, check_equal
 from suite.client_program import main
 from suite.wire import Kind, Packet, Verdict, Wire
 
 LARGE_BYTES = 2 * 1024 * 1024
+QOS2_KINDS = (Kind.PUBLISH, Kind.PUBREC, Kind.PUBREL, Kind.PUBCOMP)
 
 
 def every_version(name: str):
@@ -47,8 +49,8 @@ def qos2_handshake(port: int, version: str):
     peer.expect("hello")
     wire.wait(kind=Kind.PUBCOMP, from_broker=False)
     for from_broker in (False, True):
-        kinds = [packet.kind for packet in wire.find(from_broker=from_broker) if Kind.PUBLISH <= packet.kind <= Kind.PUBCOMP]
-        check_equal(collections.Counter(kinds), collections.Counter((Kind.PUBLISH, Kind.PUBREC, Kind.PUBREL, Kind.PUBCOMP)),
+        kinds = [packet.kind for packet in wire.find(from_broker=from_broker) if packet.kind in QOS2_KINDS]
+        check_equal(collections.Counter(kinds), collections.Counter(QOS2_KINDS),
                     "packets of the broker" if from_broker else "packets of the client")
 
 
@@ -252,7 +254,8 @@ def will(port: int, version: str):
         dies.cut()
         watch.wait_count(qos + 1)
     messages = watch.expect("died 0", "died 1", "died 2")
-    check_equal([(message.qos, message.retain) for message in messages], [(0, 0), (1, 0), (2, 0)], "QoS and retain")
+    check_equal([message.qos for message in messages], [0, 1, 2], "QoS")
+    check_equal({message.retain for message in messages}, {0}, "retain")
     late = Peer(port, version)
     late.connect()
     late.subscribe("will/#")
@@ -274,7 +277,7 @@ def keep_alive(port: int, version: str):
     started = time.monotonic()
     watch.wait_count(1)
     waited = time.monotonic() - started
-    check(2 <= waited <= 5, f"the will came {waited:.1f} s after the last packet, not 3 s")
+    check(2 <= waited <= 6, f"the will came {waited:.1f} s after the last packet, not 3 s")
     watch.expect("silent")
     check(wire.count(kind=Kind.PINGRESP) >= 1, "no PINGRESP")
     pings.publish("still/here")
@@ -331,9 +334,8 @@ def many_filters(port: int, version: str):
     """One SUBSCRIBE with 200 filters gets one code each, in order."""
     peer = Peer(port, version)
     peer.connect()
-    options = {True: peer._options, False: int}[version == "5"]
     granted = [number % 3 for number in range(200)]
-    codes = peer.subscribe(*((f"f/{number}", options(qos)) for number, qos in enumerate(granted)))
+    codes = peer.subscribe(*((f"f/{number}", peer.options(qos)) for number, qos in enumerate(granted)))
     check_equal(codes, granted, "codes of SUBACK")
     for number in (0, 99, 199):
         peer.publish(f"f/{number}", str(number), 2)

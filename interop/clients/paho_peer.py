@@ -106,11 +106,12 @@ class Peer:
         arguments = {}
         if identifier is not None:
             arguments["properties"] = properties("SUBSCRIBE", SubscriptionIdentifier=identifier)
-        pairs = [item if isinstance(item, tuple) else (item, self._options(qos)) for item in filters]
+        pairs = [item if isinstance(item, tuple) else (item, self.options(qos)) for item in filters]
         self.client.subscribe(pairs, **arguments)
         return _take(self.acknowledged, "SUBACK")
 
-    def _options(self, qos: int):
+    def options(self, qos: int):
+        """What a filter is asked for with: 5.0 has more options than the QoS."""
         return mqtt.SubscribeOptions(qos=qos) if self.version == "5" else qos
 
     def unsubscribe(self, *filters) -> list[int]:

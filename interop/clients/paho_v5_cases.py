@@ -4,6 +4,7 @@ import time
 
 import paho.mqtt.client as mqtt
 from paho_peer import FOR_EVER, IS_PAHO_2, QUIET_SECONDS, Peer, Will, properties
+
 from suite.case import case, case_for, check, check_equal
 from suite.wire import Kind, Packet, Verdict, Wire
 
@@ -245,7 +246,7 @@ def maximum_packet_size(port: int):
     small, roomy = connected(port, MaximumPacketSize=100, ReceiveMaximum=2), connected(port)
     pub = connected(port)
     for peer in (small, roomy):
-        peer.subscribe("m")
+        peer.subscribe("m", qos=1)
     for number in range(10):
         pub.publish("m", "x" * 200, 1 + number % 2)
         pub.publish("m", str(number), 1 + number % 2)
@@ -324,7 +325,8 @@ def retain_as_published(port: int):
     pub.publish("r", "queued", retain=True)
     keeps.clean = False
     keeps.connect()
-    check_equal([message.retain for message in keeps.expect("plain", "kept", "queued")], [0, 1, 1], "retain from the queue")
+    messages = keeps.expect("plain", "kept", "queued")
+    check_equal([message.retain for message in messages], [0, 1, 1], "retain from the queue")
 
 
 @case("v5/retain_handling")
@@ -356,7 +358,8 @@ def request_response(port: int):
     for number in range(5):
         client.publish("service", f"q{number}", 1, ResponseTopic="answers/me", CorrelationData=bytes([number]))
     answers = client.expect(*(f"Q{number}" for number in range(5)))
-    check_equal([message.properties.CorrelationData for message in answers], [bytes([n]) for n in range(5)], "correlation")
+    correlations = [message.properties.CorrelationData for message in answers]
+    check_equal(correlations, [bytes([number]) for number in range(5)], "correlation")
 
 
 @case("v5/offline_queue_keeps_properties")

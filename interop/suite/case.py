@@ -17,11 +17,10 @@ class CaseFailed(Exception):
 
 @dataclass(frozen=True)
 class Case:
-    """One named behaviour; the cases of one lane never run at the same time."""
+    """One named behaviour."""
 
     name: str
     body: Callable
-    lane: str | None = None
 
 
 CASES: dict[str, Case] = {}
@@ -34,11 +33,11 @@ def register(new: Case) -> None:
     CASES[new.name] = new
 
 
-def case(name: str, lane: str | None = None):
+def case(name: str):
     """Registers the function below as the case `name`."""
 
     def decorate(body):
-        register(Case(name, body, lane))
+        register(Case(name, body))
         return body
 
     return decorate
@@ -49,7 +48,7 @@ def case_for(name: str, **parameters: Iterable):
 
     def decorate(body):
         for values in itertools.product(*parameters.values()):
-            chosen = dict(zip(parameters, values))
+            chosen = dict(zip(parameters, values, strict=True))
             register(Case(name.format(**chosen), _with(body, chosen)))
         return body
 

@@ -19,6 +19,7 @@ class Program:
     def __init__(self, command: Sequence[str], *, stdin: bytes | None = None, cwd: Path | None = None,
                  env: dict[str, str] | None = None):
         self.command = [str(word) for word in command]
+        self.code: int | None = None
         self.out: list[str] = []
         self.err: list[str] = []
         self._changed = threading.Condition()
@@ -76,13 +77,13 @@ class Program:
     def finish(self, seconds: float = WAIT_SECONDS) -> int:
         """Waits for the end of the program and of its output; returns the exit code."""
         try:
-            code = self._process.wait(seconds)
+            self.code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
             raise CaseFailed(f"{self.name} did not end within {seconds:g} s") from None
         for thread in self._threads:
             thread.join(WAIT_SECONDS)
-        return code
+        return self.code
 
     def terminate(self) -> None:
         """Asks the program to end (SIGTERM)."""

@@ -1,41 +1,19 @@
 """The stage of one case: a broker of its own, a folder, and the programs the case starts."""
 
 import re
-import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from .broker import Broker
-from .case import CaseFailed, check, check_equal
+from .case import CaseFailed, check_equal
+from .peers import Peers
 from .program import WAIT_SECONDS, Program
 
 # How long a case listens for something that must not come.
 QUIET_SECONDS = 0.4
 
 MOSQUITTO_LOG = re.compile(r"^(Client \S+ (sending|received) |Subscribed \(mid: |Unsubscribed|Unsubscribing)")
-
-
-@dataclass(frozen=True)
-class Peers:
-    """Where the client libraries are installed; see README.md."""
-
-    folder: Path
-
-    def python(self, environment: str) -> Path:
-        """The interpreter of one of the virtual environments."""
-        return self.folder / environment / "bin" / "python"
-
-    @property
-    def node_modules(self) -> Path:
-        return self.folder / "node" / "node_modules"
-
-    def tool(self, name: str) -> str:
-        """A program of Debian's packages."""
-        path = shutil.which(name)
-        check(path, f"{name} is not installed")
-        return path
 
 
 class Scene:
@@ -60,7 +38,7 @@ class Scene:
     def run(self, *command, seconds: float = WAIT_SECONDS, **options) -> Program:
         """Runs a program to its end, whatever its exit code."""
         program = self.start(*command, **options)
-        program.code = program.finish(seconds)
+        program.finish(seconds)
         return program
 
     def pub(self, *arguments, version: str = "5", code: int = 0, stdin: bytes | None = None) -> Program:

@@ -4,6 +4,7 @@ Clients hide what the wire says (a DUP flag, an alias, a reason code) and never 
 purpose; through a `Wire` a case sees the packets themselves and decides where a connection breaks.
 """
 
+import contextlib
 import enum
 import socket
 import threading
@@ -160,7 +161,5 @@ def _read_packet(link: int, from_broker: bool, stream) -> tuple[Packet, bytes] |
 
 
 def _shut(end: socket.socket, how: int) -> None:
-    try:
+    with contextlib.suppress(OSError):  # The other end may be faster.
         end.shutdown(how)
-    except OSError:
-        pass  # The other end was faster.

@@ -1,7 +1,7 @@
 //! The runtime around the engine: sockets, turns, timers, configuration and `$SYS`.
 //!
 //! The engine decides; this crate owns the machine. [`run`] takes a [`Config`], opens the listeners and works
-//! in turns until it is told to stop. One turn is [`Runtime::turn`](runtime::Runtime): the order of its lines
+//! in turns until it is told to stop. One turn is `Runtime::turn`: the order of its lines
 //! is the promise that an acknowledgement makes.
 
 pub mod config;
@@ -82,7 +82,8 @@ fn connections_max(config: &Config, open_files: OpenFileLimit) -> usize {
     let wanted = config.connections_max.map_or(u64::MAX, u64::from);
     if wanted > possible && wanted < u64::MAX {
         warn!(
-            "connections_max is {wanted}, but the limit of open files allows only {possible}; raise it with ulimit -n"
+            "limits.connections_max is {wanted}, but the limit of open files allows only {possible}; \
+             raise it with ulimit -n"
         );
     }
     let connections = wanted.min(possible);

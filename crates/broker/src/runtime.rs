@@ -210,7 +210,7 @@ impl Runtime {
         if is_surplus {
             self.surplus += 1;
             if self.surplus.is_power_of_two() {
-                warn!(refused = self.surplus, "connections are refused: connections_max is reached");
+                warn!(refused = self.surplus, "connections are refused: limits.connections_max is reached");
             }
             // A few are told by CONNACK; beyond that there is no file to spare for politeness.
             if self.sockets.len() >= self.connections_max + SURPLUS_CONNECTIONS {

@@ -130,7 +130,10 @@ mod tests {
         let mut sys = Sys::new(start);
         let mut stats = Stats::default();
         let first = sys.round(&stats, Held::default(), start);
-        assert!(first.iter().any(|(topic, value)| topic == "$SYS/broker/version" && value.starts_with("noctule version ")));
+        let is_version = |topic: &str, value: &str| {
+            topic == "$SYS/broker/version" && value.starts_with("noctule version ")
+        };
+        assert!(first.iter().any(|(topic, value)| is_version(topic, value)));
         assert!(first.contains(&("$SYS/broker/clients/connected".to_owned(), "0".to_owned())));
 
         stats.clients_connected = 3;

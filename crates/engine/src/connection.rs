@@ -252,11 +252,14 @@ impl Shard {
                 self.handle_disconnect(slot, &disconnect, turn).map(|()| Next::Close)
             }
             Packet::Auth(auth) => self.handle_auth(&auth).map(|()| Next::Read),
-            Packet::Connect(_) => {
-                Err(Violation::new(ReasonCode::ProtocolError, "a connection has one CONNECT [MQTT-3.1.0-2]"))
-            }
-            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
-                Err(Violation::new(ReasonCode::ProtocolError, "only a server sends this packet"))
+            // The decoder lets none of these through: a second CONNECT [MQTT-3.1.0-2], and what only a server
+            // sends.
+            Packet::Connect(_)
+            | Packet::ConnAck(_)
+            | Packet::SubAck(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingResp => {
+                Err(Violation::new(ReasonCode::ProtocolError, "this packet has no place here"))
             }
         };
         result.unwrap_or_else(|violation| {

@@ -23,6 +23,8 @@ pub(crate) struct Resident {
     pub(crate) busy: Vec<GroupNumber>,
     /// How many of its subscriptions are shared.
     pub(crate) shared_subscriptions: u32,
+    /// The journal has been told of it, so it is to be told of its end.
+    pub(crate) is_recorded: bool,
     timer_at: Option<Instant>,
 }
 
@@ -70,6 +72,7 @@ impl Resident {
             hungry: Vec::new(),
             busy: Vec::new(),
             shared_subscriptions: 0,
+            is_recorded: false,
             timer_at: None,
         }
     }

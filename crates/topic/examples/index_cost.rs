@@ -5,6 +5,7 @@
 //! what the allocator needs, takes one process per measurement and works on Linux only.
 
 #![allow(clippy::print_stdout, reason = "a program that prints figures")]
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "it measures time and memory")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

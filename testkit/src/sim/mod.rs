@@ -3,9 +3,13 @@
 //! Tests talk to it on the wire: a [`Wire`] is a connection on which a test writes packets or bytes and reads
 //! what the broker answers. Nothing waits; [`Sim::advance`] is how time passes.
 
+mod expect;
 mod random;
 mod wire;
 
+pub use expect::{
+    VERSIONS, ack, disconnect, disconnect_with_expiry, raw, raw_connect, raw_text, will, will_after,
+};
 pub use random::Random;
 pub use wire::{ConnectOptions, Wire, connect, filters, publish, subscribe, unsubscribe};
 

@@ -1,4 +1,7 @@
-//! The simulated broker, spoken to on the wire, and the testkit's own tools, run as programs.
+//! The simulated broker, spoken to on the wire.
 
+mod connect;
 mod relay;
+mod session;
 mod smoke;
+mod will;

@@ -22,10 +22,15 @@ impl File {
         parts.next() == Some("crates") && parts.nth(1) == Some("src") && self.path.ends_with(".rs")
     }
 
-    /// True for what ends up in the product. A module called `tests` in a file of its own does not.
+    /// True for what ends up in the product.
     pub(crate) fn is_product_source(&self) -> bool {
-        let is_test_module = self.path.ends_with("/tests.rs") || self.path.contains("/src/tests/");
-        self.is_in_src() && !is_test_module
+        self.is_in_src() && !self.is_test()
+    }
+
+    /// True for a source that holds nothing but tests or measurements.
+    pub(crate) fn is_test(&self) -> bool {
+        let folders = ["/tests/", "/benches/", "/examples/"];
+        self.path.ends_with("/tests.rs") || folders.iter().any(|folder| self.path.contains(folder))
     }
 }
 

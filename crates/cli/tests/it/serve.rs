@@ -1,49 +1,11 @@
 //! `noctule serve`: the ready line, logs, and starts that fail.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Command;
 
-use crate::support::{folder, noctule, outcome};
-
-/// A broker on free ports that ends with the test.
-struct Broker {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Broker {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary");
-        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
-        Self { child, stdout }
-    }
-
-    /// The ready line, without its end.
-    fn ready(&mut self) -> String {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).expect("a line");
-        line.strip_suffix('\n').expect("a whole line").to_owned()
-    }
-
-    /// Ends the broker; standard output after the ready line, and standard error.
-    fn end(mut self) -> (String, String) {
-        self.child.kill().expect("a running broker");
-        let (mut stdout, mut stderr) = (String::new(), String::new());
-        self.stdout.read_to_string(&mut stdout).expect("UTF-8");
-        self.child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("UTF-8");
-        (stdout, stderr)
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::support::{Broker, folder, noctule, outcome};
 
 fn serve(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = noctule(folder, arguments);

@@ -1,8 +1,10 @@
 //! Running the binary in a clean environment and a folder of its own.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 /// A fresh folder for one test.
 pub(crate) fn folder(test: &str) -> PathBuf {
@@ -26,4 +28,48 @@ pub(crate) fn outcome(command: &mut Command) -> (i32, String, String) {
     let Output { status, stdout, stderr } = command.output().expect("the binary");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (status.code().expect("an exit code"), text(stdout), text(stderr))
+}
+
+/// A broker on free ports that ends with the test.
+pub(crate) struct Broker {
+    pub(crate) child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Broker {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary");
+        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        Self { child, stdout }
+    }
+
+    /// The ready line, without its end.
+    pub(crate) fn ready(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("a line");
+        line.strip_suffix('\n').expect("a whole line").to_owned()
+    }
+
+    /// Where it listens, from the ready line.
+    pub(crate) fn address(&mut self) -> SocketAddr {
+        let line = self.ready();
+        let (_, address) = line.rsplit_once("tcp://").expect("an address");
+        address.parse().expect("an address")
+    }
+
+    /// Ends the broker; standard output after the ready line, and standard error.
+    pub(crate) fn end(mut self) -> (String, String) {
+        self.child.kill().expect("a running broker");
+        let (mut stdout, mut stderr) = (String::new(), String::new());
+        self.stdout.read_to_string(&mut stdout).expect("UTF-8");
+        self.child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("UTF-8");
+        (stdout, stderr)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

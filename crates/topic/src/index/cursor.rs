@@ -6,10 +6,8 @@
 //! happens to the trie between two slices, so what exists throughout is reported exactly once.
 
 use super::FilterIndex;
-use super::arena::Slot;
-use super::entries::Entries;
-use super::levels::LevelId;
 use super::trie::Trie;
+use crate::tables::{LevelId, Slot, SmallMap};
 
 /// A match of one topic that can stop and go on; see [`MatchCursor::advance`].
 #[derive(Clone, Debug)]
@@ -142,7 +140,7 @@ impl<K: Copy + Ord> Walk<K> {
         }
     }
 
-    fn entries<'i, V: Copy>(&self, slice: &mut Slice<'i, K, V>) -> Option<&'i Entries<K, V>> {
+    fn entries<'i, V: Copy>(&self, slice: &mut Slice<'i, K, V>) -> Option<&'i SmallMap<K, V>> {
         let trie = &slice.index.trie;
         let depth = self.path.len();
         match self.stage {

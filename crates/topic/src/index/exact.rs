@@ -3,9 +3,7 @@
 //! The hash table holds only where a filter is, so that its spare room costs little; and a part of the
 //! hash, so that it grows without reading any filter and rarely looks at a wrong one.
 
-use super::arena::{Arena, Slot};
-use super::entries::Entries;
-use super::stripes::{Hash32, Keyed, Seed, Stripes};
+use crate::tables::{Arena, Hash32, Keyed, Seed, Slot, SmallMap, Stripes};
 
 #[derive(Debug)]
 pub(super) struct Exact<K, V> {
@@ -16,7 +14,7 @@ pub(super) struct Exact<K, V> {
 #[derive(Debug)]
 struct Filter<K, V> {
     topic: Box<str>,
-    entries: Entries<K, V>,
+    entries: SmallMap<K, V>,
 }
 
 #[derive(Debug)]
@@ -35,7 +33,7 @@ impl<K: Copy + Ord, V: Copy> Exact<K, V> {
         self.filters.len()
     }
 
-    pub(super) fn find(&self, topic: &str) -> Option<&Entries<K, V>> {
+    pub(super) fn find(&self, topic: &str) -> Option<&SmallMap<K, V>> {
         let filter = self.slot_of(topic, self.places.hash(topic))?;
         Some(&self.filters.get(filter).entries)
     }
@@ -45,7 +43,7 @@ impl<K: Copy + Ord, V: Copy> Exact<K, V> {
         if let Some(filter) = self.slot_of(topic, hash) {
             return self.filters.get_mut(filter).entries.insert(key, value);
         }
-        let filter = self.filters.insert(Filter { topic: topic.into(), entries: Entries::One(key, value) });
+        let filter = self.filters.insert(Filter { topic: topic.into(), entries: SmallMap::One(key, value) });
         self.places.insert(Place { hash, filter });
         None
     }
@@ -76,6 +74,6 @@ impl Keyed for Place {
 
 impl<K, V> Default for Filter<K, V> {
     fn default() -> Self {
-        Self { topic: Box::default(), entries: Entries::None }
+        Self { topic: Box::default(), entries: SmallMap::None }
     }
 }

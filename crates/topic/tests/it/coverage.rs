@@ -1,3 +1,5 @@
+//! What one filter covers of another: a table, and the definition over all topics of a small alphabet.
+
 use noctule_topic::{covers, matches};
 
 use crate::words;

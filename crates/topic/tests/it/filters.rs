@@ -1,3 +1,5 @@
+//! Which filters and names are valid, and which filter matches which name.
+
 use noctule_topic::{FilterError, NameError, TopicFilter, TopicName, matches};
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! The filter index against a list of filters and the ten-line matcher, over random changes.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use noctule_topic::index::IndexSize;
@@ -41,7 +43,8 @@ enum Change {
 fn change() -> impl Strategy<Value = Change> {
     let key = (0..2_u16, 0..3_u64);
     prop_oneof![
-        3 => (words::filter(), key.clone(), any::<u32>()).prop_map(|(filter, key, value)| Change::Insert(filter, key, value)),
+        3 => (words::filter(), key.clone(), any::<u32>())
+            .prop_map(|(filter, key, value)| Change::Insert(filter, key, value)),
         1 => (words::filter(), key).prop_map(|(filter, key)| Change::Remove(filter, key)),
     ]
 }

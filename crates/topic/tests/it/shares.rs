@@ -1,3 +1,5 @@
+//! Filters that begin with `$share`.
+
 use noctule_topic::{FilterError, ParsedFilter, Subscription};
 use proptest::prelude::*;
 

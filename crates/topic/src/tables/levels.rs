@@ -1,14 +1,15 @@
-//! The words between the slashes of wildcard filters, each stored once and known by its place.
+//! The words between slashes, each stored once and known by its place.
 
-use super::arena::{Arena, Slot};
-use super::stripes::{Hash32, Keyed, Seed, Stripes};
+use super::{Arena, Hash32, Keyed, Seed, Slot, Stripes};
 
-/// The place of a word while any edge uses it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct LevelId(Slot);
+/// The place of a word while any edge of a tree uses it.
+///
+/// Also an order among words, which has nothing to do with their letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct LevelId(Slot);
 
 #[derive(Debug)]
-pub(super) struct Levels {
+pub(crate) struct Levels {
     places: Stripes<Place>,
     levels: Arena<Level>,
 }
@@ -20,11 +21,11 @@ struct Level {
     edges: u32,
 }
 
-/// The bytes of a word. Most words are short and need no memory of their own.
+/// A word. Most are short and need no memory of their own.
 #[derive(Debug)]
 enum Word {
     Short { len: u8, bytes: [u8; SHORT_BYTES_MAX] },
-    Long(Box<[u8]>),
+    Long(Box<str>),
 }
 
 #[derive(Debug)]
@@ -34,20 +35,24 @@ struct Place {
 }
 
 impl Levels {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { places: Stripes::new(), levels: Arena::new() }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.levels.len()
     }
 
-    pub(super) fn find(&self, word: &str) -> Option<LevelId> {
+    pub(crate) fn find(&self, word: &str) -> Option<LevelId> {
         self.find_hashed(word, self.places.hash(word))
     }
 
+    pub(crate) fn word(&self, level: LevelId) -> &str {
+        self.levels.get(level.0).word.as_str()
+    }
+
     /// The place of `word`, which one more edge uses.
-    pub(super) fn acquire(&mut self, word: &str) -> LevelId {
+    pub(crate) fn acquire(&mut self, word: &str) -> LevelId {
         let hash = self.places.hash(word);
         if let Some(LevelId(level)) = self.find_hashed(word, hash) {
             self.levels.get_mut(level).edges += 1;
@@ -59,7 +64,7 @@ impl Levels {
     }
 
     /// One edge with `word` is gone.
-    pub(super) fn release(&mut self, word: &str) {
+    pub(crate) fn release(&mut self, word: &str) {
         let hash = self.places.hash(word);
         let LevelId(slot) = self.find_hashed(word, hash).expect("every edge holds its level");
         let level = self.levels.get_mut(slot);
@@ -86,14 +91,21 @@ impl Word {
                 front.copy_from_slice(word.as_bytes());
                 Self::Short { len: word.len() as u8, bytes }
             }
-            None => Self::Long(word.as_bytes().into()),
+            None => Self::Long(word.into()),
         }
     }
 
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Short { len, bytes } => &bytes[..usize::from(*len)],
-            Self::Long(bytes) => bytes,
+            Self::Long(word) => word.as_bytes(),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Short { .. } => str::from_utf8(self.bytes()).expect("the bytes of a word are kept whole"),
+            Self::Long(word) => word,
         }
     }
 }
@@ -112,3 +124,36 @@ impl Keyed for Place {
 
 /// As many as make a word as large as three addresses, the least that a long one needs.
 const SHORT_BYTES_MAX: usize = 22;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_all_lengths_come_back() {
+        let mut levels = Levels::new();
+        let words: Vec<String> = (0..60).map(|len| "ü".repeat(len / 2) + &"x".repeat(len % 2)).collect();
+        let ids: Vec<LevelId> = words.iter().map(|word| levels.acquire(word)).collect();
+        for (word, id) in words.iter().zip(&ids) {
+            assert_eq!(levels.find(word), Some(*id));
+            assert_eq!(levels.word(*id), word);
+        }
+        assert_eq!((levels.len(), levels.find("y")), (60, None));
+    }
+
+    #[test]
+    fn a_word_stays_until_its_last_edge_is_gone() {
+        let mut levels = Levels::new();
+        let id = levels.acquire("a");
+        assert_eq!(levels.acquire("a"), id);
+        levels.release("a");
+        assert_eq!(levels.find("a"), Some(id));
+        levels.release("a");
+        assert_eq!((levels.find("a"), levels.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_short_word_is_as_large_as_a_long_one() {
+        assert_eq!(size_of::<Word>(), 24);
+    }
+}

@@ -9,10 +9,10 @@ use std::num::NonZeroU32;
 
 /// The number of an occupied slot; free numbers are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Slot(NonZeroU32);
+pub(crate) struct Slot(NonZeroU32);
 
 #[derive(Debug)]
-pub(super) struct Arena<T> {
+pub(crate) struct Arena<T> {
     chunks: Vec<Chunk<T>>,
     chunks_with_room: BTreeSet<usize>,
     len: usize,
@@ -25,25 +25,25 @@ struct Chunk<T> {
 }
 
 impl<T: Default> Arena<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { chunks: Vec::new(), chunks_with_room: BTreeSet::new(), len: 0 }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    pub(super) fn get(&self, slot: Slot) -> &T {
+    pub(crate) fn get(&self, slot: Slot) -> &T {
         let (chunk, offset) = slot.place();
         &self.chunks[chunk].slots[offset]
     }
 
-    pub(super) fn get_mut(&mut self, slot: Slot) -> &mut T {
+    pub(crate) fn get_mut(&mut self, slot: Slot) -> &mut T {
         let (chunk, offset) = slot.place();
         &mut self.chunks[chunk].slots[offset]
     }
 
-    pub(super) fn insert(&mut self, value: T) -> Slot {
+    pub(crate) fn insert(&mut self, value: T) -> Slot {
         let number = self.chunk_with_room();
         let chunk = &mut self.chunks[number];
         let offset = chunk.insert(value);
@@ -54,7 +54,7 @@ impl<T: Default> Arena<T> {
         Slot::at(number, offset)
     }
 
-    pub(super) fn remove(&mut self, slot: Slot) -> T {
+    pub(crate) fn remove(&mut self, slot: Slot) -> T {
         let (number, offset) = slot.place();
         let chunk = &mut self.chunks[number];
         let value = std::mem::take(&mut chunk.slots[offset]);
@@ -119,3 +119,66 @@ impl Slot {
 }
 
 const CHUNK_SLOTS: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_slot_keeps_its_value_until_it_is_removed(
+            changes in prop::collection::vec((0..5_u32, any::<u32>()), 0..3_000),
+        ) {
+            let mut arena = Arena::new();
+            let mut model: HashMap<Slot, u32> = HashMap::new();
+            let mut occupied = Vec::new();
+            for (kind, number) in changes {
+                if kind < 3 {
+                    let slot = arena.insert(number);
+                    prop_assert_eq!(model.insert(slot, number), None, "an occupied slot is not given away");
+                    occupied.push(slot);
+                } else if !occupied.is_empty() {
+                    let slot = occupied.swap_remove(number as usize % occupied.len());
+                    prop_assert_eq!(Some(arena.remove(slot)), model.remove(&slot));
+                }
+                prop_assert_eq!(arena.len(), model.len());
+            }
+            for (slot, value) in model {
+                prop_assert_eq!(*arena.get(slot), value);
+            }
+        }
+    }
+
+    #[test]
+    fn free_slots_are_used_again() {
+        let mut arena = Arena::new();
+        let slots: Vec<Slot> = (0..2_000_u32).map(|value| arena.insert(value)).collect();
+        for slot in slots.iter().step_by(2) {
+            arena.remove(*slot);
+        }
+        for value in 0..1_000 {
+            assert!(slots.contains(&arena.insert(value)));
+        }
+    }
+
+    #[test]
+    fn empty_chunks_give_their_memory_back() {
+        let mut arena = Arena::new();
+        let slots: Vec<Slot> = (0..10 * CHUNK_SLOTS as u32).map(|value| arena.insert(value)).collect();
+        for slot in &slots[CHUNK_SLOTS..9 * CHUNK_SLOTS] {
+            arena.remove(*slot);
+        }
+        let capacity: usize = arena.chunks.iter().map(|chunk| chunk.slots.capacity()).sum();
+        assert_eq!((arena.len(), capacity), (2 * CHUNK_SLOTS, 2 * CHUNK_SLOTS));
+
+        for slot in slots[..CHUNK_SLOTS].iter().chain(&slots[9 * CHUNK_SLOTS..]) {
+            arena.remove(*slot);
+        }
+        assert!(arena.chunks.is_empty() && arena.chunks_with_room.is_empty());
+    }
+}
