@@ -1,5 +1,6 @@
 //! The simulated broker, spoken to on the wire.
 
+mod chaos;
 mod connect;
 mod relay;
 mod session;
