@@ -1,6 +1,7 @@
 //! The simulated broker, spoken to on the wire.
 
 mod bounds;
+mod chaos;
 mod connect;
 mod disconnect;
 mod malformed;
