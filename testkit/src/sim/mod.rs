@@ -4,9 +4,11 @@
 //! what the broker answers. Nothing waits; [`Sim::advance`] is how time passes.
 
 mod random;
+mod talk;
 mod wire;
 
 pub use random::Random;
+pub use talk::{EVERY_QOS, VERSIONS, ack, ack_with, in_many_worlds, payloads, subscribe_with, texts};
 pub use wire::{ConnectOptions, Wire, connect, filters, publish, subscribe, unsubscribe};
 
 use noctule_auth::{AllowAll, Authority};

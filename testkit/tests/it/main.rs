@@ -1,3 +1,4 @@
 //! The simulated broker, spoken to on the wire.
 
+mod publish;
 mod smoke;
