@@ -137,9 +137,9 @@ impl Shard {
     /// repeated [MQTT-4.3.3-10], or a mistake of the client's.
     fn answer_reused_id(&mut self, slot: usize, qos: QoS, packet_id: PacketId, turn: &mut Turn<'_>) {
         if qos == QoS::ExactlyOnce {
-            self.acknowledge(slot, qos, packet_id, ReasonCode::Success, true, turn);
+            self.acknowledge(slot, ack(qos, packet_id, ReasonCode::Success), true, turn);
         } else {
-            self.acknowledge(slot, qos, packet_id, ReasonCode::PacketIdentifierInUse, false, turn);
+            self.acknowledge(slot, ack(qos, packet_id, ReasonCode::PacketIdentifierInUse), false, turn);
         }
     }
 
@@ -223,7 +223,7 @@ impl Shard {
                 true => ReasonCode::Success,
                 false => ReasonCode::NoMatchingSubscribers,
             };
-            self.acknowledge(slot, publish.qos, packet_id, code, published.is_recorded, turn);
+            self.acknowledge(slot, ack(publish.qos, packet_id, code), published.is_recorded, turn);
         }
     }
 
@@ -263,23 +263,13 @@ impl Shard {
             }
             _ => Packet::PubAck(ack),
         };
-        self.send(slot, Outgoing::Packet(Box::new(packet)), turn);
+        self.acknowledge(slot, Outgoing::Packet(Box::new(packet)), false, turn);
         Ok(())
     }
 
-    /// Answers a publication. PUBACKs of one connection leave in order of arrival [MQTT-4.6.0-2], so one that
-    /// need not wait does wait behind one that must.
-    fn acknowledge(
-        &mut self,
-        slot: usize,
-        qos: QoS,
-        packet_id: PacketId,
-        reason_code: ReasonCode,
-        waits: bool,
-        turn: &mut Turn<'_>,
-    ) {
-        let kind = if qos == QoS::ExactlyOnce { AckKind::PubRec } else { AckKind::PubAck };
-        let ack = Outgoing::Ack(kind, packet_id, reason_code);
+    /// Answers a publication, accepted or refused. PUBACKs of one connection leave in order of arrival
+    /// [MQTT-4.6.0-2], so one that need not wait does wait behind one that must.
+    fn acknowledge(&mut self, slot: usize, ack: Outgoing, waits: bool, turn: &mut Turn<'_>) {
         let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return };
         if !waits && link.pubacks_promised == 0 {
             return self.send(slot, ack, turn);
@@ -334,6 +324,12 @@ impl Shard {
         bytes <= limits.retained_bytes_max
             && (limits.retained_messages_max == 0 || count <= limits.retained_messages_max)
     }
+}
+
+/// PUBACK or PUBREC without properties.
+fn ack(qos: QoS, packet_id: PacketId, reason_code: ReasonCode) -> Outgoing {
+    let kind = if qos == QoS::ExactlyOnce { AckKind::PubRec } else { AckKind::PubAck };
+    Outgoing::Ack(kind, packet_id, reason_code)
 }
 
 /// Leaves the record of a publication in the effects, if a restart has to know of it.
