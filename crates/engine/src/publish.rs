@@ -9,9 +9,9 @@ use crate::record::Frame;
 use crate::shard::{Shard, Turn};
 use crate::{Change, Record};
 use noctule_auth::Action;
-use noctule_codec::{Ack, Packet, PacketId, Properties, Property, Publish, QoS, ReasonCode};
+use noctule_codec::{Ack, Packet, PacketId, Properties, Property, ProtocolVersion, Publish, QoS, ReasonCode};
 use noctule_session::{
-    AckKind, DropReason, GroupNumber, Outgoing, Publication, SessionChange, SessionNumber,
+    AckKind, DropReason, GroupNumber, Link, Outgoing, Publication, SessionChange, SessionNumber,
 };
 use std::sync::Arc;
 
@@ -56,8 +56,7 @@ impl Shard {
         let message = self.resolve_publication(slot, publish, turn)?;
         if let Some(packet_id) = publish.packet_id {
             if self.sessions[slot].session.inbound.contains(packet_id) {
-                self.answer_reused_id(slot, publish.qos, packet_id, turn);
-                return Ok(());
+                return self.answer_reused_id(slot, publish.qos, packet_id, turn);
             }
             self.check_receive_maximum(slot)?;
         }
@@ -135,22 +134,43 @@ impl Shard {
 
     /// A packet id that waits for PUBREL: the same QoS 2 publication again, which is answered and not
     /// repeated [MQTT-4.3.3-10], or a mistake of the client's.
-    fn answer_reused_id(&mut self, slot: usize, qos: QoS, packet_id: PacketId, turn: &mut Turn<'_>) {
+    fn answer_reused_id(
+        &mut self,
+        slot: usize,
+        qos: QoS,
+        packet_id: PacketId,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
         if qos == QoS::ExactlyOnce {
             self.acknowledge(slot, ack(qos, packet_id, ReasonCode::Success), true, turn);
-        } else {
-            self.acknowledge(slot, ack(qos, packet_id, ReasonCode::PacketIdentifierInUse), false, turn);
+            return Ok(());
         }
+        self.check_id_in_use_can_be_told(slot, packet_id)?;
+        self.check_receive_maximum(slot)?;
+        self.acknowledge(slot, ack(qos, packet_id, ReasonCode::PacketIdentifierInUse), false, turn);
+        Ok(())
+    }
+
+    /// An answer in 3.x cannot say that the packet id is in use; there the violation closes [MQTT-4.8.0-1,
+    /// 3.1.1].
+    pub(crate) fn check_id_in_use_can_be_told(
+        &self,
+        slot: usize,
+        packet_id: PacketId,
+    ) -> Result<(), Violation> {
+        let link = self.sessions[slot].session.link.as_ref();
+        if link.is_none_or(|link| link.wire.version == ProtocolVersion::V5) {
+            return Ok(());
+        }
+        let cause = format!("packet id {} still waits for its PUBREL", packet_id.get());
+        Err(Violation::new(ReasonCode::PacketIdentifierInUse, cause))
     }
 
     /// A client keeps within the announced Receive Maximum [MQTT-3.3.4-7]. 3.x knows no such limit.
-    fn check_receive_maximum(&self, slot: usize) -> Result<(), Violation> {
-        let session = &self.sessions[slot].session;
-        let Some(link) = &session.link else { return Ok(()) };
-        let outstanding = session.inbound.len() + usize::from(link.pubacks_promised);
-        if link.wire.version < noctule_codec::ProtocolVersion::V5
-            || outstanding < usize::from(self.limits.receive_maximum)
-        {
+    fn check_receive_maximum(&mut self, slot: usize) -> Result<(), Violation> {
+        let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return Ok(()) };
+        if link.wire.version < ProtocolVersion::V5 || link.unacknowledged < self.limits.receive_maximum {
+            link.unacknowledged = link.unacknowledged.saturating_add(1);
             return Ok(());
         }
         let cause = format!("more than {} publications are unacknowledged", self.limits.receive_maximum);
@@ -245,25 +265,20 @@ impl Shard {
         self.drop_message(&client_id, message, reason, turn);
         let event_cause = format!("a publication on {:?} is refused: {cause}", message.topic);
         Self::event(turn, Event::Denied { client_id, reason_code, cause: event_cause.clone() });
-        if version < noctule_codec::ProtocolVersion::V5 && self.limits.disconnect_refused_v3 {
+        if version < ProtocolVersion::V5 && self.limits.disconnect_refused_v3 {
             return Err(Violation::new(reason_code, event_cause));
         }
         let Some(packet_id) = publish.packet_id else { return Ok(()) };
-        let mut properties = Properties::new();
-        if wants_reason {
-            properties.push(Property::ReasonString(&cause));
-        }
-        let ack = Ack { packet_id, reason_code, properties: properties.into_owned() };
-        let packet = match publish.qos {
-            QoS::ExactlyOnce if version == noctule_codec::ProtocolVersion::V5 => Packet::PubRec(ack),
-            QoS::ExactlyOnce => {
-                // 3.x goes on with PUBREL, so its id is taken although nothing was published.
+        let ack = if version == ProtocolVersion::V5 {
+            refusing_ack(publish.qos, packet_id, reason_code, wants_reason.then_some(&*cause))
+        } else {
+            // 3.x cannot be told. Its QoS 2 goes on with PUBREL, so the id is taken.
+            if publish.qos == QoS::ExactlyOnce {
                 self.sessions[slot].session.apply(&SessionChange::InboundTaken { packet_id });
-                Packet::PubRec(ack)
             }
-            _ => Packet::PubAck(ack),
+            ack(publish.qos, packet_id, ReasonCode::Success)
         };
-        self.acknowledge(slot, Outgoing::Packet(Box::new(packet)), false, turn);
+        self.acknowledge(slot, ack, false, turn);
         Ok(())
     }
 
@@ -271,11 +286,12 @@ impl Shard {
     /// [MQTT-4.6.0-2], so one that need not wait does wait behind one that must.
     fn acknowledge(&mut self, slot: usize, ack: Outgoing, waits: bool, turn: &mut Turn<'_>) {
         let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return };
-        if !waits && link.pubacks_promised == 0 {
-            return self.send(slot, ack, turn);
+        if !waits && link.acks_promised == 0 {
+            send_ack(link, ack);
+            return self.mark_dirty(slot, turn);
         }
-        link.pubacks_promised += 1;
-        self.promise(slot, ack, Then::PubAckLeft, turn);
+        link.acks_promised = link.acks_promised.saturating_add(1);
+        self.promise(slot, ack, Then::AckLeft, turn);
     }
 
     /// Matches a publication once and gives it to everybody it is owed to, here and on other shards.
@@ -324,6 +340,33 @@ impl Shard {
         bytes <= limits.retained_bytes_max
             && (limits.retained_messages_max == 0 || count <= limits.retained_messages_max)
     }
+}
+
+/// Sends PUBACK or PUBREC. All but a successful PUBREC end the exchange and give the client its place back.
+pub(crate) fn send_ack(link: &mut Link, ack: Outgoing) {
+    let goes_on = match &ack {
+        Outgoing::Ack(kind, _, code) => *kind == AckKind::PubRec && !code.is_error(),
+        Outgoing::Packet(packet) => {
+            matches!(&**packet, Packet::PubRec(ack) if !ack.reason_code.is_error())
+        }
+        _ => false,
+    };
+    if !goes_on {
+        link.acknowledged();
+    }
+    link.send(ack);
+}
+
+/// PUBACK or PUBREC that says no.
+fn refusing_ack(qos: QoS, packet_id: PacketId, reason_code: ReasonCode, cause: Option<&str>) -> Outgoing {
+    let properties = cause.map_or(Properties::EMPTY, |cause| {
+        Properties::new().with(Property::ReasonString(cause)).into_owned()
+    });
+    let ack = Ack { packet_id, reason_code, properties };
+    Outgoing::Packet(Box::new(match qos {
+        QoS::ExactlyOnce => Packet::PubRec(ack),
+        _ => Packet::PubAck(ack),
+    }))
 }
 
 /// PUBACK or PUBREC without properties.

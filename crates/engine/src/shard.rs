@@ -120,9 +120,9 @@ impl Shard {
         let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return };
         match promise.then {
             Then::Open => link.output.release(promise.packet),
-            Then::PubAckLeft => {
-                link.pubacks_promised = link.pubacks_promised.saturating_sub(1);
-                link.send(promise.packet);
+            Then::AckLeft => {
+                link.acks_promised = link.acks_promised.saturating_sub(1);
+                crate::publish::send_ack(link, promise.packet);
             }
             Then::Nothing | Then::Retained => link.send(promise.packet),
         }

@@ -29,6 +29,9 @@ impl Shard {
             check_filter(text, options)?;
         }
         let in_use = self.sessions[slot].session.inbound.contains(subscribe.packet_id);
+        if in_use {
+            self.check_id_in_use_can_be_told(slot, subscribe.packet_id)?;
+        }
         let mut reason_codes = Vec::with_capacity(subscribe.filters.len());
         for (text, options) in subscribe.filters.iter() {
             let result = match in_use {
@@ -57,6 +60,9 @@ impl Shard {
             FilterText::parse(text).map_err(|error| invalid_filter(text, &error))?;
         }
         let in_use = self.sessions[slot].session.inbound.contains(unsubscribe.packet_id);
+        if in_use {
+            self.check_id_in_use_can_be_told(slot, unsubscribe.packet_id)?;
+        }
         let mut reason_codes = Vec::with_capacity(unsubscribe.filters.len());
         for text in unsubscribe.filters.iter() {
             reason_codes.push(match in_use {
