@@ -188,7 +188,8 @@ impl Shard {
         let before = out.len();
         loop {
             let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return Flush::Done };
-            let (publishes, packets) = link.output.encode(&mut link.wire, turn.now, bytes_max, out);
+            let drops = &mut self.session_fx.drops;
+            let (publishes, packets) = link.output.encode(&mut link.wire, turn.now, bytes_max, out, drops);
             self.stats.publishes_sent += publishes;
             self.stats.packets_sent += packets;
             if out.len() >= bytes_max {
@@ -200,6 +201,7 @@ impl Shard {
             }
         }
         self.stats.bytes_sent += (out.len() - before) as u64;
+        self.collect_drops(slot, turn);
         if self.has_more(slot) { Flush::More } else { Flush::Done }
     }
 

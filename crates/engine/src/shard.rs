@@ -199,12 +199,17 @@ impl Shard {
             }));
         }
         self.session_fx.promises.clear();
+        self.collect_drops(slot, turn);
+        self.mark_dirty(slot, turn);
+    }
+
+    /// Records the messages that a session could not be given.
+    pub(crate) fn collect_drops(&mut self, slot: usize, turn: &mut Turn<'_>) {
         for (message, reason) in self.session_fx.drops.drain(..) {
             self.stats.count_drop(reason);
-            let client_id = Arc::clone(&session.client_id);
+            let client_id = Arc::clone(&self.sessions[slot].session.client_id);
             turn.fx.drops.push(Drop { client_id, topic: message.topic.clone(), reason });
         }
-        self.mark_dirty(slot, turn);
     }
 
     /// Records a message that is not delivered to, or not accepted from, this client.
