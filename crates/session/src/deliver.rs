@@ -61,7 +61,7 @@ impl Session {
     fn enqueue(&mut self, offer: Offer, limits: &Limits, fx: &mut SessionEffects) {
         let Offer { message, qos, retain, subscription_ids, group } = offer;
         let bytes = self.outbound.bytes() + message.bytes();
-        let count = self.outbound.len() as u64;
+        let count = self.outbound.waiting_len() as u64;
         if bytes > limits.queue_bytes_max
             || (limits.queue_messages_max > 0 && count >= limits.queue_messages_max)
         {

@@ -73,6 +73,8 @@ pub struct Outbound {
     entries: VecDeque<Owed>,
     /// Entries that are not settled.
     owed: usize,
+    /// Those of them that have been sent.
+    begun: usize,
     /// Bytes of the publications that the entries refer to.
     bytes: u64,
     settled: usize,
@@ -141,6 +143,7 @@ impl Default for Outbound {
         Self {
             entries: VecDeque::new(),
             owed: 0,
+            begun: 0,
             bytes: 0,
             settled: 0,
             next_id: FIRST_ID,
@@ -217,6 +220,7 @@ impl Outbound {
         if let Some(entry) = place.and_then(|place| self.entries.get_mut(place)) {
             entry.phase = Phase::Sent;
             entry.packet_id = Some(packet_id);
+            self.begun += 1;
             self.next_id = packet_id.next();
         }
     }
@@ -244,6 +248,7 @@ impl Outbound {
         }
         self.bytes -= entry.bytes();
         self.owed -= 1;
+        self.begun -= usize::from(entry.phase != Phase::Waiting);
         entry.message = None;
         entry.subscription_ids = SubscriptionIds::None;
         entry.holds_quota = false;
@@ -255,6 +260,11 @@ impl Outbound {
     /// How many messages are owed.
     pub fn len(&self) -> usize {
         self.owed
+    }
+
+    /// How many of them have never been sent.
+    pub fn waiting_len(&self) -> usize {
+        self.owed - self.begun
     }
 
     /// Whether nothing is owed.
