@@ -80,7 +80,7 @@ impl Shard {
             group: None,
         };
         let session = &mut self.sessions[slot].session;
-        session.offer(offer, &self.limits, &mut self.session_fx);
+        session.offer_retained(offer, &mut self.session_fx);
         session.transmit(turn.now, &self.limits, &mut self.session_fx);
         match session.has_window_room(&self.limits) {
             true => ControlFlow::Continue(()),
