@@ -3,7 +3,7 @@
 //! A publication is matched once, here, on the publisher's shard. The result says who gets it, and whether a
 //! journal has to know before the publisher is answered.
 
-use crate::effects::{Effects, Event};
+use crate::effects::Event;
 use crate::mail::{Then, Violation};
 use crate::record::Frame;
 use crate::shard::{Shard, Turn};
@@ -313,7 +313,8 @@ impl Shard {
             is_recorded: record_publication(message, origin, &targets, &groups, turn),
         };
         if message.retain {
-            stage_retained(message, turn);
+            turn.fx.retained_staged.stage(message, turn.directory);
+            turn.fx.changes.push(Change::Retain(Arc::clone(message)));
             if message.expires_at.is_some() {
                 self.sweep_later(turn);
             }
@@ -326,19 +327,16 @@ impl Shard {
         published
     }
 
-    /// Whether another retained message fits the bounds. Replacing or clearing one always does.
+    /// Whether another retained message fits the bounds. Clearing one always does, and replacing one by one
+    /// that is no longer.
     pub(crate) fn has_retained_room(&self, message: &Publication, turn: &Turn<'_>) -> bool {
         if message.payload.is_empty() {
             return true;
         }
         let limits = &self.limits;
-        let replaced = turn.directory.retained.get(&message.topic);
-        let (staged_count, staged_bytes) = turn.fx.retained_staged;
-        let bytes = turn.directory.retained_bytes() + staged_bytes + message.bytes();
-        let bytes = bytes.saturating_sub(replaced.map_or(0, |replaced| replaced.bytes()));
-        let count = turn.directory.retained.len() as u64 + staged_count + u64::from(replaced.is_none());
+        let (messages, bytes) = turn.fx.retained_staged.totals_with(message, turn.directory);
         bytes <= limits.retained_bytes_max
-            && (limits.retained_messages_max == 0 || count <= limits.retained_messages_max)
+            && (limits.retained_messages_max == 0 || messages <= limits.retained_messages_max)
     }
 }
 
@@ -407,13 +405,4 @@ fn record_publication(
         groups: if owes_group { groups.to_vec() } else { Vec::new() },
     })));
     true
-}
-
-fn stage_retained(message: &Arc<Publication>, turn: &mut Turn<'_>) {
-    let Effects { changes, retained_staged: (count, bytes), .. } = turn.fx;
-    if !message.payload.is_empty() {
-        *count += u64::from(turn.directory.retained.get(&message.topic).is_none());
-        *bytes += message.bytes();
-    }
-    changes.push(Change::Retain(Arc::clone(message)));
 }

@@ -1,9 +1,10 @@
 //! Retained messages: how they reach new subscriptions, and how they are forgotten when they expire.
 
-use crate::Change;
 use crate::resident::RetainedPhase;
 use crate::shard::{Shard, Turn};
 use crate::timers::Timer;
+use crate::{Change, Directory};
+use hashbrown::HashMap;
 use noctule_auth::Action;
 use noctule_codec::QoS;
 use noctule_session::{Offer, Publication, SubscriptionIds};
@@ -20,10 +21,61 @@ pub(crate) struct RetainedSweep {
     is_armed: bool,
 }
 
+/// The retained messages that a turn has accepted and not yet made visible.
+#[derive(Debug, Default)]
+pub(crate) struct RetainedStaged {
+    /// The last one of each topic.
+    by_topic: HashMap<Box<str>, Arc<Publication>>,
+    /// By how much the directory will grow.
+    messages: i64,
+    bytes: i64,
+}
+
+impl RetainedStaged {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_topic.is_empty()
+    }
+
+    /// Adds what is about to be made visible.
+    pub(crate) fn stage(&mut self, message: &Arc<Publication>, directory: &Directory) {
+        let (messages, bytes) = self.growth(message, directory);
+        self.messages += messages;
+        self.bytes += bytes;
+        self.by_topic.insert(message.topic.clone(), Arc::clone(message));
+    }
+
+    /// How many retained messages, of how many bytes, there will be with this one.
+    pub(crate) fn totals_with(&self, message: &Publication, directory: &Directory) -> (u64, u64) {
+        let (messages, bytes) = self.growth(message, directory);
+        (
+            (directory.retained.len() as u64).saturating_add_signed(self.messages + messages),
+            directory.retained_bytes().saturating_add_signed(self.bytes + bytes),
+        )
+    }
+
+    /// What one message changes: it counts, and the one it replaces counts no more.
+    fn growth(&self, message: &Publication, directory: &Directory) -> (i64, i64) {
+        let replaced = self.by_topic.get(&message.topic).or_else(|| directory.retained.get(&message.topic));
+        let (messages, bytes) = weight(message);
+        let (messages_replaced, bytes_replaced) = replaced.map_or((0, 0), |replaced| weight(replaced));
+        (messages - messages_replaced, bytes - bytes_replaced)
+    }
+}
+
+/// What a message adds to the retained ones; an empty one clears its topic.
+fn weight(message: &Publication) -> (i64, i64) {
+    if message.payload.is_empty() { (0, 0) } else { (1, message.bytes().cast_signed()) }
+}
+
 impl Shard {
     /// Takes retained messages from the tree while the session has room for them. A value is read when it
     /// takes its place in the window, never earlier, so it is never older than a live one already sent.
     pub(crate) fn transmit_retained(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        // The tree does not show yet what this turn has published, and the live message may be ahead of it. The
+        // flush that follows goes on here.
+        if !turn.fx.retained_staged.is_empty() {
+            return;
+        }
         let mut visits = RETAINED_VISITS_PER_TURN;
         while visits > 0 {
             if !self.sessions[slot].session.has_window_room(&self.limits) {
