@@ -3,8 +3,7 @@
 use crate::Subscriber;
 use crate::timers::{Timer, Timers};
 use noctule_auth::Identity;
-use noctule_codec::{QoS, SubscriptionOptions};
-use noctule_session::{GroupNumber, Instant, Session};
+use noctule_session::{GroupNumber, Instant, Session, Subscription};
 use noctule_topic::{RetainedCursor, TopicFilter};
 use std::collections::VecDeque;
 
@@ -33,31 +32,15 @@ pub(crate) struct RetainedPhase {
     pub(crate) filter: Box<str>,
     /// How far the look-up has come.
     pub(crate) cursor: RetainedCursor,
-    /// The granted QoS.
-    pub(crate) qos: QoS,
-    /// Whether the client's own messages are left out.
-    pub(crate) no_local: bool,
-    /// The identifier of the subscription.
-    pub(crate) id: Option<u32>,
+    /// The subscription.
+    pub(crate) subscription: Subscription,
     /// The SUBACK has left.
     pub(crate) is_open: bool,
 }
 
 impl RetainedPhase {
-    pub(crate) fn new(
-        text: &str,
-        filter: &TopicFilter,
-        options: SubscriptionOptions,
-        id: Option<u32>,
-    ) -> Self {
-        Self {
-            filter: text.into(),
-            cursor: RetainedCursor::new(filter),
-            qos: options.qos,
-            no_local: options.no_local,
-            id,
-            is_open: false,
-        }
+    pub(crate) fn new(text: &str, filter: &TopicFilter, subscription: Subscription) -> Self {
+        Self { filter: text.into(), cursor: RetainedCursor::new(filter), subscription, is_open: false }
     }
 }
 

@@ -6,8 +6,7 @@ use crate::timers::Timer;
 use crate::{Change, Directory};
 use hashbrown::HashMap;
 use noctule_auth::Action;
-use noctule_codec::QoS;
-use noctule_session::{Offer, Publication, SubscriptionIds};
+use noctule_session::{Offer, Publication, Subscription, SubscriptionIds};
 use noctule_topic::{RetainedCursor, TopicFilter};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -102,9 +101,9 @@ impl Shard {
         let directory = turn.directory;
         let slice = (*visits).min(RETAINED_VISITS_PER_SLICE);
         *visits -= slice;
-        let (qos, no_local, id) = (phase.qos, phase.no_local, phase.id);
+        let subscription = phase.subscription;
         phase.cursor.advance(&directory.retained, slice, |_, message| {
-            self.offer_retained(slot, message, (qos, no_local, id), turn)
+            self.offer_retained(slot, message, subscription, turn)
         });
     }
 
@@ -113,11 +112,11 @@ impl Shard {
         &mut self,
         slot: usize,
         message: &Arc<Publication>,
-        (granted, no_local, id): (QoS, bool, Option<u32>),
+        Subscription { options, id }: Subscription,
         turn: &mut Turn<'_>,
     ) -> ControlFlow<()> {
         let resident = &mut self.sessions[slot];
-        let is_own = no_local && *message.publisher == *resident.session.client_id;
+        let is_own = options.no_local && *message.publisher == *resident.session.client_id;
         if is_own || message.is_expired(turn.now) {
             return ControlFlow::Continue(());
         }
@@ -126,7 +125,7 @@ impl Shard {
         }
         let offer = Offer {
             message: Arc::clone(message),
-            qos: message.qos.min(granted),
+            qos: message.qos.min(options.qos),
             retain: true,
             subscription_ids: id.map_or(SubscriptionIds::None, SubscriptionIds::One),
             group: None,

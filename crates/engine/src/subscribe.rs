@@ -205,12 +205,14 @@ impl Shard {
             RetainHandling::SendIfNew => is_new,
             RetainHandling::DoNotSend => false,
         };
-        let resident = &mut self.sessions[slot];
-        // A replaced subscription starts its retained messages anew, and only once.
-        resident.retained.retain(|phase| *phase.filter != *text);
+        let retained = &mut self.sessions[slot].retained;
         if wanted && parsed.share_name.is_none() {
-            let phase = RetainedPhase::new(text, &parsed.filter, subscription.options, subscription.id);
-            resident.retained.push_back(phase);
+            // A replaced subscription starts its retained messages anew, and only once.
+            retained.retain(|phase| *phase.filter != *text);
+            retained.push_back(RetainedPhase::new(text, &parsed.filter, subscription));
+        } else if let Some(phase) = retained.iter_mut().find(|phase| *phase.filter == *text) {
+            // What the replaced subscription still brings is not lost [MQTT-3.8.4-4].
+            phase.subscription = subscription;
         }
     }
 

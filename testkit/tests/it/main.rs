@@ -1,6 +1,10 @@
 //! The simulated broker, spoken to on the wire.
 
+mod alias;
+mod expiry;
 mod flow;
 mod publish;
 mod qos;
+mod retained;
+mod slow;
 mod smoke;
