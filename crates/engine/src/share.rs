@@ -9,6 +9,7 @@ use crate::mail::{Mail, ShardId, Target};
 use crate::shard::{Shard, Turn};
 use crate::{Change, Record, Subscriber};
 use hashbrown::HashMap;
+use noctule_auth::Action;
 use noctule_codec::QoS;
 use noctule_session::{DropReason, GroupNumber, Offer, Publication};
 use noctule_topic::{FilterIndex, Subscription as FilterText, TopicFilter};
@@ -219,8 +220,14 @@ impl Shard {
             turn.fx.changes.push(Change::Available { group, member, is_available: false });
             return self.return_to_group(group, message, turn);
         }
-        if resident.session.is_durable() && qos > QoS::AtMostOnce {
-            let session = resident.session.number;
+        if !self.is_permitted(slot, &Action::Receive { topic: &message.topic }) {
+            let client_id = Arc::clone(&self.sessions[slot].session.client_id);
+            turn.fx.records.push(Record::GroupDropped { group, message: message.number });
+            return self.drop_message(&client_id, &message, DropReason::NotAuthorized, turn);
+        }
+        let session = &self.sessions[slot].session;
+        if session.is_durable() && qos > QoS::AtMostOnce {
+            let session = session.number;
             turn.fx.records.push(Record::GroupTaken { group, message: message.number, session });
         }
         let retain = message.retain && target.retain_as_published;

@@ -3,6 +3,7 @@
 mod alias;
 mod expiry;
 mod flow;
+mod permission;
 mod publish;
 mod qos;
 mod retained;
