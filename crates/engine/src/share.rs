@@ -223,7 +223,8 @@ impl Shard {
         if !self.is_permitted(slot, &Action::Receive { topic: &message.topic }) {
             let client_id = Arc::clone(&self.sessions[slot].session.client_id);
             turn.fx.records.push(Record::GroupDropped { group, message: message.number });
-            return self.drop_message(&client_id, &message, DropReason::NotAuthorized, turn);
+            self.drop_message(&client_id, &message, DropReason::NotAuthorized, turn);
+            return self.ask_for_more(slot, turn);
         }
         let session = &self.sessions[slot].session;
         if session.is_durable() && qos > QoS::AtMostOnce {

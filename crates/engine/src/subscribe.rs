@@ -8,8 +8,8 @@ use crate::resident::RetainedPhase;
 use crate::shard::{Shard, Turn};
 use noctule_auth::Action;
 use noctule_codec::{
-    Packet, Properties, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, SubscriptionOptions, UnsubAck,
-    Unsubscribe,
+    Packet, Properties, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubAck, Subscribe,
+    SubscriptionOptions, UnsubAck, Unsubscribe,
 };
 use noctule_session::{Outgoing, SessionChange, Subscription};
 use noctule_topic::{FilterError, ParsedFilter, Subscription as FilterText};
@@ -26,7 +26,8 @@ impl Shard {
         let id = subscribe.properties.subscription_identifiers().next();
         // A packet that breaks a rule changes nothing, so all filters are checked before the first is used.
         for (text, options) in subscribe.filters.iter() {
-            check_filter(text, options)?;
+            let parsed = check_filter(text, options)?;
+            self.check_announced(slot, &parsed, id)?;
         }
         let in_use = self.sessions[slot].session.inbound.contains(subscribe.packet_id);
         if in_use {
@@ -101,6 +102,32 @@ impl Shard {
         Ok(granted(options.qos))
     }
 
+    /// A 5.0 client was told at CONNACK what is not available, so to use it ends its connection
+    /// [MQTT-4.13.1-1]; to a 3.x client the filter is refused [MQTT-3.8.3-2, 3.1.1].
+    fn check_announced(&self, slot: usize, parsed: &ParsedFilter, id: Option<u32>) -> Result<(), Violation> {
+        let link = self.sessions[slot].session.link.as_ref();
+        match self.check_available(parsed, id) {
+            Err(code) if link.is_some_and(|link| link.wire.version == ProtocolVersion::V5) => {
+                Err(Violation::new(code, format!("{code}, as CONNACK said")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the broker has what the filter needs.
+    fn check_available(&self, parsed: &ParsedFilter, id: Option<u32>) -> Result<(), ReasonCode> {
+        let limits = &self.limits;
+        if id.is_some() && !limits.subscription_identifiers_available {
+            Err(ReasonCode::SubscriptionIdentifiersNotSupported)
+        } else if parsed.filter.has_wildcards() && !limits.wildcard_subscription_available {
+            Err(ReasonCode::WildcardSubscriptionsNotSupported)
+        } else if parsed.share_name.is_some() && !limits.shared_subscription_available {
+            Err(ReasonCode::SharedSubscriptionsNotSupported)
+        } else {
+            Ok(())
+        }
+    }
+
     /// What the broker's configuration, its bounds and the permissions say about a well-formed filter.
     fn check_subscription(
         &self,
@@ -118,16 +145,8 @@ impl Shard {
             || (wildcards && session.wildcard_subscriptions >= limits.wildcard_subscriptions_max);
         let filter = parsed.filter.as_str();
         let action = Action::Subscribe { filter, qos: options.qos };
+        self.check_available(parsed, id)?;
         match () {
-            () if id.is_some() && !limits.subscription_identifiers_available => {
-                Err(ReasonCode::SubscriptionIdentifiersNotSupported)
-            }
-            () if wildcards && !limits.wildcard_subscription_available => {
-                Err(ReasonCode::WildcardSubscriptionsNotSupported)
-            }
-            () if parsed.share_name.is_some() && !limits.shared_subscription_available => {
-                Err(ReasonCode::SharedSubscriptionsNotSupported)
-            }
             () if parsed.filter.check_levels(usize::from(limits.topic_levels_max)).is_err()
                 || text.len() > usize::from(limits.topic_bytes_max) =>
             {
@@ -230,13 +249,13 @@ impl Shard {
 }
 
 /// The rules that a filter must obey whatever the broker's configuration says.
-fn check_filter(text: &str, options: SubscriptionOptions) -> Result<(), Violation> {
+fn check_filter(text: &str, options: SubscriptionOptions) -> Result<ParsedFilter, Violation> {
     let parsed = FilterText::parse(text).map_err(|error| invalid_filter(text, &error))?;
     if parsed.share_name.is_some() && options.no_local {
         let cause = "No Local on a shared subscription [MQTT-3.8.3-4]";
         return Err(Violation::new(ReasonCode::ProtocolError, cause));
     }
-    Ok(())
+    Ok(parsed)
 }
 
 fn invalid_filter(text: &str, error: &FilterError) -> Violation {

@@ -9,3 +9,4 @@ mod qos;
 mod retained;
 mod slow;
 mod smoke;
+mod subscribe;
