@@ -20,6 +20,8 @@ pub(crate) struct Resident {
     pub(crate) hungry: Vec<GroupNumber>,
     /// Shared groups that were told that this session has no room.
     pub(crate) busy: Vec<GroupNumber>,
+    /// Shared subscriptions that it has made and that are not in force yet.
+    pub(crate) joined: Vec<Box<str>>,
     /// How many of its subscriptions are shared.
     pub(crate) shared_subscriptions: u32,
     timer_at: Option<Instant>,
@@ -52,6 +54,7 @@ impl Resident {
             retained: VecDeque::new(),
             hungry: Vec::new(),
             busy: Vec::new(),
+            joined: Vec::new(),
             shared_subscriptions: 0,
             timer_at: None,
         }

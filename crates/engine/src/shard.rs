@@ -128,6 +128,7 @@ impl Shard {
         }
         if matches!(promise.then, Then::Retained) {
             self.sessions[slot].open_retained_phases();
+            self.ask_joined_groups(slot, turn);
         }
         self.mark_dirty(slot, turn);
     }

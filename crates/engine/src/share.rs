@@ -256,18 +256,27 @@ impl Shard {
         }
     }
 
+    /// Asks the groups that a session has joined for what waits there, now that they know of it.
+    pub(crate) fn ask_joined_groups(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        let resident = &mut self.sessions[slot];
+        if resident.joined.is_empty() {
+            return;
+        }
+        for text in std::mem::take(&mut resident.joined) {
+            let group = group_of(&text, turn);
+            group.into_iter().for_each(|group| remember(&mut resident.hungry, group));
+        }
+        self.ask_for_more(slot, turn);
+    }
+
     /// Tells the groups of a session that it has come or gone.
     pub(crate) fn announce_availability(&mut self, slot: usize, is_available: bool, turn: &mut Turn<'_>) {
         let resident = &mut self.sessions[slot];
         if resident.shared_subscriptions == 0 {
             return;
         }
-        let shared = resident.session.subscriptions.keys().filter_map(|text| FilterText::parse(text).ok());
-        let numbers = shared.filter_map(|parsed| {
-            let share_name = parsed.share_name?;
-            turn.directory.groups.number(&share_name, parsed.filter.as_str())
-        });
-        let groups: Vec<GroupNumber> = numbers.collect();
+        let filters = resident.session.subscriptions.keys();
+        let groups: Vec<GroupNumber> = filters.filter_map(|text| group_of(text, turn)).collect();
         resident.busy.clear();
         resident.hungry = if is_available { groups.clone() } else { Vec::new() };
         let member = self.subscriber(slot);
@@ -345,6 +354,12 @@ impl Shard {
         turn.fx.records.push(Record::GroupDropped { group, message: message.number });
         self.drop_message(&message.publisher, message, reason, turn);
     }
+}
+
+/// The group of a shared subscription, written as in SUBSCRIBE.
+fn group_of(text: &str, turn: &Turn<'_>) -> Option<GroupNumber> {
+    let parsed = FilterText::parse(text).ok()?;
+    turn.directory.groups.number(&parsed.share_name?, parsed.filter.as_str())
 }
 
 fn remember(groups: &mut Vec<GroupNumber>, group: GroupNumber) {

@@ -98,6 +98,9 @@ impl Shard {
         self.record_session(slot, SessionChange::Subscribed { filter: text.into(), subscription }, turn);
         self.stage_subscription(slot, text, subscription, turn);
         self.count_subscription(slot, parsed.share_name.is_some(), is_new);
+        if is_new && parsed.share_name.is_some() {
+            self.sessions[slot].joined.push(text.into());
+        }
         self.open_retained_phase(slot, text, &parsed, subscription, is_new);
         Ok(granted(options.qos))
     }

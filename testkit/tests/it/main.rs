@@ -7,6 +7,7 @@ mod permission;
 mod publish;
 mod qos;
 mod retained;
+mod shared;
 mod slow;
 mod smoke;
 mod subscribe;
