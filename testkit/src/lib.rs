@@ -1,4 +1,6 @@
 //! What only tests and measurements need: the simulator that runs whole brokers with a virtual clock and
 //! network, and the reference relay with its generator.
 
+pub mod open_files;
 pub mod sim;
+pub mod wire;

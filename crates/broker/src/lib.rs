@@ -1,1 +1,95 @@
-//! Broker.
+//! The runtime around the engine: sockets, turns, timers, configuration and `$SYS`.
+//!
+//! The engine decides; this crate owns the machine. [`run`] takes a [`Config`], opens the listeners and works
+//! in turns until it is told to stop. One turn is `Runtime::turn`: the order of its lines
+//! is the promise that an acknowledgement makes.
+
+pub mod config;
+mod data_dir;
+mod ledger;
+mod runtime;
+mod signals;
+mod sockets;
+mod sys;
+
+pub use config::Config;
+
+use data_dir::DataDir;
+use noctule_transport::{BindError, Listener, OpenFileLimit, raise_open_file_limit};
+use runtime::Runtime;
+use signals::Signals;
+use std::io::Write as _;
+use std::path::PathBuf;
+use tracing::{info, warn};
+
+/// Why the broker cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A listener cannot be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The data directory cannot be made or opened.
+    #[error("the data directory {path} cannot be used: {source}; choose another with --data-dir")]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// Another broker uses the data directory.
+    #[error(
+        "the data directory {path} is in use by another noctule; stop it or choose another with --data-dir"
+    )]
+    DataDirInUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Standard output is gone.
+    #[error("the ready line cannot be written: {0}")]
+    Ready(#[source] std::io::Error),
+    /// The readiness loop failed.
+    #[error("waiting for events failed: {0}")]
+    Poll(#[source] std::io::Error),
+}
+
+/// Runs the broker until SIGTERM or SIGINT stops it in order.
+///
+/// # Errors
+/// See [`Error`].
+pub fn run(config: Config) -> Result<(), Error> {
+    let open_files = raise_open_file_limit();
+    let _data_dir = DataDir::open(&config.data_dir)?;
+    let signals = Signals::new().map_err(Error::Poll)?;
+    let mut listeners = Vec::new();
+    for url in &config.listen {
+        listeners.extend(Listener::bind(url)?);
+    }
+    let addresses: Vec<String> = listeners.iter().map(|l| format!("tcp://{}", l.local_addr())).collect();
+    let connections_max = connections_max(&config, open_files);
+    let mut runtime = Runtime::new(config, listeners, signals, connections_max).map_err(Error::Poll)?;
+    warn!(
+        "durability is memory: sessions, queued and retained messages are lost when the broker stops; \
+         the journal is not there yet"
+    );
+    let ready = format!("noctule {} ready: mqtt {}", env!("CARGO_PKG_VERSION"), addresses.join(" "));
+    writeln!(std::io::stdout(), "{ready}").map_err(Error::Ready)?;
+    runtime.run().map_err(Error::Poll)
+}
+
+/// As many connections as configured, or as the limit of open files leaves room for.
+fn connections_max(config: &Config, open_files: OpenFileLimit) -> usize {
+    let possible = open_files.soft.saturating_sub(FILES_RESERVED);
+    let wanted = config.connections_max.map_or(u64::MAX, u64::from);
+    if wanted > possible && wanted < u64::MAX {
+        warn!(
+            "limits.connections_max is {wanted}, but the limit of open files allows only {possible}; \
+             raise it with ulimit -n"
+        );
+    }
+    let connections = wanted.min(possible);
+    info!(connections, open_files = open_files.soft, "connections that can be served at once");
+    usize::try_from(connections).unwrap_or(usize::MAX)
+}
+
+/// Open files kept for everything that is not a client's connection.
+const FILES_RESERVED: u64 = 64;

@@ -1,2 +1,48 @@
-//! The `noctule` binary.
-fn main() {}
+//! The `noctule` binary: the command line in front of the broker.
+//!
+//! Standard output carries what was asked for (the ready line, a shown configuration), standard error
+//! everything else. Exit codes: 0 all went well, 1 something failed while running, 2 the command line or the
+//! configuration is wrong.
+
+mod command;
+mod failure;
+mod logging;
+mod serve;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+
+use failure::Failure;
+
+/// Many small allocations from one thread each: what the system allocator is slowest at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // Ends the process with 0 after help and version, with 2 on a wrong command line.
+    let matches = command::command().get_matches();
+    match run(&matches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    match matches.subcommand() {
+        None => serve::serve(matches),
+        Some(("serve", matches)) => serve::serve(matches),
+        Some(("config", matches)) => config(matches),
+        Some(_) => unreachable!("clap refuses commands that are not declared"),
+    }
+}
+
+fn config(matches: &ArgMatches) -> Result<(), Failure> {
+    match matches.subcommand() {
+        Some(("show", matches)) => settings::show(matches),
+        Some(("check", matches)) => settings::check(matches),
+        Some(("reference", _)) => settings::reference(),
+        _ => unreachable!("clap asks for one of the declared commands"),
+    }
+}

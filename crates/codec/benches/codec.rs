@@ -2,6 +2,7 @@
 //!
 //! Each line is the best of several rounds, which is what repeats from run to run on a busy machine.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+#![expect(clippy::disallowed_types, reason = "a benchmark reads the clock")]
 
 use noctule_codec::{
     Connect, Decoder, Delivery, Packet, PacketId, Properties, Property, ProtocolVersion, Publish, QoS,

@@ -105,3 +105,109 @@ impl Ack<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{
+        Client, EVERY_VERSION, Server, V3_1, V3_1_1, V5, assert_decodes, assert_encodes, assert_refused,
+        assert_same, frame, id,
+    };
+    use crate::{Packet, Property};
+
+    type Kind = fn(Ack<'static>) -> Packet<'static>;
+
+    /// The four kinds with their first byte and an error they all may report in 5.0.
+    const KINDS: [(PacketType, u8, Kind, ReasonCode); 4] = [
+        (PacketType::PubAck, 0x40, Packet::PubAck, ReasonCode::QuotaExceeded),
+        (PacketType::PubRec, 0x50, Packet::PubRec, ReasonCode::NotAuthorized),
+        (PacketType::PubRel, 0x62, Packet::PubRel, ReasonCode::PacketIdentifierNotFound),
+        (PacketType::PubComp, 0x70, Packet::PubComp, ReasonCode::PacketIdentifierNotFound),
+    ];
+
+    fn ack(reason_code: ReasonCode, properties: Properties<'static>) -> Ack<'static> {
+        Ack { packet_id: id(0x0102), reason_code, properties }
+    }
+
+    fn why() -> Properties<'static> {
+        Properties::new().with(Property::ReasonString("why"))
+    }
+
+    #[test]
+    fn success_is_the_packet_identifier_alone() {
+        for (_, first_byte, kind, _) in KINDS {
+            for version in EVERY_VERSION {
+                for sender in [Client, Server] {
+                    let packet = kind(ack(ReasonCode::Success, Properties::EMPTY));
+                    assert_same(sender, version, &[first_byte, 2, 1, 2], packet);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_reason_without_properties_is_one_byte_more() {
+        for (_, first_byte, kind, code) in KINDS {
+            let packet = kind(ack(code, Properties::EMPTY));
+            assert_same(Client, V5, &[first_byte, 3, 1, 2, code.as_u8()], packet);
+        }
+    }
+
+    #[test]
+    fn the_long_forms_of_the_same_are_read() {
+        for (_, first_byte, kind, code) in KINDS {
+            let success = kind(ack(ReasonCode::Success, Properties::EMPTY));
+            assert_decodes(Client, V5, &[first_byte, 3, 1, 2, 0], success.clone());
+            assert_decodes(Client, V5, &[first_byte, 4, 1, 2, 0, 0], success);
+            let failure = kind(ack(code, Properties::EMPTY));
+            assert_decodes(Client, V5, &[first_byte, 4, 1, 2, code.as_u8(), 0], failure);
+        }
+    }
+
+    #[test]
+    fn properties_need_the_reason_in_front() {
+        for (_, first_byte, kind, _) in KINDS {
+            let bytes = frame(first_byte, b"\x01\x02\x00\x06\x1F\x00\x03why");
+            assert_same(Server, V5, &bytes, kind(ack(ReasonCode::Success, why())));
+        }
+    }
+
+    #[test]
+    fn the_older_versions_have_the_packet_identifier_alone() {
+        for version in [V3_1, V3_1_1] {
+            for (packet_type, first_byte, kind, code) in KINDS {
+                assert_encodes(version, kind(ack(code, why())), &[first_byte, 2, 1, 2]);
+                for remaining_length in [0, 1, 3, 4, 127] {
+                    let error = DecodeError::RemainingLength { packet_type, remaining_length, expected: 2 };
+                    let bytes = [first_byte, remaining_length as u8];
+                    assert_refused(Client, version, &bytes, error, ReasonCode::MalformedPacket);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_packet_identifier_of_zero_acknowledges_nothing() {
+        for (packet_type, first_byte, _, _) in KINDS {
+            for version in EVERY_VERSION {
+                let error = DecodeError::PacketIdZero { packet_type };
+                assert_refused(Client, version, &[first_byte, 2, 0, 0], error, ReasonCode::ProtocolError);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_cut_short_or_left_over_is_malformed() {
+        for (packet_type, first_byte, _, _) in KINDS {
+            for (body, error) in [
+                (&b""[..], DecodeError::FieldBeyondEnd { field: "the packet identifier" }),
+                (b"\x01", DecodeError::FieldBeyondEnd { field: "the packet identifier" }),
+                (b"\x01\x02\x00\x01", DecodeError::FieldBeyondEnd { field: "the property section" }),
+                (b"\x01\x02\x00\x00!", DecodeError::TrailingBytes { packet_type, bytes: 1 }),
+            ] {
+                let bytes = frame(first_byte, body);
+                assert_refused(Client, V5, &bytes, error, ReasonCode::MalformedPacket);
+            }
+        }
+    }
+}

@@ -90,3 +90,110 @@ impl Body for Delivery<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{EVERY_VERSION, Server, V3_1_1, V5, assert_same, frame, id};
+    use crate::{Packet, Publish};
+
+    fn delivery() -> Delivery<'static> {
+        Delivery {
+            topic: "a/b",
+            payload: b"hi",
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            packet_id: None,
+            forwarded: Properties::EMPTY,
+            message_expiry_interval: None,
+            topic_alias: None,
+            subscription_identifiers: &[],
+        }
+    }
+
+    fn everything() -> Delivery<'static> {
+        Delivery {
+            dup: true,
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            packet_id: Some(id(0x0102)),
+            forwarded: Properties::new().with(Property::UserProperty("k", "v")),
+            message_expiry_interval: Some(60),
+            topic_alias: Some(3),
+            subscription_identifiers: &[1, 300],
+            ..delivery()
+        }
+    }
+
+    /// The same as a packet.
+    fn publish<'a>(delivery: &Delivery<'a>) -> Packet<'a> {
+        let mut properties = Properties::new();
+        let expiry = delivery.message_expiry_interval.map(Property::MessageExpiryInterval);
+        let alias = delivery.topic_alias.map(Property::TopicAlias);
+        let identifiers = delivery.subscription_identifiers.iter().copied();
+        expiry.into_iter().chain(alias).for_each(|property| properties.push(property));
+        identifiers.for_each(|identifier| properties.push(Property::SubscriptionIdentifier(identifier)));
+        delivery.forwarded.iter().for_each(|property| properties.push(property));
+        Packet::Publish(Publish {
+            dup: delivery.dup,
+            qos: delivery.qos,
+            retain: delivery.retain,
+            topic: delivery.topic,
+            packet_id: delivery.packet_id,
+            properties,
+            payload: delivery.payload,
+        })
+    }
+
+    fn encode(delivery: &Delivery<'_>, version: ProtocolVersion) -> Vec<u8> {
+        let mut out = Vec::new();
+        delivery.encode(version, &mut out).expect("it fits");
+        assert_eq!(out.len(), delivery.encoded_len(version));
+        out
+    }
+
+    #[test]
+    fn a_delivery_is_the_publish_with_the_same_properties() {
+        for delivery in [
+            delivery(),
+            everything(),
+            Delivery { topic: "", ..everything() },
+            Delivery { message_expiry_interval: Some(0), ..delivery() },
+            Delivery { topic_alias: Some(65_535), ..delivery() },
+            Delivery { subscription_identifiers: &[127, 128, 268_435_455], ..delivery() },
+            Delivery { subscription_identifiers: &[5; 200], ..delivery() },
+            Delivery { payload: &[0; 200], ..everything() },
+        ] {
+            assert_same(Server, V5, &encode(&delivery, V5), publish(&delivery));
+            for version in EVERY_VERSION {
+                let mut out = Vec::new();
+                publish(&delivery).encode(version, &mut out).expect("it fits");
+                assert_eq!(encode(&delivery, version), out, "{version:?} {delivery:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_is_expiry_alias_identifiers_forwarded() {
+        let properties = b"\x14\x02\x00\x00\x00\x3C\x23\x00\x03\x0B\x01\x0B\xAC\x02\x26\x00\x01k\x00\x01v";
+        let bytes = frame(0x3B, &[b"\x00\x03a/b\x01\x02", &properties[..], b"hi"].concat());
+        assert_eq!(encode(&everything(), V5), bytes);
+        assert_eq!(encode(&everything(), V3_1_1), frame(0x3B, b"\x00\x03a/b\x01\x02hi"));
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_nothing_behind() {
+        let property = crate::PropertyId::TopicAlias;
+        let no_alias = Delivery { topic_alias: Some(0), ..everything() };
+        let no_packet_id = Delivery { packet_id: None, ..everything() };
+        for (delivery, error) in [
+            (no_alias, EncodeError::PropertyValue { property, value: 0 }),
+            (no_packet_id, EncodeError::PacketIdMissing),
+        ] {
+            let mut out = b"before".to_vec();
+            assert_eq!(delivery.encode(V5, &mut out), Err(error));
+            assert_eq!(out, b"before");
+        }
+    }
+}

@@ -161,3 +161,196 @@ impl Body for NoBody {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{EVERY_VERSION, Server, V3_1, V3_1_1, V5, decoder, id};
+    use crate::{Ack, Auth, ConnAck, Connect, Disconnect, Property, Publish, QoS, SubAck, UnsubAck};
+
+    fn explained() -> Properties<'static> {
+        Properties::new()
+            .with(Property::UserProperty("k", "1"))
+            .with(Property::ReasonString("because"))
+            .with(Property::UserProperty("k", "2"))
+    }
+
+    fn user_properties() -> Properties<'static> {
+        Properties::new().with(Property::UserProperty("k", "1")).with(Property::UserProperty("k", "2"))
+    }
+
+    /// Every answer, with these properties beside what it needs.
+    fn answers(properties: &Properties<'static>) -> [Packet<'static>; 9] {
+        let ack = |reason_code| Ack { packet_id: id(9), reason_code, properties: properties.clone() };
+        let method = properties.clone().with(Property::AuthenticationMethod("m"));
+        let codes = || vec![ReasonCode::NotAuthorized].into();
+        [
+            Packet::ConnAck(ConnAck {
+                session_present: false,
+                reason_code: ReasonCode::NotAuthorized,
+                properties: properties.clone(),
+            }),
+            Packet::PubAck(ack(ReasonCode::NotAuthorized)),
+            Packet::PubRec(ack(ReasonCode::NotAuthorized)),
+            Packet::PubRel(ack(ReasonCode::PacketIdentifierNotFound)),
+            Packet::PubComp(ack(ReasonCode::PacketIdentifierNotFound)),
+            Packet::SubAck(SubAck {
+                packet_id: id(9),
+                properties: properties.clone(),
+                reason_codes: codes(),
+            }),
+            Packet::UnsubAck(UnsubAck {
+                packet_id: id(9),
+                properties: properties.clone(),
+                reason_codes: codes(),
+            }),
+            Packet::Disconnect(Disconnect {
+                reason_code: ReasonCode::NotAuthorized,
+                properties: properties.clone(),
+            }),
+            Packet::Auth(Auth { reason_code: ReasonCode::ContinueAuthentication, properties: method }),
+        ]
+    }
+
+    fn publish(payload: &[u8]) -> Packet<'_> {
+        Packet::Publish(Publish {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            topic: "t",
+            packet_id: None,
+            properties: user_properties(),
+            payload,
+        })
+    }
+
+    /// What is written within this many bytes, read again.
+    #[track_caller]
+    fn within(packet: &Packet<'_>, packet_bytes_max: usize) -> Packet<'static> {
+        let mut out = Vec::new();
+        packet.encode_within(V5, packet_bytes_max as u32, &mut out).expect("it fits");
+        assert!(out.len() <= packet_bytes_max, "{packet:?}");
+        let read = decoder(Server, V5).decode(&out).expect("valid").expect("whole").0;
+        let same = answers(&explained()).into_iter().chain(answers(&user_properties()));
+        let mut same = same.chain(answers(&Properties::EMPTY));
+        same.find(|same| *same == read).expect("one of the three")
+    }
+
+    /// [MQTT-3.2.2-19], [MQTT-3.2.2-20], [MQTT-3.4.2-2], [MQTT-3.4.2-3] and their like for every answer.
+    #[test]
+    fn mqtt_3_2_2_19_reason_string_and_then_user_properties_make_room() {
+        let (explained, short, bare) =
+            (answers(&explained()), answers(&user_properties()), answers(&Properties::EMPTY));
+        for ((explained, short), bare) in explained.iter().zip(&short).zip(&bare) {
+            let len = |packet: &Packet<'_>| packet.encoded_len(V5);
+            assert_eq!(within(explained, len(explained)), *explained);
+            assert_eq!(within(explained, len(explained) - 1), *short);
+            assert_eq!(within(explained, len(short)), *short);
+            assert_eq!(within(explained, len(short) - 1), *bare);
+            assert_eq!(within(explained, len(bare)), *bare);
+
+            let packet_bytes_max = len(bare) - 1;
+            let mut out = b"before".to_vec();
+            let error = EncodeError::PacketTooLarge { packet_bytes: len(bare), packet_bytes_max };
+            assert_eq!(explained.encode_within(V5, packet_bytes_max as u32, &mut out), Err(error));
+            assert_eq!(out, b"before", "nothing was added");
+        }
+    }
+
+    #[test]
+    fn mqtt_3_3_2_17_a_publication_is_never_shortened() {
+        let packet = publish(b"payload");
+        let packet_bytes = packet.encoded_len(V5);
+        let mut out = Vec::new();
+        packet.encode_within(V5, packet_bytes as u32, &mut out).expect("it fits");
+        assert_eq!(out.len(), packet_bytes);
+
+        let packet_bytes_max = packet_bytes - 1;
+        let error = EncodeError::PacketTooLarge { packet_bytes, packet_bytes_max };
+        assert_eq!(packet.encode_within(V5, packet_bytes_max as u32, &mut out), Err(error));
+        assert_eq!(out.len(), packet_bytes, "nothing was added");
+    }
+
+    #[test]
+    fn nothing_fits_within_nothing_but_a_packet_that_is_not_written() {
+        for packet in [Packet::PingReq, Packet::PingResp] {
+            assert!(packet.encode_within(V5, 1, &mut Vec::new()).is_err());
+            assert!(packet.encode_within(V5, 2, &mut Vec::new()).is_ok());
+        }
+        let taken_over = Disconnect { reason_code: ReasonCode::SessionTakenOver, properties: explained() };
+        let mut out = Vec::new();
+        assert_eq!(Packet::from(taken_over).encode_within(V3_1_1, 0, &mut out), Ok(()));
+        assert_eq!(out, b"");
+    }
+
+    #[test]
+    fn the_older_versions_carry_no_properties() {
+        for version in [V3_1, V3_1_1] {
+            for (with, without) in answers(&explained()).iter().zip(&answers(&Properties::EMPTY)) {
+                let (mut bytes_with, mut bytes_without) = (Vec::new(), Vec::new());
+                with.encode(version, &mut bytes_with).expect("it fits");
+                without.encode(version, &mut bytes_without).expect("it fits");
+                assert_eq!(bytes_with, bytes_without, "{with:?}");
+                assert_eq!(with.encoded_len(version), bytes_with.len(), "{with:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_packet_is_appended() {
+        let mut out = b"before".to_vec();
+        for version in EVERY_VERSION {
+            Packet::PingResp.encode(version, &mut out).expect("it fits");
+        }
+        assert_eq!(out, b"before\xD0\x00\xD0\x00\xD0\x00");
+    }
+
+    #[test]
+    fn the_length_takes_as_many_bytes_as_it_needs() {
+        // Topic, property section and payload: 2 + 1 + 15 + payload.
+        for (payload_bytes, packet_bytes) in [(109, 129), (110, 131), (16_365, 16_386), (16_366, 16_388)] {
+            let payload = vec![7; payload_bytes];
+            let mut out = Vec::new();
+            publish(&payload).encode(V5, &mut out).expect("it fits");
+            assert_eq!((out.len(), publish(&payload).encoded_len(V5)), (packet_bytes, packet_bytes));
+        }
+    }
+
+    #[test]
+    fn no_packet_is_larger_than_its_length_can_say() {
+        // 268,435,455 bytes of body: topic "t" takes 3, the properties 15. The zeros are never touched.
+        let zeros = vec![0; 268_435_456];
+        let largest = publish(&zeros[..268_435_455 - 18]);
+        assert_eq!(largest.encoded_len(V5), PACKET_BYTES_MAX);
+
+        let too_large = publish(&zeros[..268_435_455 - 17]);
+        let error = EncodeError::PacketTooLarge {
+            packet_bytes: PACKET_BYTES_MAX + 1,
+            packet_bytes_max: PACKET_BYTES_MAX,
+        };
+        let mut out = Vec::new();
+        assert_eq!(too_large.encode(V5, &mut out), Err(error));
+        assert_eq!(out.capacity(), 0, "no room was made for it");
+        // In 3.1.1 the same publication has no properties and fits.
+        assert!(too_large.encoded_len(V3_1_1) < PACKET_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_field_that_is_too_long_leaves_nothing_behind() {
+        let long = "x".repeat(65_536);
+        let connect = Connect {
+            version: V5,
+            clean_start: true,
+            keep_alive_seconds: 0,
+            client_id: &long,
+            will: None,
+            user_name: None,
+            password: None,
+            properties: Properties::EMPTY,
+        };
+        let error = EncodeError::FieldTooLong { field: "the client identifier", bytes: 65_536 };
+        let mut out = b"before".to_vec();
+        assert_eq!(Packet::from(connect).encode(V5, &mut out), Err(error));
+        assert_eq!(out, b"before");
+    }
+}

@@ -9,11 +9,17 @@ use crate::{PacketType, PropertyId, PropertyPlace, ProtocolVersion, ReasonCode, 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// [MQTT-3.1.0-1]: found with the first byte of a connection.
-    #[error("the first packet of a connection must be CONNECT, but its first byte is 0x{first_byte:02X}{}", looks_like(*first_byte))]
+    #[error(
+        "the first packet of a connection must be CONNECT, but its first byte is 0x{first_byte:02X}{}",
+        looks_like(*first_byte)
+    )]
     NotConnect {
         /// The first byte of the connection.
         first_byte: u8,
     },
+    /// [MQTT-3.1.0-2]: whatever it says.
+    #[error("a connection has one CONNECT")]
+    SecondConnect,
     /// Packet type 0, and type 15 before 5.0.
     #[error("packet type {packet_type} is reserved in this version of MQTT")]
     PacketTypeReserved {
@@ -249,6 +255,7 @@ impl DecodeError {
             Self::WildcardInTopicName { .. } => ReasonCode::TopicNameInvalid,
             Self::PropertyValue { property: PropertyId::TopicAlias, .. } => ReasonCode::TopicAliasInvalid,
             Self::NotConnect { .. }
+            | Self::SecondConnect
             | Self::WrongDirection { .. }
             | Self::PacketIdZero { .. }
             | Self::PropertyWrongDirection { .. }
@@ -324,5 +331,82 @@ const fn looks_like(first_byte: u8) -> &'static str {
         0x16 => "; it looks like TLS",
         b'G' | b'P' | b'H' | b'O' | b'D' => "; it looks like HTTP",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a person reads in the log. Each message says which rule was broken by what.
+    #[test]
+    fn messages_are_for_people() {
+        let cases = [
+            (
+                DecodeError::NotConnect { first_byte: b'G' },
+                "the first packet of a connection must be CONNECT, but its first byte is 0x47; it looks like HTTP",
+            ),
+            (
+                DecodeError::NotConnect { first_byte: 0xC0 },
+                "the first packet of a connection must be CONNECT, but its first byte is 0xC0",
+            ),
+            (
+                DecodeError::FixedHeaderFlags { packet_type: PacketType::Connect, flags: 6 },
+                "the flags of CONNECT must not be 0x6; it looks like TLS",
+            ),
+            (
+                DecodeError::FixedHeaderFlags { packet_type: PacketType::PubRel, flags: 0 },
+                "the flags of PUBREL must not be 0x0",
+            ),
+            (
+                DecodeError::WrongDirection { packet_type: PacketType::ConnAck, sender: Role::Client },
+                "CONNACK must not be sent by a client in this version of MQTT",
+            ),
+            (
+                DecodeError::PropertyNotAllowed {
+                    property: PropertyId::WillDelayInterval,
+                    place: PropertyPlace::Packet(PacketType::Publish),
+                },
+                "the property Will Delay Interval is not allowed in PUBLISH",
+            ),
+            (
+                DecodeError::PropertyRepeated {
+                    property: PropertyId::ContentType,
+                    place: PropertyPlace::Will,
+                },
+                "the property Content Type appears more than once in the will",
+            ),
+            (
+                DecodeError::PropertyValue { property: PropertyId::ReceiveMaximum, value: 0 },
+                "the property Receive Maximum must not have the value 0",
+            ),
+            (
+                DecodeError::UnsupportedVersion { name: "MQTT", level: 6, answer: ProtocolVersion::V5 },
+                "level 6 of protocol MQTT is not supported (supported are MQIsdp 3, MQTT 4 and MQTT 5)",
+            ),
+            (
+                DecodeError::ReasonCodeNotAllowed {
+                    packet_type: PacketType::Disconnect,
+                    sender: Role::Client,
+                    code: 0x8E,
+                },
+                "DISCONNECT from a client must not have the reason code 0x8E",
+            ),
+            (
+                DecodeError::PacketTooLarge { packet_bytes: 300, packet_bytes_max: 200 },
+                "a packet of 300 bytes is above the maximum of 200",
+            ),
+        ];
+        for (error, message) in cases {
+            assert_eq!(error.to_string(), message);
+        }
+        let error = EncodeError::FieldTooLong { field: "the topic name", bytes: 70_000 };
+        assert_eq!(error.to_string(), "the topic name has 70000 bytes, but 65,535 are the most");
+    }
+
+    #[test]
+    fn errors_are_small_enough_to_pass_by_value() {
+        assert!(size_of::<DecodeError>() <= 24);
+        assert!(size_of::<EncodeError>() <= 32);
     }
 }

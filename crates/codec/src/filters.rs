@@ -187,3 +187,120 @@ fn read_subscription<'a>(
     let options = reader.u8(SUBSCRIPTION_OPTIONS)?;
     Ok((filter, SubscriptionOptions::decode(options, version)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{EVERY_VERSION, V3_1_1, V5};
+    use crate::{QoS, ReasonCode, RetainHandling};
+
+    const PLAIN: SubscriptionOptions = SubscriptionOptions {
+        qos: QoS::AtLeastOnce,
+        no_local: false,
+        retain_as_published: false,
+        retain_handling: RetainHandling::Send,
+    };
+    const EVERYTHING: SubscriptionOptions = SubscriptionOptions {
+        qos: QoS::ExactlyOnce,
+        no_local: true,
+        retain_as_published: true,
+        retain_handling: RetainHandling::DoNotSend,
+    };
+
+    #[test]
+    fn subscriptions_come_back_in_their_order() {
+        let list: SubscribeFilters<'_> =
+            [("b/#", EVERYTHING), ("a", PLAIN), ("b/#", PLAIN)].into_iter().collect();
+        assert_eq!(list.iter().collect::<Vec<_>>(), [("b/#", EVERYTHING), ("a", PLAIN), ("b/#", PLAIN)]);
+        assert_eq!((list.len(), list.is_empty()), (3, false));
+
+        let mut out = Vec::new();
+        list.write(V5, &mut out).expect("it is short");
+        assert_eq!(out, b"\x00\x03b/#\x2E\x00\x01a\x01\x00\x03b/#\x01");
+        assert_eq!(out.len(), list.wire_len());
+        assert_eq!(SubscribeFilters::decode(&out, V5), Ok(list.clone()));
+        assert_eq!(SubscribeFilters::decode(&out, V5).map(SubscribeFilters::into_owned), Ok(list));
+    }
+
+    #[test]
+    fn the_older_versions_have_only_the_qos() {
+        let list: SubscribeFilters<'_> = [("a", EVERYTHING)].into_iter().collect();
+        let mut out = Vec::new();
+        list.write(V3_1_1, &mut out).expect("it is short");
+        assert_eq!(out, b"\x00\x01a\x02");
+        let read = SubscribeFilters::decode(&out, V3_1_1).expect("valid");
+        let options = SubscriptionOptions { qos: QoS::ExactlyOnce, ..SubscriptionOptions::default() };
+        assert_eq!(read.iter().collect::<Vec<_>>(), [("a", options)]);
+    }
+
+    #[test]
+    fn unsubscriptions_come_back_in_their_order() {
+        let list: UnsubscribeFilters<'_> = ["b/#", "a", ""].into_iter().collect();
+        assert_eq!(list.as_bytes(), b"\x00\x03b/#\x00\x01a\x00\x00");
+        assert_eq!(list.iter().collect::<Vec<_>>(), ["b/#", "a", ""]);
+        assert_eq!((list.len(), list.is_empty()), (3, false));
+        let bytes = list.as_bytes().to_vec();
+        assert_eq!(UnsubscribeFilters::decode(&bytes), Ok(list.clone()));
+        assert_eq!(UnsubscribeFilters::decode(&bytes).map(UnsubscribeFilters::into_owned), Ok(list));
+    }
+
+    #[test]
+    fn mqtt_3_8_3_2_and_3_10_3_2_there_is_at_least_one_filter() {
+        for version in EVERY_VERSION {
+            let error = DecodeError::NoTopicFilter { packet_type: PacketType::Subscribe };
+            assert_eq!(SubscribeFilters::decode(&[], version), Err(error));
+            assert_eq!(error.reason_code(), ReasonCode::ProtocolError);
+        }
+        let error = DecodeError::NoTopicFilter { packet_type: PacketType::Unsubscribe };
+        assert_eq!(UnsubscribeFilters::decode(&[]), Err(error));
+        assert!(SubscribeFilters::new().is_empty() && UnsubscribeFilters::new().is_empty());
+    }
+
+    #[test]
+    fn every_filter_of_a_list_is_checked() {
+        let cases: [(&[u8], DecodeError); 6] = [
+            (b"\x00", DecodeError::FieldBeyondEnd { field: TOPIC_FILTER }),
+            (b"\x00\x02a", DecodeError::FieldBeyondEnd { field: TOPIC_FILTER }),
+            (b"\x00\x01a", DecodeError::FieldBeyondEnd { field: SUBSCRIPTION_OPTIONS }),
+            // [MQTT-3.8.3-1]
+            (b"\x00\x01\xFF\x00", DecodeError::NotUtf8 { field: TOPIC_FILTER }),
+            (b"\x00\x01\x00\x00", DecodeError::NulCharacter { field: TOPIC_FILTER }),
+            (b"\x00\x01a\x03", DecodeError::SubscriptionQoS { version: V5 }),
+        ];
+        for (wrong, error) in cases {
+            let after_a_valid_one = [b"\x00\x01a\x00", wrong].concat();
+            assert_eq!(SubscribeFilters::decode(wrong, V5), Err(error));
+            assert_eq!(SubscribeFilters::decode(&after_a_valid_one, V5), Err(error));
+        }
+        let cases: [(&[u8], DecodeError); 4] = [
+            (b"\x00", DecodeError::FieldBeyondEnd { field: TOPIC_FILTER }),
+            (b"\x00\x02a", DecodeError::FieldBeyondEnd { field: TOPIC_FILTER }),
+            // [MQTT-3.10.3-1]
+            (b"\x00\x01\xFF", DecodeError::NotUtf8 { field: TOPIC_FILTER }),
+            (b"\x00\x01\x00", DecodeError::NulCharacter { field: TOPIC_FILTER }),
+        ];
+        for (wrong, error) in cases {
+            assert_eq!(UnsubscribeFilters::decode(&[b"\x00\x01a", wrong].concat()), Err(error));
+        }
+    }
+
+    #[test]
+    fn a_filter_that_is_too_long_is_not_added() {
+        let too_long = "x".repeat(65_536);
+        let error = EncodeError::FieldTooLong { field: TOPIC_FILTER, bytes: 65_536 };
+        let mut subscribe: SubscribeFilters<'_> = [("a", PLAIN)].into_iter().collect();
+        assert_eq!(subscribe.try_push(&too_long, PLAIN), Err(error));
+        assert_eq!(subscribe.iter().collect::<Vec<_>>(), [("a", PLAIN)]);
+        let mut unsubscribe: UnsubscribeFilters<'_> = ["a"].into_iter().collect();
+        assert_eq!(unsubscribe.try_push(&too_long), Err(error));
+        assert_eq!(unsubscribe.iter().collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn debug_lists_filters() {
+        let list: UnsubscribeFilters<'_> = ["a", "b"].into_iter().collect();
+        assert_eq!(format!("{list:?}"), r#"["a", "b"]"#);
+        let list: SubscribeFilters<'_> = [("a", PLAIN)].into_iter().collect();
+        assert!(format!("{list:?}").starts_with(r#"[("a", SubscriptionOptions"#));
+    }
+}

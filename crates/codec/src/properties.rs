@@ -399,3 +399,408 @@ fn check(section: &[u8], place: PropertyPlace, sender: Role) -> Result<(), Decod
 fn next_rule(reader: &mut Reader<'_>) -> Option<&'static PropertyRule> {
     PropertyRule::by_number(reader.u8("a property").ok()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Client, Server, V3_1, V3_1_1, V5};
+    use crate::{PROPERTIES, PacketType, PropertyType, ReasonCode};
+
+    const PUBLISH: PropertyPlace = PropertyPlace::Packet(PacketType::Publish);
+    const CONNECT: PropertyPlace = PropertyPlace::Packet(PacketType::Connect);
+    const CONNACK: PropertyPlace = PropertyPlace::Packet(PacketType::ConnAck);
+    const DISCONNECT: PropertyPlace = PropertyPlace::Packet(PacketType::Disconnect);
+
+    /// Everything a broker hands on.
+    fn forwardable() -> Properties<'static> {
+        Properties::new()
+            .with(Property::UserProperty("b", "1"))
+            .with(Property::PayloadFormatIndicator(true))
+            .with(Property::UserProperty("a", "2"))
+            .with(Property::ContentType("text/plain"))
+            .with(Property::ResponseTopic("answer/here"))
+            .with(Property::CorrelationData(&[1, 0, 2]))
+            .with(Property::UserProperty("b", "3"))
+    }
+
+    fn decode(section: &[u8], place: PropertyPlace, sender: Role) -> Result<Properties<'_>, DecodeError> {
+        let mut bytes = Vec::new();
+        wire::put_variable_byte_integer(section.len() as u32, &mut bytes);
+        bytes.extend_from_slice(section);
+        bytes.push(0xEE);
+        let mut reader = Reader::new(&bytes);
+        let properties = Properties::decode(&mut reader, V5, place, sender)?;
+        assert_eq!(reader.rest(), [0xEE], "what follows the section is left alone");
+        Ok(properties.into_owned())
+    }
+
+    #[track_caller]
+    fn assert_refused(
+        section: &[u8],
+        place: PropertyPlace,
+        sender: Role,
+        error: DecodeError,
+        reason_code: ReasonCode,
+    ) {
+        assert_eq!(decode(section, place, sender), Err(error));
+        assert_eq!(error.reason_code(), reason_code, "{error}");
+    }
+
+    #[test]
+    fn mqtt_2_2_2_1_no_properties_are_a_length_of_zero() {
+        let mut out = Vec::new();
+        Properties::EMPTY.write(V5, &mut out);
+        assert_eq!(out, [0]);
+        assert_eq!(Properties::EMPTY.section_len(V5), 1);
+        assert_eq!(decode(&[], PUBLISH, Client), Ok(Properties::EMPTY));
+    }
+
+    #[test]
+    fn the_older_versions_have_no_section() {
+        for version in [V3_1, V3_1_1] {
+            let mut out = Vec::new();
+            forwardable().write(version, &mut out);
+            assert_eq!((out.len(), forwardable().section_len(version)), (0, 0));
+
+            let mut reader = Reader::new(&[0x02, 0x01, 0x00]);
+            let properties = Properties::decode(&mut reader, version, PUBLISH, Client);
+            assert_eq!(properties, Ok(Properties::EMPTY));
+            assert_eq!(reader.len(), 3, "nothing was read");
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_section_takes_as_many_bytes_as_it_needs() {
+        for (value_bytes, section_len) in [(122, 128), (123, 130), (16_378, 16_385), (16_379, 16_387)] {
+            let name = "n".repeat(value_bytes);
+            let properties = Properties::new().with(Property::UserProperty(&name, ""));
+            assert_eq!(properties.section_len(V5), section_len);
+            let mut out = Vec::new();
+            properties.write(V5, &mut out);
+            assert_eq!(out.len(), section_len);
+            let read = Properties::decode(&mut Reader::new(&out), V5, PUBLISH, Client);
+            assert_eq!(read, Ok(properties));
+        }
+    }
+
+    #[test]
+    fn a_section_beyond_the_end_of_the_packet_is_malformed() {
+        for (bytes, field) in [
+            (&[][..], "the property length"),
+            (&[0x80], "the property length"),
+            (&[1], "the property section"),
+            (&[3, 0x01, 0x00], "the property section"),
+        ] {
+            let read = Properties::decode(&mut Reader::new(bytes), V5, PUBLISH, Client);
+            assert_eq!(read, Err(DecodeError::FieldBeyondEnd { field }));
+        }
+        let error = DecodeError::VariableByteIntegerNotShortest { field: "the property length" };
+        assert_eq!(Properties::decode(&mut Reader::new(&[0x80, 0]), V5, PUBLISH, Client), Err(error));
+    }
+
+    #[test]
+    fn a_property_beyond_the_end_of_its_section_is_malformed() {
+        let error = DecodeError::FieldBeyondEnd { field: "Message Expiry Interval" };
+        assert_refused(&[0x02, 0, 0, 0], PUBLISH, Client, error, ReasonCode::MalformedPacket);
+        let error = DecodeError::FieldBeyondEnd { field: "User Property" };
+        assert_refused(b"\x26\x00\x01k", PUBLISH, Client, error, ReasonCode::MalformedPacket);
+    }
+
+    #[test]
+    fn an_unknown_property_is_malformed_wherever_it_stands() {
+        for place in PropertyPlace::ALL {
+            for id in (0..=255).filter(|id| PropertyId::from_u8(*id).is_none()) {
+                let error = DecodeError::PropertyUnknown { id, place };
+                assert_refused(&[id, 0, 0], place, Client, error, ReasonCode::MalformedPacket);
+            }
+        }
+    }
+
+    #[test]
+    fn a_property_of_another_packet_is_malformed() {
+        for place in PropertyPlace::ALL {
+            for rule in PROPERTIES.iter().filter(|rule| !rule.is_allowed_in(place)) {
+                let error = DecodeError::PropertyNotAllowed { property: rule.id, place };
+                assert_refused(&[rule.id.as_u8()], place, Client, error, ReasonCode::MalformedPacket);
+            }
+        }
+    }
+
+    /// A valid property of this kind in wire form.
+    fn valid(id: PropertyId) -> &'static [u8] {
+        match id.rule().property_type {
+            PropertyType::Byte => &[1],
+            PropertyType::TwoByteInteger => &[0, 1],
+            PropertyType::FourByteInteger => &[0, 0, 0, 1],
+            PropertyType::VariableByteInteger => &[1],
+            PropertyType::Utf8String | PropertyType::TopicName | PropertyType::BinaryData => b"\x00\x01a",
+            PropertyType::Utf8StringPair => b"\x00\x01a\x00\x01b",
+        }
+    }
+
+    #[test]
+    fn a_property_stands_once_unless_the_table_lets_it_repeat() {
+        for place in PropertyPlace::ALL {
+            for rule in PROPERTIES.iter().filter(|rule| rule.is_allowed_in(place)) {
+                let sender = if rule.may_be_sent_by(Client, place) { Client } else { Server };
+                let once = [&[rule.id.as_u8()], valid(rule.id)].concat();
+                let between: &[u8] = b"\x26\x00\x00\x00\x00";
+                let twice = [&once, between, &once].concat();
+                assert!(decode(&once, place, sender).is_ok(), "{} in {place}", rule.name);
+
+                let read = decode(&twice, place, sender);
+                if rule.may_repeat_in(place) {
+                    assert_eq!(read.map(|properties| properties.iter().count()), Ok(3));
+                } else {
+                    let error = DecodeError::PropertyRepeated { property: rule.id, place };
+                    assert_eq!(read, Err(error));
+                    assert_eq!(error.reason_code(), ReasonCode::ProtocolError);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_protocol_errors() {
+        let cases: [(&[u8], PropertyPlace, u32, PropertyId); 14] = [
+            (&[0x01, 2], PUBLISH, 2, PropertyId::PayloadFormatIndicator),
+            (&[0x01, 255], PropertyPlace::Will, 255, PropertyId::PayloadFormatIndicator),
+            (&[0x0B, 0], PropertyPlace::Packet(PacketType::Subscribe), 0, PropertyId::SubscriptionIdentifier),
+            (&[0x17, 2], CONNECT, 2, PropertyId::RequestProblemInformation),
+            (&[0x19, 2], CONNECT, 2, PropertyId::RequestResponseInformation),
+            (&[0x21, 0, 0], CONNECT, 0, PropertyId::ReceiveMaximum),
+            (&[0x21, 0, 0], CONNACK, 0, PropertyId::ReceiveMaximum),
+            (&[0x24, 2], CONNACK, 2, PropertyId::MaximumQoS),
+            (&[0x25, 2], CONNACK, 2, PropertyId::RetainAvailable),
+            (&[0x27, 0, 0, 0, 0], CONNECT, 0, PropertyId::MaximumPacketSize),
+            (&[0x27, 0, 0, 0, 0], CONNACK, 0, PropertyId::MaximumPacketSize),
+            (&[0x28, 2], CONNACK, 2, PropertyId::WildcardSubscriptionAvailable),
+            (&[0x29, 2], CONNACK, 2, PropertyId::SubscriptionIdentifierAvailable),
+            (&[0x2A, 2], CONNACK, 2, PropertyId::SharedSubscriptionAvailable),
+        ];
+        for (section, place, value, property) in cases {
+            let sender = if place == CONNACK { Server } else { Client };
+            let error = DecodeError::PropertyValue { property, value };
+            assert_refused(section, place, sender, error, ReasonCode::ProtocolError);
+        }
+    }
+
+    #[test]
+    fn mqtt_3_3_2_8_a_topic_alias_of_zero_has_its_own_code() {
+        let error = DecodeError::PropertyValue { property: PropertyId::TopicAlias, value: 0 };
+        for sender in [Client, Server] {
+            assert_refused(&[0x23, 0, 0], PUBLISH, sender, error, ReasonCode::TopicAliasInvalid);
+        }
+    }
+
+    #[test]
+    fn mqtt_3_3_4_6_a_client_publishes_without_subscription_identifier() {
+        let property = PropertyId::SubscriptionIdentifier;
+        let error = DecodeError::PropertyWrongDirection { property, place: PUBLISH, sender: Client };
+        assert_refused(&[0x0B, 1], PUBLISH, Client, error, ReasonCode::ProtocolError);
+        assert!(decode(&[0x0B, 1, 0x0B, 2], PUBLISH, Server).is_ok());
+    }
+
+    #[test]
+    fn mqtt_3_14_2_2_a_server_disconnects_without_session_expiry() {
+        let property = PropertyId::SessionExpiryInterval;
+        let error = DecodeError::PropertyWrongDirection { property, place: DISCONNECT, sender: Server };
+        assert_refused(&[0x11, 0, 0, 0, 1], DISCONNECT, Server, error, ReasonCode::ProtocolError);
+        assert!(decode(&[0x11, 0, 0, 0, 1], DISCONNECT, Client).is_ok());
+    }
+
+    #[test]
+    fn mqtt_3_3_2_14_a_response_topic_has_no_wildcards() {
+        let field = "Response Topic";
+        for section in [&b"\x08\x00\x03a/#"[..], b"\x08\x00\x01+"] {
+            for place in [PUBLISH, PropertyPlace::Will] {
+                let error = DecodeError::WildcardInTopicName { field };
+                assert_refused(section, place, Client, error, ReasonCode::TopicNameInvalid);
+            }
+        }
+        let error = DecodeError::TopicNameEmpty { field };
+        assert_refused(b"\x08\x00\x00", PUBLISH, Client, error, ReasonCode::ProtocolError);
+    }
+
+    #[test]
+    fn mqtt_1_5_7_1_both_halves_of_a_user_property_are_text() {
+        let field = "User Property";
+        for section in [&b"\x26\x00\x01\xFF\x00\x01v"[..], b"\x26\x00\x01k\x00\x01\xFF"] {
+            let error = DecodeError::NotUtf8 { field };
+            assert_refused(section, PUBLISH, Client, error, ReasonCode::MalformedPacket);
+        }
+        for section in [&b"\x26\x00\x01\0\x00\x01v"[..], b"\x26\x00\x01k\x00\x01\0"] {
+            let error = DecodeError::NulCharacter { field };
+            assert_refused(section, PUBLISH, Client, error, ReasonCode::MalformedPacket);
+        }
+    }
+
+    #[test]
+    fn mqtt_3_3_2_19_texts_are_text_and_binary_data_is_anything() {
+        let error = DecodeError::NotUtf8 { field: "Content Type" };
+        assert_refused(b"\x03\x00\x01\xFF", PUBLISH, Client, error, ReasonCode::MalformedPacket);
+        let read = decode(b"\x09\x00\x02\xFF\x00", PUBLISH, Client);
+        assert_eq!(read.as_ref().map(Properties::correlation_data), Ok(Some(&[0xFF, 0][..])));
+    }
+
+    #[test]
+    fn every_getter_finds_its_property_and_no_other() {
+        let connack = Properties::new()
+            .with(Property::SessionExpiryInterval(u32::MAX))
+            .with(Property::AssignedClientIdentifier("assigned"))
+            .with(Property::ServerKeepAlive(30))
+            .with(Property::AuthenticationMethod("method"))
+            .with(Property::AuthenticationData(b"data"))
+            .with(Property::ResponseInformation("information"))
+            .with(Property::ServerReference("elsewhere"))
+            .with(Property::ReasonString("reason"))
+            .with(Property::ReceiveMaximum(20))
+            .with(Property::TopicAliasMaximum(10))
+            .with(Property::MaximumQoS(QoS::AtLeastOnce))
+            .with(Property::RetainAvailable(false))
+            .with(Property::MaximumPacketSize(1_000_000))
+            .with(Property::WildcardSubscriptionAvailable(false))
+            .with(Property::SubscriptionIdentifierAvailable(true))
+            .with(Property::SharedSubscriptionAvailable(false));
+        assert_eq!(connack.session_expiry_interval(), Some(u32::MAX));
+        assert_eq!(connack.assigned_client_identifier(), Some("assigned"));
+        assert_eq!(connack.server_keep_alive(), Some(30));
+        assert_eq!(connack.authentication_method(), Some("method"));
+        assert_eq!(connack.authentication_data(), Some(&b"data"[..]));
+        assert_eq!(connack.response_information(), Some("information"));
+        assert_eq!(connack.server_reference(), Some("elsewhere"));
+        assert_eq!(connack.reason_string(), Some("reason"));
+        assert_eq!(connack.receive_maximum(), Some(20));
+        assert_eq!(connack.topic_alias_maximum(), Some(10));
+        assert_eq!(connack.maximum_qos(), Some(QoS::AtLeastOnce));
+        assert_eq!(connack.retain_available(), Some(false));
+        assert_eq!(connack.maximum_packet_size(), Some(1_000_000));
+        assert_eq!(connack.wildcard_subscription_available(), Some(false));
+        assert_eq!(connack.subscription_identifier_available(), Some(true));
+        assert_eq!(connack.shared_subscription_available(), Some(false));
+
+        let rest = forwardable()
+            .with(Property::MessageExpiryInterval(7))
+            .with(Property::SubscriptionIdentifier(5))
+            .with(Property::SubscriptionIdentifier(300))
+            .with(Property::RequestProblemInformation(false))
+            .with(Property::WillDelayInterval(9))
+            .with(Property::RequestResponseInformation(true))
+            .with(Property::TopicAlias(11));
+        assert_eq!(rest.payload_format_indicator(), Some(true));
+        assert_eq!(rest.message_expiry_interval(), Some(7));
+        assert_eq!(rest.content_type(), Some("text/plain"));
+        assert_eq!(rest.response_topic(), Some("answer/here"));
+        assert_eq!(rest.correlation_data(), Some(&[1, 0, 2][..]));
+        assert_eq!(rest.subscription_identifier(), Some(5));
+        assert_eq!(rest.subscription_identifiers().collect::<Vec<_>>(), [5, 300]);
+        assert_eq!(rest.request_problem_information(), Some(false));
+        assert_eq!(rest.will_delay_interval(), Some(9));
+        assert_eq!(rest.request_response_information(), Some(true));
+        assert_eq!(rest.topic_alias(), Some(11));
+        assert_eq!(rest.user_properties().collect::<Vec<_>>(), [("b", "1"), ("a", "2"), ("b", "3")]);
+
+        for (here, there) in [(&connack, &rest), (&rest, &connack)] {
+            for property in here.iter() {
+                assert_eq!(there.values(property.id()).next(), None, "{property:?}");
+            }
+            assert_eq!(here.iter().collect::<Vec<_>>().len(), if here == &rest { 14 } else { 16 });
+        }
+        assert_eq!(Properties::EMPTY.iter().next(), None);
+    }
+
+    #[test]
+    fn mqtt_3_3_2_18_properties_keep_their_order() {
+        let properties = forwardable();
+        let order = properties.iter().map(|property| property.id().as_u8()).collect::<Vec<_>>();
+        assert_eq!(order, [0x26, 0x01, 0x26, 0x03, 0x08, 0x09, 0x26]);
+        let mut copy = Properties::new();
+        properties.iter().for_each(|property| copy.push(property));
+        assert_eq!(copy, properties);
+        assert_eq!(copy.borrow(), properties);
+        assert_eq!(copy.into_owned(), properties);
+    }
+
+    #[test]
+    fn what_is_forwarded_is_borrowed_where_nothing_lies_between() {
+        let forwardable = forwardable();
+        let expiry = || Properties::new().with(Property::MessageExpiryInterval(1));
+        let joined = |parts: &[&Properties<'_>]| {
+            let bytes = parts.iter().flat_map(|part| part.as_bytes().iter().copied());
+            Properties(Cow::Owned(bytes.collect()))
+        };
+        let alias = Properties::new().with(Property::TopicAlias(3)).with(Property::SubscriptionIdentifier(4));
+        let delay = Properties::new().with(Property::WillDelayInterval(5));
+        for whole in [
+            forwardable.clone(),
+            joined(&[&expiry(), &forwardable]),
+            joined(&[&forwardable, &alias]),
+            joined(&[&expiry(), &delay, &forwardable, &alias]),
+        ] {
+            let forwarded = whole.forwarded();
+            assert_eq!(forwarded, forwardable);
+            assert!(matches!(forwarded.0, Cow::Borrowed(_)), "{whole:?}");
+        }
+
+        let between = joined(&[&forwardable, &expiry(), &forwardable, &alias]);
+        assert_eq!(between.forwarded(), joined(&[&forwardable, &forwardable]));
+        assert!(matches!(between.forwarded().0, Cow::Owned(_)));
+
+        for nothing in [&Properties::EMPTY, &expiry(), &alias, &joined(&[&expiry(), &delay])] {
+            assert_eq!(nothing.forwarded(), Properties::EMPTY, "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn one_kind_can_be_left_out() {
+        let properties = forwardable().with(Property::ReasonString("why"));
+        assert_eq!(properties.without(PropertyId::ReasonString), forwardable());
+        let without = properties.without(PropertyId::UserProperty);
+        assert_eq!((without.user_properties().count(), without.iter().count()), (0, 5));
+        assert_eq!(properties.without(PropertyId::TopicAlias), properties);
+    }
+
+    #[test]
+    fn a_push_that_fails_adds_nothing() {
+        let too_long = "x".repeat(65_536);
+        let mut properties = forwardable();
+        let refused = [
+            (
+                Property::UserProperty("fits", &too_long),
+                EncodeError::FieldTooLong { field: "User Property", bytes: 65_536 },
+            ),
+            (
+                Property::ReasonString(&too_long),
+                EncodeError::FieldTooLong { field: "Reason String", bytes: 65_536 },
+            ),
+            (
+                Property::TopicAlias(0),
+                EncodeError::PropertyValue { property: PropertyId::TopicAlias, value: 0 },
+            ),
+        ];
+        for (property, error) in refused {
+            assert_eq!(properties.try_push(property), Err(error));
+            assert_eq!(properties, forwardable());
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "within its bounds")]
+    fn push_is_for_values_known_to_fit() {
+        Properties::new().push(Property::MaximumPacketSize(0));
+    }
+
+    #[test]
+    fn mqtt_3_2_2_9_a_maximum_of_qos_2_is_said_by_saying_nothing() {
+        assert_eq!(Properties::new().with(Property::MaximumQoS(QoS::ExactlyOnce)), Properties::EMPTY);
+        let properties = Properties::new().with(Property::MaximumQoS(QoS::AtMostOnce));
+        assert_eq!(properties.maximum_qos(), Some(QoS::AtMostOnce));
+    }
+
+    #[test]
+    fn debug_lists_properties() {
+        let properties =
+            Properties::new().with(Property::TopicAlias(3)).with(Property::UserProperty("k", "v"));
+        assert_eq!(format!("{properties:?}"), r#"[TopicAlias(3), UserProperty("k", "v")]"#);
+    }
+}

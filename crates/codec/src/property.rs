@@ -471,7 +471,8 @@ const EVERY_ANSWER: u16 = CONNACK | PUBLISH_ACKS | SUBACKS | DISCONNECT | AUTH;
 #[rustfmt::skip]
 pub static PROPERTIES: [PropertyRule; 27] = {
     use PropertyId as Id;
-    use PropertyType::{BinaryData, Byte, FourByteInteger, TopicName, TwoByteInteger, Utf8String, Utf8StringPair, VariableByteInteger};
+    use PropertyType::{BinaryData, Byte, FourByteInteger, TopicName, TwoByteInteger};
+    use PropertyType::{Utf8String, Utf8StringPair, VariableByteInteger};
     const U16: u32 = u16::MAX as u32;
     const U32: u32 = u32::MAX;
     [
@@ -481,10 +482,12 @@ pub static PROPERTIES: [PropertyRule; 27] = {
         text(Id::ResponseTopic, "Response Topic", TopicName, PUBLISH | WILL),
         text(Id::CorrelationData, "Correlation Data", BinaryData, PUBLISH | WILL),
         // A client subscribes with one identifier; a server delivers with those of all that matched [MQTT-3.3.4-4].
-        number(Id::SubscriptionIdentifier, "Subscription Identifier", VariableByteInteger, 1, VARIABLE_BYTE_INTEGER_MAX, PUBLISH | SUBSCRIBE)
+        number(Id::SubscriptionIdentifier, "Subscription Identifier", VariableByteInteger, 1, VARIABLE_BYTE_INTEGER_MAX,
+               PUBLISH | SUBSCRIBE)
             .repeats_in(PUBLISH)
             .server_only_in(PUBLISH),
-        number(Id::SessionExpiryInterval, "Session Expiry Interval", FourByteInteger, 0, U32, CONNECT | CONNACK | DISCONNECT)
+        number(Id::SessionExpiryInterval, "Session Expiry Interval", FourByteInteger, 0, U32,
+               CONNECT | CONNACK | DISCONNECT)
             .client_only_in(DISCONNECT),
         text(Id::AssignedClientIdentifier, "Assigned Client Identifier", Utf8String, CONNACK),
         number(Id::ServerKeepAlive, "Server Keep Alive", TwoByteInteger, 0, U16, CONNACK),
@@ -521,3 +524,213 @@ static ROW_OF_NUMBER: [u8; 0x2B] = {
     }
     rows
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Client, Server};
+
+    /// Section 2.2.2.2, table 2-4, from the side of the packets.
+    const ALLOWED: [(PropertyPlace, &[u8]); 14] = [
+        (PropertyPlace::Packet(PacketType::Connect), &[0x11, 0x15, 0x16, 0x17, 0x19, 0x21, 0x22, 0x26, 0x27]),
+        (PropertyPlace::Will, &[0x01, 0x02, 0x03, 0x08, 0x09, 0x18, 0x26]),
+        (
+            PropertyPlace::Packet(PacketType::ConnAck),
+            &[
+                0x11, 0x12, 0x13, 0x15, 0x16, 0x1A, 0x1C, 0x1F, 0x21, 0x22, 0x24, 0x25, 0x26, 0x27, 0x28,
+                0x29, 0x2A,
+            ],
+        ),
+        (PropertyPlace::Packet(PacketType::Publish), &[0x01, 0x02, 0x03, 0x08, 0x09, 0x0B, 0x23, 0x26]),
+        (PropertyPlace::Packet(PacketType::PubAck), &[0x1F, 0x26]),
+        (PropertyPlace::Packet(PacketType::PubRec), &[0x1F, 0x26]),
+        (PropertyPlace::Packet(PacketType::PubRel), &[0x1F, 0x26]),
+        (PropertyPlace::Packet(PacketType::PubComp), &[0x1F, 0x26]),
+        (PropertyPlace::Packet(PacketType::Subscribe), &[0x0B, 0x26]),
+        (PropertyPlace::Packet(PacketType::SubAck), &[0x1F, 0x26]),
+        (PropertyPlace::Packet(PacketType::Unsubscribe), &[0x26]),
+        (PropertyPlace::Packet(PacketType::UnsubAck), &[0x1F, 0x26]),
+        (PropertyPlace::Packet(PacketType::Disconnect), &[0x11, 0x1C, 0x1F, 0x26]),
+        (PropertyPlace::Packet(PacketType::Auth), &[0x15, 0x16, 0x1F, 0x26]),
+    ];
+
+    #[test]
+    fn the_table_is_in_order_and_complete() {
+        assert!(PROPERTIES.windows(2).all(|rows| rows[0].id.as_u8() < rows[1].id.as_u8()));
+        for rule in &PROPERTIES {
+            assert_eq!(PropertyId::from_u8(rule.id.as_u8()), Some(rule.id));
+            assert_eq!(rule.id.rule().id, rule.id);
+            assert_eq!(rule.id.to_string(), rule.name);
+        }
+        let known = (0..=255).filter_map(PropertyId::from_u8).count();
+        assert_eq!(known, PROPERTIES.len(), "no number leads to two rows");
+    }
+
+    #[test]
+    fn every_place_allows_its_properties_and_no_others() {
+        assert_eq!(ALLOWED.map(|(place, _)| place), PropertyPlace::ALL);
+        for (place, allowed) in ALLOWED {
+            for rule in &PROPERTIES {
+                let expected = allowed.contains(&rule.id.as_u8());
+                assert_eq!(rule.is_allowed_in(place), expected, "{} in {place}", rule.name);
+            }
+        }
+    }
+
+    #[test]
+    fn only_user_properties_repeat_and_the_identifiers_of_a_delivery() {
+        for place in PropertyPlace::ALL {
+            for rule in &PROPERTIES {
+                let is_delivery = place == PropertyPlace::Packet(PacketType::Publish);
+                let expected = rule.id == PropertyId::UserProperty
+                    || (rule.id == PropertyId::SubscriptionIdentifier && is_delivery);
+                assert_eq!(rule.may_repeat_in(place), expected, "{} in {place}", rule.name);
+            }
+        }
+    }
+
+    #[test]
+    fn two_properties_go_one_way() {
+        let one_way = |sender| {
+            let mut found = Vec::new();
+            for place in PropertyPlace::ALL {
+                let refused = PROPERTIES.iter().filter(|rule| !rule.may_be_sent_by(sender, place));
+                found.extend(refused.map(|rule| (rule.id, place)));
+            }
+            found
+        };
+        // [MQTT-3.3.4-6]
+        let publish = PropertyPlace::Packet(PacketType::Publish);
+        assert_eq!(one_way(Client), [(PropertyId::SubscriptionIdentifier, publish)]);
+        // [MQTT-3.14.2-2]
+        let disconnect = PropertyPlace::Packet(PacketType::Disconnect);
+        assert_eq!(one_way(Server), [(PropertyId::SessionExpiryInterval, disconnect)]);
+    }
+
+    /// Every property at the ends of its range, and its wire form.
+    fn cases() -> Vec<(Property<'static>, Vec<u8>)> {
+        let mut cases: Vec<(Property<'_>, Vec<u8>)> = vec![
+            (Property::ContentType("a/b"), b"\x03\x00\x03a/b".into()),
+            (Property::ContentType(""), b"\x03\x00\x00".into()),
+            (Property::ResponseTopic("é"), b"\x08\x00\x02\xC3\xA9".into()),
+            (Property::CorrelationData(&[0, 0xFF]), b"\x09\x00\x02\x00\xFF".into()),
+            (Property::AssignedClientIdentifier("id"), b"\x12\x00\x02id".into()),
+            (Property::AuthenticationMethod("m"), b"\x15\x00\x01m".into()),
+            (Property::AuthenticationData(b""), b"\x16\x00\x00".into()),
+            (Property::ResponseInformation("r"), b"\x1A\x00\x01r".into()),
+            (Property::ServerReference("s:1"), b"\x1C\x00\x03s:1".into()),
+            (Property::ReasonString("why"), b"\x1F\x00\x03why".into()),
+            (Property::UserProperty("", ""), b"\x26\x00\x00\x00\x00".into()),
+            (Property::UserProperty("k", "vv"), b"\x26\x00\x01k\x00\x02vv".into()),
+            (Property::SubscriptionIdentifier(1), vec![0x0B, 1]),
+            (Property::SubscriptionIdentifier(268_435_455), vec![0x0B, 0xFF, 0xFF, 0xFF, 0x7F]),
+            (Property::MaximumQoS(QoS::AtMostOnce), vec![0x24, 0]),
+            (Property::MaximumQoS(QoS::AtLeastOnce), vec![0x24, 1]),
+            (Property::ReceiveMaximum(1), vec![0x21, 0, 1]),
+            (Property::ReceiveMaximum(65_535), vec![0x21, 0xFF, 0xFF]),
+            (Property::TopicAlias(1), vec![0x23, 0, 1]),
+            (Property::TopicAlias(65_535), vec![0x23, 0xFF, 0xFF]),
+            (Property::ServerKeepAlive(0), vec![0x13, 0, 0]),
+            (Property::ServerKeepAlive(0x1234), vec![0x13, 0x12, 0x34]),
+            (Property::TopicAliasMaximum(0), vec![0x22, 0, 0]),
+            (Property::TopicAliasMaximum(65_535), vec![0x22, 0xFF, 0xFF]),
+            (Property::MaximumPacketSize(1), vec![0x27, 0, 0, 0, 1]),
+            (Property::MaximumPacketSize(u32::MAX), vec![0x27, 0xFF, 0xFF, 0xFF, 0xFF]),
+            (Property::MessageExpiryInterval(0), vec![0x02, 0, 0, 0, 0]),
+            (Property::MessageExpiryInterval(u32::MAX), vec![0x02, 0xFF, 0xFF, 0xFF, 0xFF]),
+            (Property::SessionExpiryInterval(0x0102_0304), vec![0x11, 1, 2, 3, 4]),
+            (Property::WillDelayInterval(0), vec![0x18, 0, 0, 0, 0]),
+        ];
+        for yes in [false, true] {
+            cases.extend([
+                (Property::PayloadFormatIndicator(yes), vec![0x01, yes.into()]),
+                (Property::RequestProblemInformation(yes), vec![0x17, yes.into()]),
+                (Property::RequestResponseInformation(yes), vec![0x19, yes.into()]),
+                (Property::RetainAvailable(yes), vec![0x25, yes.into()]),
+                (Property::WildcardSubscriptionAvailable(yes), vec![0x28, yes.into()]),
+                (Property::SubscriptionIdentifierAvailable(yes), vec![0x29, yes.into()]),
+                (Property::SharedSubscriptionAvailable(yes), vec![0x2A, yes.into()]),
+            ]);
+        }
+        cases
+    }
+
+    #[test]
+    fn every_property_has_its_wire_form() {
+        let cases = cases();
+        for rule in &PROPERTIES {
+            assert!(cases.iter().any(|(property, _)| property.id() == rule.id), "no case for {}", rule.name);
+        }
+        for (property, bytes) in cases {
+            let mut out = Vec::new();
+            property.write(&mut out).expect("the property is within its bounds");
+            assert_eq!(out, bytes, "{property:?}");
+
+            let mut reader = Reader::new(&bytes);
+            let rule = PropertyRule::read(&mut reader, PropertyPlace::Will).expect("a known property");
+            let mut skipping = reader;
+            let value = rule.read_value(&mut reader).expect("a valid value");
+            assert_eq!(rule.out_of_range(value), None);
+            assert_eq!(Property::from_parts(rule.id, value), Some(property));
+            assert!(reader.is_empty(), "{property:?}");
+
+            assert_eq!(rule.skip_value(&mut skipping), Ok(()));
+            assert!(skipping.is_empty(), "{property:?}");
+        }
+    }
+
+    #[test]
+    fn a_property_cut_short_is_refused_by_name() {
+        for (property, bytes) in cases() {
+            for end in 1..bytes.len() {
+                let rule = property.id().rule();
+                let error = Err(DecodeError::FieldBeyondEnd { field: rule.name });
+                let cut = Reader::new(&bytes[1..end]);
+                assert_eq!(rule.read_value(&mut cut.clone()).map(drop), error, "{property:?} {end}");
+                assert_eq!(rule.skip_value(&mut cut.clone()), error, "{property:?} {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_of_another_type_makes_no_property() {
+        for rule in &PROPERTIES {
+            let wrong = match rule.property_type {
+                PropertyType::BinaryData => Value::Text("text"),
+                PropertyType::Utf8StringPair => Value::Number(1),
+                PropertyType::Utf8String | PropertyType::TopicName => Value::Binary(b"binary"),
+                _ => Value::Pair("a", "pair"),
+            };
+            assert_eq!(Property::from_parts(rule.id, wrong), None, "{}", rule.name);
+        }
+    }
+
+    #[test]
+    fn numbers_have_ranges_and_texts_do_not() {
+        let range = |id: PropertyId| id.rule().range();
+        assert_eq!(range(PropertyId::ReceiveMaximum), Some(1..=65_535));
+        assert_eq!(range(PropertyId::MaximumQoS), Some(0..=1));
+        assert_eq!(range(PropertyId::SubscriptionIdentifier), Some(1..=268_435_455));
+        assert_eq!(range(PropertyId::SessionExpiryInterval), Some(0..=u32::MAX));
+        assert_eq!(range(PropertyId::ResponseTopic), None);
+        assert_eq!(range(PropertyId::UserProperty), None);
+    }
+
+    #[test]
+    fn a_number_out_of_range_is_not_written() {
+        let out_of_range = [
+            Property::SubscriptionIdentifier(0),
+            Property::SubscriptionIdentifier(268_435_456),
+            Property::ReceiveMaximum(0),
+            Property::TopicAlias(0),
+            Property::MaximumPacketSize(0),
+            Property::MaximumQoS(QoS::ExactlyOnce),
+        ];
+        for property in out_of_range {
+            let mut out = Vec::new();
+            let error = property.write(&mut out).expect_err("out of range");
+            assert!(matches!(error, EncodeError::PropertyValue { property: id, .. } if id == property.id()));
+            assert_eq!(out, [], "{property:?}");
+        }
+    }
+}

@@ -195,3 +195,130 @@ impl ReasonCodes {
             .ok_or(DecodeError::ReasonCodeNotAllowed { packet_type: self.packet_type, sender, code })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Client, Server, V5, decoder, frame};
+    use crate::{Properties, Property};
+    use std::collections::BTreeSet;
+
+    /// Section 2.4, table 2-6: which packets may carry a code. `<` marks what only a client may send and `>`
+    /// what only a server may; packets that go one way have no mark.
+    const CODES: [(u8, &str); 43] = [
+        (0x00, "CONNACK PUBACK PUBREC PUBREL PUBCOMP SUBACK UNSUBACK DISCONNECT >AUTH"),
+        (0x01, "SUBACK"),
+        (0x02, "SUBACK"),
+        (0x04, "<DISCONNECT"),
+        (0x10, ">PUBACK >PUBREC"),
+        (0x11, "UNSUBACK"),
+        (0x18, "AUTH"),
+        (0x19, "<AUTH"),
+        (0x80, "CONNACK PUBACK PUBREC SUBACK UNSUBACK DISCONNECT"),
+        (0x81, "CONNACK DISCONNECT"),
+        (0x82, "CONNACK DISCONNECT"),
+        (0x83, "CONNACK PUBACK PUBREC SUBACK UNSUBACK DISCONNECT"),
+        (0x84, "CONNACK"),
+        (0x85, "CONNACK"),
+        (0x86, "CONNACK"),
+        (0x87, "CONNACK PUBACK PUBREC SUBACK UNSUBACK >DISCONNECT"),
+        (0x88, "CONNACK"),
+        (0x89, "CONNACK >DISCONNECT"),
+        (0x8A, "CONNACK"),
+        (0x8B, ">DISCONNECT"),
+        (0x8C, "CONNACK >DISCONNECT"),
+        (0x8D, ">DISCONNECT"),
+        (0x8E, ">DISCONNECT"),
+        (0x8F, "SUBACK UNSUBACK >DISCONNECT"),
+        (0x90, "CONNACK PUBACK PUBREC DISCONNECT"),
+        (0x91, "PUBACK PUBREC SUBACK UNSUBACK"),
+        (0x92, "PUBREL PUBCOMP"),
+        (0x93, "DISCONNECT"),
+        (0x94, "DISCONNECT"),
+        (0x95, "CONNACK DISCONNECT"),
+        (0x96, "DISCONNECT"),
+        (0x97, "CONNACK PUBACK PUBREC SUBACK DISCONNECT"),
+        (0x98, "DISCONNECT"),
+        (0x99, "CONNACK PUBACK PUBREC DISCONNECT"),
+        (0x9A, "CONNACK >DISCONNECT"),
+        (0x9B, "CONNACK >DISCONNECT"),
+        (0x9C, "CONNACK >DISCONNECT"),
+        (0x9D, "CONNACK >DISCONNECT"),
+        (0x9E, "SUBACK >DISCONNECT"),
+        (0x9F, "CONNACK >DISCONNECT"),
+        (0xA0, ">DISCONNECT"),
+        (0xA1, "SUBACK >DISCONNECT"),
+        (0xA2, "SUBACK >DISCONNECT"),
+    ];
+
+    fn packets_of(code: u8) -> &'static str {
+        CODES.iter().find(|row| row.0 == code).map_or("", |row| row.1)
+    }
+
+    fn is_listed(code: u8, packet_type: PacketType, sender: Role) -> bool {
+        packets_of(code).split(' ').any(|packet| match packet.split_at_checked(1) {
+            Some((">", name)) => name == packet_type.name() && sender == Server,
+            Some(("<", name)) => name == packet_type.name() && sender == Client,
+            _ => packet == packet_type.name(),
+        })
+    }
+
+    /// A 5.0 packet of this type with this code and nothing else wrong.
+    fn packet_with(code: u8, packet_type: PacketType) -> Vec<u8> {
+        let flags = if packet_type == PacketType::PubRel { 2 } else { 0 };
+        let body = match packet_type {
+            PacketType::ConnAck => vec![0, code, 0],
+            PacketType::SubAck | PacketType::UnsubAck => vec![0, 1, 0, code],
+            PacketType::Disconnect => vec![code, 0],
+            PacketType::Auth => {
+                let method = Properties::new().with(Property::AuthenticationMethod("m"));
+                [&[code, method.as_bytes().len() as u8], method.as_bytes()].concat()
+            }
+            _ => vec![0, 1, code, 0],
+        };
+        frame((packet_type as u8) << 4 | flags, &body)
+    }
+
+    #[test]
+    fn every_packet_takes_its_listed_reason_codes_and_no_others() {
+        // [MQTT-3.2.2-8], [MQTT-3.4.2-1], [MQTT-3.5.2-1], [MQTT-3.6.2-1], [MQTT-3.7.2-1], [MQTT-3.9.3-2],
+        // [MQTT-3.11.3-2], [MQTT-3.14.2-1], [MQTT-3.15.2-1]
+        use PacketType::{Auth, ConnAck, Disconnect, PubAck, PubComp, PubRec, PubRel, SubAck, UnsubAck};
+        let from_server = [ConnAck, PubAck, PubRec, PubRel, PubComp, SubAck, UnsubAck, Disconnect, Auth];
+        let from_client = [PubAck, PubRec, PubRel, PubComp, Disconnect, Auth];
+        let of = |sender, types: &[PacketType]| types.iter().map(|kind| (sender, *kind)).collect::<Vec<_>>();
+        for (sender, packet_type) in [of(Server, &from_server), of(Client, &from_client)].concat() {
+            for code in 0..=255 {
+                let bytes = packet_with(code, packet_type);
+                let expected = match is_listed(code, packet_type, sender) {
+                    true => Ok(bytes.len()),
+                    false => Err(DecodeError::ReasonCodeNotAllowed { packet_type, sender, code }),
+                };
+                let found = decoder(sender, V5).decode(&bytes);
+                let found = found.map(|packet| packet.expect("the packet is whole").1);
+                assert_eq!(found, expected, "{packet_type} from a {sender} with 0x{code:02X}");
+            }
+        }
+        let packet_type = PacketType::PubAck;
+        let error = DecodeError::ReasonCodeNotAllowed { packet_type, sender: Client, code: 3 };
+        assert_eq!(error.reason_code(), ReasonCode::ProtocolError);
+    }
+
+    #[test]
+    fn numbers_and_codes_are_one_to_one() {
+        for number in 0..=255 {
+            let code = ReasonCode::from_u8(number);
+            assert_eq!(code.is_some(), !packets_of(number).is_empty(), "0x{number:02X}");
+            if let Some(code) = code {
+                assert_eq!((code.as_u8(), code.is_error()), (number, number >= 0x80));
+            }
+        }
+    }
+
+    #[test]
+    fn every_code_has_its_own_name() {
+        let names = (0..=255).filter_map(ReasonCode::from_u8).map(ReasonCode::name);
+        assert_eq!(names.collect::<BTreeSet<_>>().len(), CODES.len());
+        assert_eq!(ReasonCode::SessionTakenOver.to_string(), "0x8E Session taken over");
+    }
+}

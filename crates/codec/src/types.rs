@@ -240,3 +240,131 @@ impl SubscriptionOptions {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ReasonCode;
+    use crate::testing::{Client, EVERY_VERSION, Server, V3_1, V3_1_1, V5};
+
+    #[test]
+    fn packet_types_have_the_numbers_1_to_15() {
+        assert_eq!(PacketType::from_bits(0), None);
+        for bits in 1..=15 {
+            let packet_type = PacketType::from_bits(bits).expect("1 to 15 are packet types");
+            assert_eq!(packet_type as u8, bits);
+            assert_eq!(packet_type.to_string(), packet_type.name());
+        }
+        assert_eq!(PacketType::from_bits(16), None);
+    }
+
+    #[test]
+    fn who_may_send_what() {
+        use PacketType as Type;
+        let cases: [(Type, [bool; 2], [bool; 2]); 15] = [
+            //                  3.x: client, server   5.0: client, server
+            (Type::Connect, [true, false], [true, false]),
+            (Type::ConnAck, [false, true], [false, true]),
+            (Type::Publish, [true, true], [true, true]),
+            (Type::PubAck, [true, true], [true, true]),
+            (Type::PubRec, [true, true], [true, true]),
+            (Type::PubRel, [true, true], [true, true]),
+            (Type::PubComp, [true, true], [true, true]),
+            (Type::Subscribe, [true, false], [true, false]),
+            (Type::SubAck, [false, true], [false, true]),
+            (Type::Unsubscribe, [true, false], [true, false]),
+            (Type::UnsubAck, [false, true], [false, true]),
+            (Type::PingReq, [true, false], [true, false]),
+            (Type::PingResp, [false, true], [false, true]),
+            (Type::Disconnect, [true, false], [true, true]),
+            (Type::Auth, [false, false], [true, true]),
+        ];
+        for (packet_type, in_3, in_5) in cases {
+            for (version, expected) in [(V3_1, in_3), (V3_1_1, in_3), (V5, in_5)] {
+                let found = [Client, Server].map(|sender| packet_type.may_be_sent_by(sender, version));
+                assert_eq!(found, expected, "{packet_type} {version:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_peer_of_the_peer_is_oneself() {
+        assert_eq!((Server.peer(), Client.peer()), (Client, Server));
+        assert_eq!((Server.to_string(), Client.to_string()), ("server".into(), "client".into()));
+    }
+
+    #[test]
+    fn mqtt_3_3_1_4_there_is_no_qos_3() {
+        for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            assert_eq!(QoS::from_bits(qos as u8), Some(qos));
+        }
+        assert_eq!((QoS::from_bits(3), QoS::from_bits(255)), (None, None));
+    }
+
+    #[test]
+    fn mqtt_2_2_1_3_packet_identifiers_go_round_without_zero() {
+        assert_eq!(PacketId::new(0), None);
+        let after = |number| PacketId::new(number).map(|id| id.next().get());
+        assert_eq!((after(1), after(65_534), after(65_535)), (Some(2), Some(65_535), Some(1)));
+    }
+
+    /// What the options byte of a SUBSCRIBE means, written down a second time.
+    fn expected_in_v5(bits: u8) -> Result<SubscriptionOptions, DecodeError> {
+        if bits >= 0x40 {
+            return Err(DecodeError::SubscriptionOptionsReserved { bits });
+        }
+        let qos = match bits % 4 {
+            0 => QoS::AtMostOnce,
+            1 => QoS::AtLeastOnce,
+            2 => QoS::ExactlyOnce,
+            _ => return Err(DecodeError::SubscriptionQoS { version: V5 }),
+        };
+        let retain_handling = match bits / 16 {
+            0 => RetainHandling::Send,
+            1 => RetainHandling::SendIfNew,
+            2 => RetainHandling::DoNotSend,
+            _ => return Err(DecodeError::RetainHandling),
+        };
+        let no_local = [4, 5, 6, 12, 13, 14].contains(&(bits % 16));
+        let retain_as_published = bits % 16 >= 8;
+        Ok(SubscriptionOptions { qos, no_local, retain_as_published, retain_handling })
+    }
+
+    #[test]
+    fn mqtt_3_8_3_5_every_options_byte_of_v5() {
+        for bits in 0..=255 {
+            let options = SubscriptionOptions::decode(bits, V5);
+            assert_eq!(options, expected_in_v5(bits), "0x{bits:02X}");
+            if let Ok(options) = options {
+                assert_eq!(options.bits(), bits);
+            }
+        }
+    }
+
+    #[test]
+    fn mqtt311_3_8_3_4_every_options_byte_of_v3_is_a_qos() {
+        for version in [V3_1, V3_1_1] {
+            for bits in 0..=255_u8 {
+                let expected = match bits {
+                    0..=2 => {
+                        let qos = QoS::from_bits(bits).expect("0 to 2 are QoS");
+                        Ok(SubscriptionOptions { qos, ..SubscriptionOptions::default() })
+                    }
+                    3 => Err(DecodeError::SubscriptionQoS { version }),
+                    _ => Err(DecodeError::SubscriptionOptionsReserved { bits }),
+                };
+                assert_eq!(SubscriptionOptions::decode(bits, version), expected, "0x{bits:02X}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_v5_calls_qos_3_in_a_subscribe_a_protocol_error() {
+        let expected = [ReasonCode::MalformedPacket, ReasonCode::MalformedPacket, ReasonCode::ProtocolError];
+        let found = EVERY_VERSION.map(|version| DecodeError::SubscriptionQoS { version }.reason_code());
+        assert_eq!(found, expected);
+        assert_eq!(DecodeError::RetainHandling.reason_code(), ReasonCode::ProtocolError);
+        let reserved = DecodeError::SubscriptionOptionsReserved { bits: 0x40 };
+        assert_eq!(reserved.reason_code(), ReasonCode::MalformedPacket);
+    }
+}

@@ -169,3 +169,159 @@ pub(crate) fn put_string(text: &str, field: &'static str, out: &mut Vec<u8>) -> 
 pub(crate) fn put_packet_id(id: PacketId, out: &mut Vec<u8>) {
     out.extend_from_slice(&id.get().to_be_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ReasonCode;
+
+    const BOUNDS: [(u32, &[u8]); 8] = [
+        (0, &[0x00]),
+        (127, &[0x7F]),
+        (128, &[0x80, 0x01]),
+        (16_383, &[0xFF, 0x7F]),
+        (16_384, &[0x80, 0x80, 0x01]),
+        (2_097_151, &[0xFF, 0xFF, 0x7F]),
+        (2_097_152, &[0x80, 0x80, 0x80, 0x01]),
+        (268_435_455, &[0xFF, 0xFF, 0xFF, 0x7F]),
+    ];
+
+    #[test]
+    fn a_variable_byte_integer_takes_one_to_four_bytes() {
+        for (value, bytes) in BOUNDS {
+            let mut out = Vec::new();
+            put_variable_byte_integer(value, &mut out);
+            assert_eq!(out, bytes, "{value}");
+            assert_eq!(variable_byte_integer_len(value as usize), bytes.len(), "{value}");
+
+            let mut reader = Reader::new(bytes);
+            assert_eq!(reader.variable_byte_integer("it"), Ok(value));
+            assert!(reader.is_empty(), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_variable_byte_integer_leaves_what_follows() {
+        let mut reader = Reader::new(&[0x80, 0x01, 0x80]);
+        assert_eq!(reader.variable_byte_integer("it"), Ok(128));
+        assert_eq!(reader.rest(), [0x80]);
+    }
+
+    #[test]
+    fn an_unfinished_variable_byte_integer_waits_for_more() {
+        for (_, bytes) in BOUNDS {
+            let unfinished = &bytes[..bytes.len() - 1];
+            assert_eq!(VariableByteInteger::parse(unfinished, "it"), Ok(None));
+            let error = Reader::new(unfinished).variable_byte_integer("it");
+            assert_eq!(error, Err(DecodeError::FieldBeyondEnd { field: "it" }));
+        }
+    }
+
+    #[test]
+    fn a_fifth_byte_of_a_variable_byte_integer_is_refused_before_it_comes() {
+        for bytes in [&[0x80_u8; 4][..], &[0xFF; 4], &[0x80, 0x80, 0x80, 0x80, 0x01], &[0xFF; 9]] {
+            let error = DecodeError::VariableByteIntegerTooLong { field: "it" };
+            assert_eq!(VariableByteInteger::parse(bytes, "it"), Err(error));
+            assert_eq!(error.reason_code(), ReasonCode::MalformedPacket);
+        }
+    }
+
+    #[test]
+    fn mqtt_1_5_5_1_a_variable_byte_integer_is_as_short_as_possible() {
+        let too_long: [(u32, &[u8]); 6] = [
+            (0, &[0x80, 0x00]),
+            (1, &[0x81, 0x00]),
+            (127, &[0xFF, 0x00]),
+            (127, &[0xFF, 0x80, 0x00]),
+            (128, &[0x80, 0x81, 0x00]),
+            (2_097_151, &[0xFF, 0xFF, 0xFF, 0x00]),
+        ];
+        for (value, bytes) in too_long {
+            let parsed = VariableByteInteger::parse(bytes, "it");
+            assert_eq!(parsed, Ok(Some(VariableByteInteger { value, bytes: bytes.len() })));
+            let error = DecodeError::VariableByteIntegerNotShortest { field: "it" };
+            assert_eq!(Reader::new(bytes).variable_byte_integer("it"), Err(error));
+            assert_eq!(error.reason_code(), ReasonCode::MalformedPacket);
+        }
+    }
+
+    #[test]
+    fn integers_are_big_endian() {
+        let mut reader = Reader::new(&[1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(reader.u8("it"), Ok(0x01));
+        assert_eq!(reader.u16("it"), Ok(0x0203));
+        assert_eq!(reader.u32("it"), Ok(0x0405_0607));
+        assert!(reader.is_empty());
+    }
+
+    #[test]
+    fn no_read_goes_beyond_the_end() {
+        type Read = for<'a> fn(&mut Reader<'a>) -> Result<(), DecodeError>;
+        let reads: [(&[u8], Read); 9] = [
+            (&[], |reader| reader.u8("it").map(drop)),
+            (&[1], |reader| reader.u16("it").map(drop)),
+            (&[1, 2, 3], |reader| reader.u32("it").map(drop)),
+            (&[1, 2, 3], |reader| reader.take(4, "it").map(drop)),
+            (&[], |reader| reader.binary("it").map(drop)),
+            (&[0], |reader| reader.binary("it").map(drop)),
+            (&[0, 2, b'a'], |reader| reader.binary("it").map(drop)),
+            (&[0xFF, 0xFF, b'a'], |reader| reader.string("it").map(drop)),
+            (&[0, 1], |reader| reader.topic_name("it").map(drop)),
+        ];
+        for (bytes, read) in reads {
+            let mut reader = Reader::new(bytes);
+            assert_eq!(read(&mut reader), Err(DecodeError::FieldBeyondEnd { field: "it" }), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn strings_and_binary_data_stand_behind_their_length() {
+        let mut out = Vec::new();
+        put_string("héllo", "it", &mut out).expect("it is short");
+        put_binary(&[0, 0xFF], "it", &mut out).expect("it is short");
+        put_binary(&[], "it", &mut out).expect("it is short");
+        assert_eq!(out, b"\x00\x06h\xC3\xA9llo\x00\x02\x00\xFF\x00\x00");
+
+        let mut reader = Reader::new(&out);
+        assert_eq!(reader.string("it"), Ok("héllo"));
+        assert_eq!(reader.binary("it"), Ok(&[0, 0xFF][..]));
+        assert_eq!(reader.binary("it"), Ok(&[][..]));
+        assert!(reader.is_empty());
+    }
+
+    #[test]
+    fn mqtt_4_7_3_3_a_field_has_at_most_65_535_bytes() {
+        let mut out = Vec::new();
+        put_binary(&[b'a'; 65_535], "it", &mut out).expect("it just fits");
+        assert_eq!(out.len(), 65_537);
+        assert_eq!(Reader::new(&out).binary("it").map(<[u8]>::len), Ok(65_535));
+
+        let error = EncodeError::FieldTooLong { field: "it", bytes: 65_536 };
+        assert_eq!(put_binary(&[b'a'; 65_536], "it", &mut out), Err(error));
+        assert_eq!(out.len(), 65_537, "nothing was added");
+    }
+
+    #[test]
+    fn mqtt_2_2_1_3_a_packet_identifier_is_not_zero() {
+        let packet_type = PacketType::Subscribe;
+        let error = DecodeError::PacketIdZero { packet_type };
+        assert_eq!(Reader::new(&[0, 0]).packet_id(packet_type), Err(error));
+        assert_eq!(error.reason_code(), ReasonCode::ProtocolError);
+
+        for number in [1, 255, 256, 65_535] {
+            let id = PacketId::new(number).expect("not zero");
+            let mut out = Vec::new();
+            put_packet_id(id, &mut out);
+            assert_eq!(Reader::new(&out).packet_id(packet_type), Ok(id));
+        }
+    }
+
+    #[test]
+    fn a_packet_ends_with_its_last_field() {
+        let packet_type = PacketType::PubAck;
+        assert_eq!(Reader::new(&[]).finish(packet_type), Ok(()));
+        let error = DecodeError::TrailingBytes { packet_type, bytes: 2 };
+        assert_eq!(Reader::new(&[1, 2]).finish(packet_type), Err(error));
+        assert_eq!(error.reason_code(), ReasonCode::MalformedPacket);
+    }
+}

@@ -28,11 +28,13 @@ impl Shard {
         if home != self.config.id {
             return Next::Move(home);
         }
-        if let Err(violation) = self.check_connect(id, connect, client_id) {
+        let connack = self.connack(connect, client_id, assigned.is_some());
+        let checked = self.check_connect(id, connect, client_id);
+        if let Err(violation) = checked.and_then(|()| check_connack(connect, &connack)) {
             self.refuse_connect(id, connect, &violation, turn);
             return Next::Close;
         }
-        self.accept_connect(id, connect, client_id, assigned.is_some(), turn);
+        self.accept_connect(id, connect, client_id, connack, turn);
         Next::Read
     }
 
@@ -44,7 +46,8 @@ impl Shard {
         }
         let Some(connection) = self.connection(id) else { return };
         let version = answer(error).or(connection.decoder.version());
-        self.refuse(id, version, "", &violation, turn);
+        let last = version.map(|version| self.refusal(version, u32::MAX, &violation));
+        self.refuse(id, last.unwrap_or_default(), "", &violation, turn);
     }
 
     /// The checks of [MQTT-3.1.4-2], in the order in which a client can do something about them.
@@ -55,6 +58,10 @@ impl Shard {
         client_id: &str,
     ) -> Result<(), Violation> {
         let limits = &self.limits;
+        if self.connection(id).is_some_and(|connection| connection.is_surplus) {
+            let cause = "there are as many connections as there may be (limits.connections_max)";
+            return Err(Violation::new(ReasonCode::QuotaExceeded, cause));
+        }
         if !limits.server_reference.is_empty() {
             let code =
                 if limits.server_moved { ReasonCode::ServerMoved } else { ReasonCode::UseAnotherServer };
@@ -121,7 +128,7 @@ impl Shard {
         id: ConnectionId,
         connect: &Connect<'_>,
         client_id: &str,
-        is_assigned: bool,
+        connack: ConnAck<'static>,
         turn: &mut Turn<'_>,
     ) {
         self.take_over(client_id, turn);
@@ -131,7 +138,8 @@ impl Shard {
             false => self.open_session(client_id, identity(connect, client_id.into()), turn),
         };
         self.attach(slot, id, connect, turn);
-        let connack = self.connack(slot, connect, session_present, is_assigned);
+        let connack = Packet::ConnAck(ConnAck { session_present, ..connack });
+        let connack = Outgoing::Packet(Box::new(connack));
         let session = &self.sessions[slot].session;
         if session.is_durable() || session.will.is_some() {
             self.promise(slot, connack, Then::Open, turn);
@@ -179,7 +187,7 @@ impl Shard {
     /// Gives the session its connection, its expiry and its will.
     fn attach(&mut self, slot: usize, id: ConnectionId, connect: &Connect<'_>, turn: &mut Turn<'_>) {
         let keep_alive_seconds = self.keep_alive_seconds(connect);
-        let expiry = connect.session_expiry_interval().min(self.limits.session_expiry_seconds_max);
+        let session_expiry_interval = self.session_expiry_interval(connect);
         let mut link = Link::new(id, connect, keep_alive_seconds, &self.limits, turn.now);
         link.output.hold();
         let silence_millis_max = link.silence_millis_max;
@@ -191,7 +199,7 @@ impl Shard {
         session.link = Some(Box::new(link));
         session.will_due = None;
         session.expires_at = None;
-        session.apply(&SessionChange::ExpirySet { session_expiry_interval: expiry });
+        session.apply(&SessionChange::ExpirySet { session_expiry_interval });
         let will = connect.will.as_ref().map(|will| Arc::new(StoredWill::new(will)));
         self.record_attach(slot, will, turn);
         if was_durable != self.sessions[slot].session.is_durable() {
@@ -208,14 +216,16 @@ impl Shard {
         self.stats.clients_maximum = self.stats.clients_maximum.max(self.stats.clients_connected);
     }
 
-    /// Records what a restart has to know: durable sessions, and the wills of all.
+    /// Records what a restart has to know: durable sessions, the wills of all, and that a session it knows is
+    /// durable no longer.
     fn record_attach(&mut self, slot: usize, will: Option<Arc<StoredWill>>, turn: &mut Turn<'_>) {
-        let session = &mut self.sessions[slot].session;
-        let (number, is_recorded) = (session.number, session.is_durable() || will.is_some());
-        let session_expiry_interval = session.session_expiry_interval;
+        let resident = &mut self.sessions[slot];
+        let session = &mut resident.session;
+        resident.is_recorded |= session.is_durable() || will.is_some();
+        let (number, session_expiry_interval) = (session.number, session.session_expiry_interval);
         let will = SessionChange::WillSet { will };
         session.apply(&will);
-        if is_recorded {
+        if resident.is_recorded {
             let client_id = Arc::clone(&session.client_id);
             turn.fx.records.push(Record::SessionOpened { session: number, client_id });
             let expiry = SessionChange::ExpirySet { session_expiry_interval };
@@ -240,18 +250,18 @@ impl Shard {
         if connect.version == ProtocolVersion::V5 && max > 0 && is_too_long { max } else { asked }
     }
 
-    fn connack(
-        &self,
-        slot: usize,
-        connect: &Connect<'_>,
-        session_present: bool,
-        is_assigned: bool,
-    ) -> Outgoing {
+    /// The session expiry in force: what the client asked for, up to the bound.
+    fn session_expiry_interval(&self, connect: &Connect<'_>) -> u32 {
+        connect.session_expiry_interval().min(self.limits.session_expiry_seconds_max)
+    }
+
+    /// What the client is told when it is let in, but for whether its session goes on.
+    fn connack(&self, connect: &Connect<'_>, client_id: &str, is_assigned: bool) -> ConnAck<'static> {
         let limits = &self.limits;
-        let session = &self.sessions[slot].session;
+        let session_expiry_interval = self.session_expiry_interval(connect);
         let mut properties = Properties::new();
-        if session.session_expiry_interval != connect.session_expiry_interval() {
-            properties.push(Property::SessionExpiryInterval(session.session_expiry_interval));
+        if session_expiry_interval != connect.session_expiry_interval() {
+            properties.push(Property::SessionExpiryInterval(session_expiry_interval));
         }
         if limits.receive_maximum < u16::MAX {
             properties.push(Property::ReceiveMaximum(limits.receive_maximum));
@@ -262,7 +272,7 @@ impl Shard {
         }
         properties.push(Property::MaximumPacketSize(limits.packet_bytes_max));
         if is_assigned {
-            properties.push(Property::AssignedClientIdentifier(&session.client_id));
+            properties.push(Property::AssignedClientIdentifier(client_id));
         }
         if limits.topic_alias_maximum > 0 {
             properties.push(Property::TopicAliasMaximum(limits.topic_alias_maximum));
@@ -285,11 +295,8 @@ impl Shard {
                 properties.push(property);
             }
         }
-        Outgoing::Packet(Box::new(Packet::ConnAck(ConnAck {
-            session_present,
-            reason_code: ReasonCode::Success,
-            properties: properties.into_owned(),
-        })))
+        let (session_present, reason_code) = (false, ReasonCode::Success);
+        ConnAck { session_present, reason_code, properties: properties.into_owned() }
     }
 
     /// Refuses a CONNECT with CONNACK; nothing more is read from the connection [MQTT-3.1.4-6].
@@ -300,34 +307,39 @@ impl Shard {
         violation: &Violation,
         turn: &mut Turn<'_>,
     ) {
-        self.refuse(id, Some(connect.version), connect.client_id, violation, turn);
+        let last = self.refusal(connect.version, packet_bytes_max(connect), violation);
+        self.refuse(id, last, connect.client_id, violation, turn);
     }
 
     fn refuse(
         &mut self,
         id: ConnectionId,
-        version: Option<ProtocolVersion>,
+        last: Vec<u8>,
         client_id: &str,
         violation: &Violation,
         turn: &mut Turn<'_>,
     ) {
         let Some(connection) = self.connection(id) else { return };
         let address = Arc::clone(&connection.address);
-        let mut last = Vec::new();
-        if let Some(version) = version
-            && has_connack(version, violation.reason_code)
-        {
-            let packet = self.refusal(violation);
-            // A refusal has at most a reason string of known length, so it can always be written.
-            let _ = packet.encode(version, &mut last);
-        }
         self.stats.refused += 1;
         let (reason_code, cause) = (violation.reason_code, violation.cause.clone());
         Self::event(turn, Event::Refused { client_id: client_id.into(), address, reason_code, cause });
         self.close_with(id, last, turn);
     }
 
-    fn refusal(&self, violation: &Violation) -> Packet<'static> {
+    /// The CONNACK of a refusal in bytes; none where the version has no word for it, or where not even the
+    /// bare code fits into the client's Maximum Packet Size [MQTT-3.1.2-24].
+    fn refusal(&self, version: ProtocolVersion, packet_bytes_max: u32, violation: &Violation) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if has_connack(version, violation.reason_code) {
+            let packet = self.refusal_packet(violation);
+            // What cannot be written leaves the bytes empty.
+            let _ = packet.encode_within(version, packet_bytes_max, &mut bytes);
+        }
+        bytes
+    }
+
+    fn refusal_packet(&self, violation: &Violation) -> Packet<'static> {
         let mut properties = Properties::new();
         if matches!(violation.reason_code, ReasonCode::UseAnotherServer | ReasonCode::ServerMoved) {
             properties.push(Property::ServerReference(&self.limits.server_reference));
@@ -391,6 +403,22 @@ fn check_client_id(connect: &Connect<'_>, bytes_max: u16) -> Result<(), Violatio
         false => format!("the client id is longer than {bytes_max} bytes"),
     };
     Err(Violation::new(ReasonCode::ClientIdentifierNotValid, cause))
+}
+
+/// A client that could not read its CONNACK would wait for ever, so it is refused [MQTT-3.1.2-24].
+fn check_connack(connect: &Connect<'_>, connack: &ConnAck<'static>) -> Result<(), Violation> {
+    let bytes = Packet::ConnAck(connack.clone()).encoded_len(connect.version);
+    let bytes_max = packet_bytes_max(connect);
+    if bytes <= bytes_max as usize {
+        return Ok(());
+    }
+    let cause =
+        format!("CONNACK takes {bytes} bytes and the client accepts {bytes_max} (Maximum Packet Size)");
+    Err(Violation::new(ReasonCode::PacketTooLarge, cause))
+}
+
+fn packet_bytes_max(connect: &Connect<'_>) -> u32 {
+    connect.properties.maximum_packet_size().unwrap_or(u32::MAX)
 }
 
 /// Whether a refusal is told: a malformed 3.x CONNECT is closed without CONNACK [MQTT-3.1.4-1, 3.1.1].

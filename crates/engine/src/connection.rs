@@ -17,6 +17,8 @@ pub(crate) struct Connection {
     pub(crate) decoder: Decoder,
     pub(crate) state: State,
     pub(crate) opened_at: Instant,
+    /// There are as many connections as there may be.
+    pub(crate) is_surplus: bool,
     /// It stands on the list of connections to flush.
     pub(crate) is_dirty: bool,
 }
@@ -74,8 +76,9 @@ pub enum Flush {
 }
 
 impl Shard {
-    /// Takes a connection that was accepted, or moved here with everything it has sent.
-    pub fn open(&mut self, id: ConnectionId, address: &str, turn: &mut Turn<'_>) {
+    /// Takes a connection that was accepted, or moved here with everything it has sent. One that is surplus
+    /// has its CONNECT answered with 0x97.
+    pub fn open(&mut self, id: ConnectionId, address: &str, is_surplus: bool, turn: &mut Turn<'_>) {
         let slot = id.slot as usize;
         if self.connections.len() <= slot {
             self.connections.resize_with(slot + 1, || None);
@@ -86,6 +89,7 @@ impl Shard {
             decoder: Decoder::server(self.limits.packet_bytes_max),
             state: State::Handshaking,
             opened_at: turn.now,
+            is_surplus,
             is_dirty: false,
         });
         self.timers.arm(turn.now + self.limits.connect_timeout_ms, turn.now, Timer::Connection(id));
@@ -250,11 +254,14 @@ impl Shard {
                 self.handle_disconnect(slot, &disconnect, turn).map(|()| Next::Close)
             }
             Packet::Auth(auth) => self.handle_auth(&auth).map(|()| Next::Read),
-            Packet::Connect(_) => {
-                Err(Violation::new(ReasonCode::ProtocolError, "a connection has one CONNECT [MQTT-3.1.0-2]"))
-            }
-            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
-                Err(Violation::new(ReasonCode::ProtocolError, "only a server sends this packet"))
+            // The decoder lets none of these through: a second CONNECT [MQTT-3.1.0-2], and what only a server
+            // sends.
+            Packet::Connect(_)
+            | Packet::ConnAck(_)
+            | Packet::SubAck(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingResp => {
+                Err(Violation::new(ReasonCode::ProtocolError, "this packet has no place here"))
             }
         };
         result.unwrap_or_else(|violation| {

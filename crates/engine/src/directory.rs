@@ -43,6 +43,7 @@ pub struct Directory {
     pub groups: Groups,
     /// Retained messages by topic.
     pub retained: RetainedTree<Arc<Publication>>,
+    retained_messages: u64,
     retained_bytes: u64,
     last_message: Cell<u64>,
     last_session: Cell<u64>,
@@ -130,7 +131,12 @@ impl Directory {
         self.retained.get(topic).filter(|message| !message.is_expired(now))
     }
 
-    /// Bytes of all retained messages.
+    /// How many retained messages clients have left; the broker's own are not counted.
+    pub fn retained_messages(&self) -> u64 {
+        self.retained_messages
+    }
+
+    /// Bytes of the retained messages that clients have left.
     pub fn retained_bytes(&self) -> u64 {
         self.retained_bytes
     }
@@ -160,20 +166,34 @@ impl Directory {
         if self.retained.get(&message.topic).is_some_and(|kept| kept.number >= message.number) {
             return;
         }
+        let topic = message.topic.clone();
         let replaced = if message.payload.is_empty() {
-            self.retained.remove(&message.topic)
+            self.retained.remove(&topic)
         } else {
-            self.retained_bytes += message.bytes();
-            let topic = message.topic.clone();
+            self.count_retained(&message);
             self.retained.insert(&topic, message)
         };
-        self.retained_bytes -= replaced.map_or(0, |message| message.bytes());
+        self.discount_retained(replaced);
     }
 
     fn forget(&mut self, topic: &str, number: MessageNumber) {
         if self.retained.get(topic).is_some_and(|kept| kept.number == number) {
             let removed = self.retained.remove(topic);
-            self.retained_bytes -= removed.map_or(0, |message| message.bytes());
+            self.discount_retained(removed);
+        }
+    }
+
+    fn count_retained(&mut self, message: &Publication) {
+        if !message.is_of_broker() {
+            self.retained_messages += 1;
+            self.retained_bytes += message.bytes();
+        }
+    }
+
+    fn discount_retained(&mut self, removed: Option<Arc<Publication>>) {
+        if let Some(message) = removed.filter(|message| !message.is_of_broker()) {
+            self.retained_messages -= 1;
+            self.retained_bytes -= message.bytes();
         }
     }
 }

@@ -105,7 +105,7 @@ impl Shard {
         let resident = self.sessions.remove(slot);
         let session = resident.session;
         self.by_client_id.remove(&session.client_id);
-        if session.is_durable() {
+        if resident.is_recorded {
             turn.fx.records.push(Record::SessionEnded { session: session.number });
         }
         for owed in session.outbound.iter() {

@@ -101,8 +101,31 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// The connection ends with this code for this cause.
+    /// The connection ends with this code for this cause. A cause that repeats what a client wrote can be of
+    /// any length; it is cut to what a person reads and a reason string can hold.
     pub fn new(reason_code: ReasonCode, cause: impl Into<String>) -> Self {
-        Self { reason_code, cause: cause.into() }
+        let mut cause = cause.into();
+        if cause.len() > CAUSE_BYTES_MAX {
+            cause.truncate(cause.floor_char_boundary(CAUSE_BYTES_MAX));
+            cause.push('…');
+        }
+        Self { reason_code, cause }
+    }
+}
+
+/// The longest cause, in bytes; a reason string ends at 65,535.
+const CAUSE_BYTES_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_cause_is_cut_between_characters() {
+        let cause = |text: &str| Violation::new(ReasonCode::ProtocolError, text).cause;
+        assert_eq!(cause("short"), "short");
+        assert_eq!(cause(&"x".repeat(1024)), "x".repeat(1024));
+        assert_eq!(cause(&"x".repeat(1025)), "x".repeat(1024) + "…");
+        assert_eq!(cause(&"€".repeat(70_000)), "€".repeat(341) + "…");
     }
 }

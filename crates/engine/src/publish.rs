@@ -302,8 +302,8 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) -> Published {
         let publisher = match origin {
-            Origin::Client(session, _) => Some(session),
-            Origin::Will(_) | Origin::Broker => None,
+            Origin::Client(session, _) | Origin::Will(session) => Some(session),
+            Origin::Broker => None,
         };
         let mut targets = std::mem::take(&mut self.targets);
         targets.collect(turn.directory, message, publisher);

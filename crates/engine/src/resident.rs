@@ -24,6 +24,8 @@ pub(crate) struct Resident {
     pub(crate) joined: Vec<Box<str>>,
     /// How many of its subscriptions are shared.
     pub(crate) shared_subscriptions: u32,
+    /// The journal has been told of it, so it is to be told of its end.
+    pub(crate) is_recorded: bool,
     timer_at: Option<Instant>,
 }
 
@@ -56,6 +58,7 @@ impl Resident {
             busy: Vec::new(),
             joined: Vec::new(),
             shared_subscriptions: 0,
+            is_recorded: false,
             timer_at: None,
         }
     }

@@ -47,7 +47,7 @@ impl RetainedStaged {
     pub(crate) fn totals_with(&self, message: &Publication, directory: &Directory) -> (u64, u64) {
         let (messages, bytes) = self.growth(message, directory);
         (
-            (directory.retained.len() as u64).saturating_add_signed(self.messages + messages),
+            directory.retained_messages().saturating_add_signed(self.messages + messages),
             directory.retained_bytes().saturating_add_signed(self.bytes + bytes),
         )
     }
@@ -61,9 +61,10 @@ impl RetainedStaged {
     }
 }
 
-/// What a message adds to the retained ones; an empty one clears its topic.
+/// What a message adds to the retained ones of clients; an empty one clears its topic.
 fn weight(message: &Publication) -> (i64, i64) {
-    if message.payload.is_empty() { (0, 0) } else { (1, message.bytes().cast_signed()) }
+    let counts = !message.payload.is_empty() && !message.is_of_broker();
+    if counts { (1, message.bytes().cast_signed()) } else { (0, 0) }
 }
 
 impl Shard {

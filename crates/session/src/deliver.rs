@@ -101,6 +101,9 @@ impl Session {
                 self.outbound.advance();
             }
             _ if quota == 0 && qos > QoS::AtMostOnce => return false,
+            (Phase::Waiting, _) if qos > QoS::AtMostOnce && self.outbound.free_packet_id().is_none() => {
+                return false;
+            }
             (Phase::Sent, Some(packet_id)) => self.send_again(packet_id, now, fx),
             _ => self.send_first(now, limits, fx),
         }
@@ -123,7 +126,7 @@ impl Session {
     fn send_first(&mut self, now: Instant, limits: &Limits, fx: &mut SessionEffects) {
         let Some(mut publish) = self.outgoing_publish(None, false) else { return };
         if publish.qos > QoS::AtMostOnce {
-            publish.packet_id = Some(self.outbound.free_packet_id());
+            publish.packet_id = self.outbound.free_packet_id();
         }
         if let Some(reason) = self.cause_to_drop(&publish, now, limits) {
             return self.drop_next(None, reason, fx);

@@ -73,12 +73,15 @@ pub struct Outbound {
     entries: VecDeque<Owed>,
     /// Entries that are not settled.
     owed: usize,
-    /// Those of them that have been sent.
-    begun: usize,
     /// Bytes of the publications that the entries refer to.
     bytes: u64,
     settled: usize,
+    /// Entries that have a packet id.
+    begun: usize,
+    /// The ids in use run from that of the first entry to the one before `next_id`.
+    ids_run: bool,
     next_id: PacketId,
+    last_id: PacketId,
     cursor: usize,
     quota: u16,
     quota_max: u16,
@@ -143,10 +146,12 @@ impl Default for Outbound {
         Self {
             entries: VecDeque::new(),
             owed: 0,
-            begun: 0,
             bytes: 0,
             settled: 0,
+            begun: 0,
+            ids_run: true,
             next_id: FIRST_ID,
+            last_id: LAST_ID,
             cursor: 0,
             quota: 0,
             quota_max: 0,
@@ -203,26 +208,42 @@ impl Outbound {
         self.position(id).map(|place| &self.entries[place])
     }
 
-    /// A packet identifier that no unsettled delivery uses [MQTT-2.2.1-4].
+    /// A packet identifier that no unsettled delivery uses [MQTT-2.2.1-4]; `None` while all are in use.
     ///
-    /// The search ends because fewer than 65,535 deliveries are in a window.
-    pub fn free_packet_id(&self) -> PacketId {
-        let mut id = self.next_id;
-        while self.find(id).is_some() {
-            id = id.next();
+    /// A window holds fewer, but a peer that answers every PUBLISH with PUBREC and breaks the connection
+    /// before PUBCOMP can come by one window of them per connection.
+    pub fn free_packet_id(&self) -> Option<PacketId> {
+        if self.begun >= usize::from(self.last_id.get()) {
+            return None;
         }
-        id
+        let mut id = self.next_id;
+        let first_id = self.entries.front().and_then(|entry| entry.packet_id);
+        if self.ids_run && first_id != Some(id) {
+            return Some(id);
+        }
+        while self.find(id).is_some() {
+            id = self.id_after(id);
+        }
+        Some(id)
     }
 
-    /// The delivery of `number` that waits at the cursor has been given this packet id.
+    /// A waiting delivery of `number` has been given this packet id: it joins the begun ones, which stand
+    /// before all that wait. While connected it is the one at the cursor and stays where it is; a journal may
+    /// bring publications of several shards in another order than that in which they arrived.
     pub(crate) fn begin(&mut self, number: MessageNumber, packet_id: PacketId) {
-        let place = self.waiting(number);
-        if let Some(entry) = place.and_then(|place| self.entries.get_mut(place)) {
-            entry.phase = Phase::Sent;
-            entry.packet_id = Some(packet_id);
-            self.begun += 1;
-            self.next_id = packet_id.next();
+        let Some(place) = self.waiting(number) else { return };
+        let first = if place == self.cursor { place } else { self.first_waiting() };
+        if place != first
+            && let Some(entry) = self.entries.remove(place)
+        {
+            self.entries.insert(first, entry);
         }
+        let entry = &mut self.entries[first];
+        entry.phase = Phase::Sent;
+        entry.packet_id = Some(packet_id);
+        self.ids_run = self.begun == 0 || (self.ids_run && packet_id == self.next_id);
+        self.begun += 1;
+        self.next_id = self.id_after(packet_id);
     }
 
     /// PUBREC has come: the content is no longer needed, the window place stays taken until PUBCOMP.
@@ -316,6 +337,15 @@ impl Outbound {
         self.entries.iter().position(is_it)
     }
 
+    fn first_waiting(&self) -> usize {
+        let first = self.entries.iter().position(|entry| entry.phase == Phase::Waiting);
+        first.unwrap_or(self.entries.len())
+    }
+
+    fn id_after(&self, id: PacketId) -> PacketId {
+        if id >= self.last_id { FIRST_ID } else { id.next() }
+    }
+
     /// Removes settled entries from the front, and all of them once they outnumber the rest.
     fn sweep(&mut self) {
         while self.entries.front().is_some_and(|entry| entry.phase == Phase::Settled) {
@@ -340,3 +370,85 @@ const SETTLED_MAX: usize = 64;
 /// An empty list keeps at most this many places.
 const CAPACITY_KEPT: usize = 64;
 const FIRST_ID: PacketId = PacketId::new(1).expect("1 is not zero");
+const LAST_ID: PacketId = PacketId::new(u16::MAX).expect("65,535 is not zero");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Instant;
+    use noctule_codec::Properties;
+
+    fn message(number: u64) -> Arc<Publication> {
+        Arc::new(Publication {
+            number: MessageNumber(number),
+            topic: "t".into(),
+            payload: [].into(),
+            properties: Properties::EMPTY,
+            qos: QoS::ExactlyOnce,
+            retain: false,
+            published_at: Instant::default(),
+            expires_at: None,
+            publisher: "".into(),
+        })
+    }
+
+    fn owing(numbers: impl IntoIterator<Item = u64>) -> Outbound {
+        let mut outbound = Outbound::default();
+        for number in numbers {
+            outbound.push(Owed::new(message(number), QoS::ExactlyOnce, false, SubscriptionIds::None));
+        }
+        outbound
+    }
+
+    fn begin_next(outbound: &mut Outbound) -> Option<PacketId> {
+        let number = outbound.front()?.number;
+        let id = outbound.free_packet_id()?;
+        outbound.begin(number, id);
+        outbound.advance();
+        Some(id)
+    }
+
+    #[test]
+    fn a_peer_that_never_completes_qos_2_uses_up_the_ids_and_nothing_worse() {
+        let mut outbound = owing(0..70_000);
+        for _ in 0..70 {
+            outbound.attach(1000);
+            while outbound.front().is_some_and(|owed| owed.phase() == Phase::Received) {
+                outbound.advance();
+            }
+            while outbound.quota() > 0
+                && let Some(id) = begin_next(&mut outbound)
+            {
+                outbound.receive(id);
+            }
+        }
+        assert_eq!(outbound.free_packet_id(), None);
+        outbound.settle(MessageNumber(6), PacketId::new(7));
+        assert_eq!(outbound.free_packet_id(), PacketId::new(7));
+    }
+
+    #[test]
+    fn a_delivery_that_begins_out_of_turn_joins_the_begun_ones() {
+        let mut outbound = owing([1, 2, 3]);
+        let (first, second) = (PacketId::new(1).expect("1"), PacketId::new(2).expect("2"));
+        outbound.begin(MessageNumber(3), first);
+        outbound.begin(MessageNumber(1), second);
+        assert_eq!(outbound.iter().map(|owed| owed.number.0).collect::<Vec<_>>(), [3, 1, 2]);
+        outbound.settle(MessageNumber(3), Some(first));
+        assert_eq!(outbound.find(second).map(|owed| owed.number.0), Some(1));
+        assert_eq!(outbound.len(), 2);
+    }
+
+    #[test]
+    fn ids_stay_within_what_the_owner_left() {
+        let mut outbound = Outbound { last_id: PacketId::new(3).expect("3"), ..Outbound::default() };
+        outbound.attach(10);
+        for number in 0..5 {
+            outbound.push(Owed::new(message(number), QoS::AtLeastOnce, false, SubscriptionIds::None));
+        }
+        let ids: Vec<_> = std::iter::from_fn(|| begin_next(&mut outbound)).map(PacketId::get).collect();
+        assert_eq!(ids, [1, 2, 3]);
+        outbound.settle(MessageNumber(0), PacketId::new(1));
+        assert_eq!(outbound.free_packet_id(), PacketId::new(1));
+    }
+}

@@ -69,6 +69,11 @@ impl Publication {
         }
     }
 
+    /// Whether the broker itself published it, which no client id can claim.
+    pub fn is_of_broker(&self) -> bool {
+        self.publisher.is_empty()
+    }
+
     /// Whether it must no longer be delivered for the first time.
     pub fn is_expired(&self, now: Instant) -> bool {
         self.expires_at.is_some_and(|at| at <= now)

@@ -55,7 +55,7 @@ impl TopicFilter {
         Ok(())
     }
 
-    /// Whether the filter matches the topic name; see [`matches`].
+    /// Whether the filter matches the topic name; see [`matches()`].
     pub fn matches(&self, topic: &str) -> bool {
         matches(&self.0, topic)
     }

@@ -22,6 +22,7 @@ pub mod filter;
 pub mod index;
 pub mod retained;
 pub mod share;
+mod tables;
 
 pub use cover::covers;
 pub use filter::{FilterError, NameError, TopicFilter, TopicName, matches};

@@ -3,12 +3,16 @@
 //! Tests talk to it on the wire: a [`Wire`] is a connection on which a test writes packets or bytes and reads
 //! what the broker answers. Nothing waits; [`Sim::advance`] is how time passes.
 
+mod expect;
 mod random;
 mod talk;
 mod wire;
 
+pub use expect::{
+    VERSIONS, ack, disconnect, disconnect_with_expiry, raw, raw_connect, raw_text, will, will_after,
+};
 pub use random::Random;
-pub use talk::{EVERY_QOS, VERSIONS, ack, ack_with, in_many_worlds, payloads, subscribe_with, texts};
+pub use talk::{EVERY_QOS, ack_with, in_many_worlds, payloads, subscribe_with, texts};
 pub use wire::{ConnectOptions, Wire, connect, filters, publish, subscribe, unsubscribe};
 
 use noctule_auth::{AllowAll, Authority};
@@ -106,7 +110,7 @@ impl Sim {
         let wire = self.wires.len();
         let id = ConnectionId { slot: u32::try_from(wire).expect("few connections"), generation: 1 };
         self.wires.push(Wire::new(id, shard));
-        self.turn(shard, |shard, turn| shard.open(id, &format!("127.0.0.1:{wire}"), turn));
+        self.turn(shard, |shard, turn| shard.open(id, &format!("127.0.0.1:{wire}"), false, turn));
         wire
     }
 
@@ -301,7 +305,7 @@ impl Sim {
                 let home = usize::from(home.0);
                 self.wires[wire].shard = home;
                 self.wires[wire].next = Next::Yield;
-                self.turn(home, |shard, turn| shard.open(id, "127.0.0.1:moved", turn));
+                self.turn(home, |shard, turn| shard.open(id, "127.0.0.1:moved", false, turn));
             }
             Next::Flush => self.wires[wire].wants_flush = true,
             Next::Read | Next::Yield | Next::Close => {}

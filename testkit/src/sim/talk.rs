@@ -1,14 +1,11 @@
 //! Whole exchanges, so that tests can say what a client does instead of which packets that takes.
 
-use crate::sim::{Sim, SimOptions, filters, publish};
+use super::{Sim, SimOptions, ack, filters, publish};
 use noctule_codec::{
-    Ack, Packet, PacketId, Properties, Property, ProtocolVersion, Publish, QoS, ReasonCode, Subscribe,
-    SubscribeFilters, SubscriptionOptions,
+    Ack, Packet, PacketId, Properties, Property, Publish, QoS, ReasonCode, Subscribe, SubscribeFilters,
+    SubscriptionOptions,
 };
 
-/// Every version.
-pub const VERSIONS: [ProtocolVersion; 3] =
-    [ProtocolVersion::V3_1, ProtocolVersion::V3_1_1, ProtocolVersion::V5];
 /// Every QoS.
 pub const EVERY_QOS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 
@@ -35,11 +32,6 @@ impl Drop for SetUp {
             eprintln!("failed with seed {} on {} shards", self.seed, self.shards);
         }
     }
-}
-
-/// The fields of an acknowledgement that says success.
-pub fn ack(packet_id: u16) -> Ack<'static> {
-    ack_with(packet_id, ReasonCode::Success)
 }
 
 /// The fields of an acknowledgement with a reason code.
@@ -187,16 +179,6 @@ impl Sim {
             (QoS::AtLeastOnce, Some(id)) => self.queue(wire, &Packet::PubAck(ack(id.get()))),
             (QoS::ExactlyOnce, Some(id)) => self.queue(wire, &Packet::PubRec(ack(id.get()))),
             _ => {}
-        }
-    }
-
-    /// The code of the DISCONNECT with which the broker closed the connection. A 3.x client gets none.
-    #[track_caller]
-    pub fn expect_disconnect(&mut self, wire: usize) -> ReasonCode {
-        assert!(self.is_closed(wire), "the connection is open; unread: {:02x?}", self.wire(wire).unread());
-        match self.drain(wire).pop() {
-            Some(Packet::Disconnect(disconnect)) => disconnect.reason_code,
-            packet => panic!("the connection was closed after {packet:?}"),
         }
     }
 }

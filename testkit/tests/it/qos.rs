@@ -1,6 +1,5 @@
 //! QoS 1 and 2, both directions, within one connection and over several.
 
-use crate::publish::closed_with;
 use noctule_codec::{Packet, ProtocolVersion, Publish, QoS, ReasonCode};
 use noctule_session::DropReason;
 use noctule_testkit::sim::{
@@ -392,7 +391,7 @@ fn mqtt5_2_2_1_5_an_acknowledgement_of_the_wrong_kind_closes() {
             sim.publish(publisher, "a", "1", qos);
             let id = ids(&unanswered(&mut sim, subscriber))[0];
             sim.send(subscriber, &answer(ack(id)));
-            closed_with(&mut sim, subscriber, version, ReasonCode::ProtocolError);
+            sim.expect_end(subscriber, ReasonCode::ProtocolError);
         }
     }
 }

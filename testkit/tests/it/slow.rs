@@ -164,7 +164,7 @@ fn mqtt5_3_1_2_25_what_a_resumed_client_can_read_no_more_counts_as_sent() {
 
 #[test]
 fn mqtt5_3_4_2_2_and_3_5_2_2_a_reason_string_that_does_not_fit_is_left_out() {
-    for (maximum, has_reason) in [(10, false), (1000, true)] {
+    for (maximum, has_reason) in [(20, false), (1000, true)] {
         for (qos, id) in [(AtLeastOnce, 1), (ExactlyOnce, 2)] {
             let mut sim = Sim::new();
             let options = ConnectOptions { client_id: "publisher", ..ConnectOptions::default() };

@@ -1,6 +1,5 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 
-use crate::publish::closed_with;
 use noctule_codec::{Packet, ProtocolVersion, QoS, ReasonCode, SubAck, SubscriptionOptions, UnsubAck};
 use noctule_session::Limits;
 use noctule_testkit::sim::{
@@ -103,13 +102,13 @@ fn mqtt5_4_7_1_1_2_4_7_3_1_4_8_2_1_2_and_mqtt311_4_7_1_2_3_a_wrong_filter_closes
             let durable = ConnectOptions::durable(version, "client", 100);
             let client = sim.connect_with(&durable);
             sim.send(client, &subscribe(1, &[("fine", AtMostOnce), (filter, AtMostOnce)]));
-            closed_with(&mut sim, client, version, ReasonCode::TopicFilterInvalid);
+            sim.expect_end(client, ReasonCode::TopicFilterInvalid);
             assert_eq!(sim.stats().subscriptions, 0, "{filter}");
 
             let client = sim.connect_with(&durable);
             sim.subscribe(client, "fine", AtMostOnce);
             sim.send(client, &unsubscribe(1, &["fine", filter]));
-            closed_with(&mut sim, client, version, ReasonCode::TopicFilterInvalid);
+            sim.expect_end(client, ReasonCode::TopicFilterInvalid);
             assert_eq!(sim.stats().subscriptions, 1, "{filter}");
         }
     }
@@ -154,7 +153,7 @@ fn mqtt5_3_8_3_2_3_10_3_2_and_mqtt311_3_8_3_3_3_10_3_2_a_packet_without_filters_
             let client = sim.connect(version, "client");
             let bytes: &[u8] = if version == V5 { &[first_byte, 3, 0, 1, 0] } else { &[first_byte, 2, 0, 1] };
             sim.send_bytes(client, bytes);
-            closed_with(&mut sim, client, version, ReasonCode::ProtocolError);
+            sim.expect_end(client, ReasonCode::ProtocolError);
         }
     }
 }
@@ -166,7 +165,7 @@ fn mqtt5_3_8_1_1_3_10_1_1_and_mqtt311_3_8_1_1_3_10_1_1_wrong_flags_close() {
             let mut sim = Sim::new();
             let client = sim.connect(version, "client");
             sim.send_bytes(client, &[first_byte, 6, 0, 1, 0, 1, b'a', 0]);
-            closed_with(&mut sim, client, version, ReasonCode::MalformedPacket);
+            sim.expect_end(client, ReasonCode::MalformedPacket);
         }
     }
 }
@@ -189,7 +188,7 @@ fn mqtt5_3_8_3_5_and_mqtt311_3_8_3_4_wrong_subscription_options_close() {
         let body = [&[0, 1], properties, &[0, 1, b'a', options]].concat();
         let length = u8::try_from(body.len()).expect("short");
         sim.send_bytes(client, &[&[0x82, length], &body[..]].concat());
-        closed_with(&mut sim, client, version, code);
+        sim.expect_end(client, code);
     }
 }
 
@@ -203,7 +202,7 @@ fn mqtt5_2_2_1_3_packet_id_0_closes() {
             let body = [&[0, 0], properties, &[0, 1, b'a'], option].concat();
             let length = u8::try_from(body.len()).expect("short");
             sim.send_bytes(client, &[&[first_byte, length], &body[..]].concat());
-            closed_with(&mut sim, client, version, ReasonCode::ProtocolError);
+            sim.expect_end(client, ReasonCode::ProtocolError);
         }
     }
 }
@@ -355,7 +354,7 @@ fn mqtt5_3_8_2_a_subscription_identifier_of_0_closes() {
     let mut sim = Sim::new();
     let client = sim.connect(V5, "client");
     sim.send_bytes(client, &[0x82, 9, 0, 1, 2, 0x0B, 0, 0, 1, b'a', 0]);
-    assert_eq!(sim.expect_disconnect(client), ReasonCode::ProtocolError);
+    sim.expect_end(client, ReasonCode::ProtocolError);
 }
 
 #[test]
@@ -390,7 +389,7 @@ fn mqtt5_3_8_3_4_no_local_on_a_shared_subscription_closes() {
     let client = sim.connect(V5, "client");
     let no_local = SubscriptionOptions { no_local: true, ..SubscriptionOptions::default() };
     sim.send(client, &subscribe_with(1, "$share/g/a", no_local, None));
-    assert_eq!(sim.expect_disconnect(client), ReasonCode::ProtocolError);
+    sim.expect_end(client, ReasonCode::ProtocolError);
 }
 
 #[test]
@@ -423,7 +422,7 @@ fn mqtt5_4_13_1_1_and_mqtt311_3_8_3_2_what_is_announced_as_not_available_is_refu
             let client = sim.connect(version, "client");
             sim.send(client, &packet);
             if version == V5 {
-                assert_eq!(sim.expect_disconnect(client), code);
+                sim.expect_end(client, code);
                 continue;
             }
             let codes = suback(&mut sim, client).reason_codes;
@@ -435,7 +434,7 @@ fn mqtt5_4_13_1_1_and_mqtt311_3_8_3_2_what_is_announced_as_not_available_is_refu
     let mut sim = Sim::with_limits(limits);
     let client = sim.connect(V5, "client");
     sim.send(client, &subscribe_with(1, "a", SubscriptionOptions::default(), Some(1)));
-    assert_eq!(sim.expect_disconnect(client), ReasonCode::SubscriptionIdentifiersNotSupported);
+    sim.expect_end(client, ReasonCode::SubscriptionIdentifiersNotSupported);
 }
 
 #[test]

@@ -6,10 +6,8 @@
 //! happens to the trie between two slices, so what exists throughout is reported exactly once.
 
 use super::FilterIndex;
-use super::arena::Slot;
-use super::entries::Entries;
-use super::levels::LevelId;
 use super::trie::Trie;
+use crate::tables::{LevelId, Slot, SmallMap};
 
 /// A match of one topic that can stop and go on; see [`MatchCursor::advance`].
 #[derive(Clone, Debug)]
@@ -114,17 +112,16 @@ impl<K: Copy + Ord> Walk<K> {
     ) -> bool {
         let mut slice = Slice { index, topic, words: Words::of(topic) };
         self.find_place_again(&mut slice);
-        while self.stage != Stage::Done && budget > 0 {
+        while self.stage != Stage::Done {
             let entries = self.entries(&mut slice);
-            let is_complete =
+            let is_reported =
                 entries.is_none_or(|entries| entries.report(&mut self.after, &mut budget, &mut report));
-            if !is_complete {
+            if !is_reported || budget == 0 {
                 return false;
             }
-            self.after = None;
-            budget -= usize::from(budget > 0 && self.step(&mut slice));
+            budget -= usize::from(self.step(&mut slice));
         }
-        self.stage == Stage::Done
+        true
     }
 
     /// Looks up the nodes of the path. Where one is gone, what was below it is gone too, and the walk
@@ -143,7 +140,7 @@ impl<K: Copy + Ord> Walk<K> {
         }
     }
 
-    fn entries<'i, V: Copy>(&self, slice: &mut Slice<'i, K, V>) -> Option<&'i Entries<K, V>> {
+    fn entries<'i, V: Copy>(&self, slice: &mut Slice<'i, K, V>) -> Option<&'i SmallMap<K, V>> {
         let trie = &slice.index.trie;
         let depth = self.path.len();
         match self.stage {
@@ -160,6 +157,7 @@ impl<K: Copy + Ord> Walk<K> {
 
     /// Goes on to the next set and says whether that meant to visit a node.
     fn step<V: Copy>(&mut self, slice: &mut Slice<'_, K, V>) -> bool {
+        self.after = None;
         match self.stage {
             Stage::Exact => self.visit(),
             Stage::Below => {

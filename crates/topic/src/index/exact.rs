@@ -1,59 +1,79 @@
 //! Filters without wildcards: from a topic name straight to its subscribers.
+//!
+//! The hash table holds only where a filter is, so that its spare room costs little; and a part of the
+//! hash, so that it grows without reading any filter and rarely looks at a wrong one.
 
-use std::hash::BuildHasher;
-
-use hashbrown::DefaultHashBuilder;
-
-use super::entries::Entries;
-use super::stripes::{Keyed, Stripes};
+use crate::tables::{Arena, Hash32, Keyed, Seed, Slot, SmallMap, Stripes};
 
 #[derive(Debug)]
-pub(super) struct Exact<K, V>(Stripes<Filter<K, V>>);
+pub(super) struct Exact<K, V> {
+    places: Stripes<Place>,
+    filters: Arena<Filter<K, V>>,
+}
 
 #[derive(Debug)]
 struct Filter<K, V> {
     topic: Box<str>,
-    entries: Entries<K, V>,
+    entries: SmallMap<K, V>,
+}
+
+#[derive(Debug)]
+struct Place {
+    hash: Hash32,
+    filter: Slot,
 }
 
 impl<K: Copy + Ord, V: Copy> Exact<K, V> {
     pub(super) fn new() -> Self {
-        Self(Stripes::new())
+        Self { places: Stripes::new(), filters: Arena::new() }
     }
 
     /// The number of filters.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.filters.len()
     }
 
-    pub(super) fn find(&self, topic: &str) -> Option<&Entries<K, V>> {
-        let hash = self.0.hash(topic);
-        self.0.find(hash, |filter| *filter.topic == *topic).map(|filter| &filter.entries)
+    pub(super) fn find(&self, topic: &str) -> Option<&SmallMap<K, V>> {
+        let filter = self.slot_of(topic, self.places.hash(topic))?;
+        Some(&self.filters.get(filter).entries)
     }
 
     pub(super) fn insert(&mut self, topic: &str, key: K, value: V) -> Option<V> {
-        let hash = self.0.hash(topic);
-        if let Some(filter) = self.0.find_mut(hash, |filter| *filter.topic == *topic) {
-            return filter.entries.insert(key, value);
+        let hash = self.places.hash(topic);
+        if let Some(filter) = self.slot_of(topic, hash) {
+            return self.filters.get_mut(filter).entries.insert(key, value);
         }
-        self.0.insert(hash, Filter { topic: topic.into(), entries: Entries::One(key, value) });
+        let filter = self.filters.insert(Filter { topic: topic.into(), entries: SmallMap::One(key, value) });
+        self.places.insert(Place { hash, filter });
         None
     }
 
     pub(super) fn remove(&mut self, topic: &str, key: K) -> Option<V> {
-        let hash = self.0.hash(topic);
-        let is_it = |filter: &Filter<K, V>| *filter.topic == *topic;
-        let filter = self.0.find_mut(hash, is_it)?;
-        let value = filter.entries.remove(key)?;
-        if filter.entries.is_empty() {
-            self.0.remove(hash, is_it);
+        let hash = self.places.hash(topic);
+        let filter = self.slot_of(topic, hash)?;
+        let entries = &mut self.filters.get_mut(filter).entries;
+        let value = entries.remove(key)?;
+        if entries.is_empty() {
+            self.filters.remove(filter);
+            self.places.remove(hash, |place| place.filter == filter);
         }
         Some(value)
     }
+
+    fn slot_of(&self, topic: &str, hash: Hash32) -> Option<Slot> {
+        let is_it = |place: &Place| place.hash == hash && *self.filters.get(place.filter).topic == *topic;
+        self.places.find(hash, is_it).map(|place| place.filter)
+    }
 }
 
-impl<K, V> Keyed for Filter<K, V> {
-    fn hash(&self, hasher: &DefaultHashBuilder) -> u64 {
-        hasher.hash_one(&*self.topic)
+impl Keyed for Place {
+    fn hash(&self, _: &Seed) -> Hash32 {
+        self.hash
+    }
+}
+
+impl<K, V> Default for Filter<K, V> {
+    fn default() -> Self {
+        Self { topic: Box::default(), entries: SmallMap::None }
     }
 }

@@ -4,19 +4,15 @@
 //! wildcards are a trie of levels; one publication visits each of its nodes at most once, however the
 //! filters are chosen. Sizes, times and what was weighed are in `docs/design/topic.md`.
 
-mod arena;
 mod cursor;
-mod entries;
 mod exact;
-mod levels;
-mod stripes;
 mod trie;
 
 pub use cursor::MatchCursor;
 
 use crate::filter::{TopicFilter, has_wildcards};
+use crate::tables::SmallMap;
 use cursor::Walk;
-use entries::Entries;
 use exact::Exact;
 use trie::Trie;
 
@@ -108,7 +104,7 @@ impl<K: Copy + Ord, V: Copy> FilterIndex<K, V> {
         }
     }
 
-    fn entries(&self, filter: &str) -> Option<&Entries<K, V>> {
+    fn entries(&self, filter: &str) -> Option<&SmallMap<K, V>> {
         if has_wildcards(filter) { self.trie.find(filter) } else { self.exact.find(filter) }
     }
 }

@@ -10,14 +10,7 @@
 //!   the node, its edge and, with the last edge that uses it, the word.
 //! - A set of subscribers that exists is not empty.
 
-use std::hash::BuildHasher;
-
-use hashbrown::DefaultHashBuilder;
-
-use super::arena::{Arena, Slot};
-use super::entries::Entries;
-use super::levels::{LevelId, Levels};
-use super::stripes::{Keyed, Stripes};
+use crate::tables::{Arena, Hash32, Keyed, LevelId, Levels, Seed, Slot, SmallMap, Stripes};
 
 #[derive(Debug)]
 pub(super) struct Trie<K, V> {
@@ -25,7 +18,7 @@ pub(super) struct Trie<K, V> {
     root: Slot,
     edges: Stripes<Edge>,
     levels: Levels,
-    sets: Arena<Entries<K, V>>,
+    sets: Arena<SmallMap<K, V>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,7 +79,7 @@ impl<K: Copy + Ord, V: Copy> Trie<K, V> {
         self.nodes.get(node)
     }
 
-    pub(super) fn entries(&self, set: Slot) -> &Entries<K, V> {
+    pub(super) fn entries(&self, set: Slot) -> &SmallMap<K, V> {
         self.sets.get(set)
     }
 
@@ -99,7 +92,7 @@ impl<K: Copy + Ord, V: Copy> Trie<K, V> {
         self.edges.find(hash, |edge| edge.parent == parent && edge.level == level).map(|edge| edge.child)
     }
 
-    pub(super) fn find(&self, filter: &str) -> Option<&Entries<K, V>> {
+    pub(super) fn find(&self, filter: &str) -> Option<&SmallMap<K, V>> {
         let mut node = self.root;
         let (path, end) = split_end(filter);
         for level in path {
@@ -120,7 +113,7 @@ impl<K: Copy + Ord, V: Copy> Trie<K, V> {
         if let Some(set) = self.set_at(node, end) {
             return self.sets.get_mut(set).insert(key, value);
         }
-        let set = self.sets.insert(Entries::One(key, value));
+        let set = self.sets.insert(SmallMap::One(key, value));
         self.set_set(node, end, Some(set));
         None
     }
@@ -174,8 +167,7 @@ impl<K: Copy + Ord, V: Copy> Trie<K, V> {
             return child;
         }
         let level = self.levels.acquire(level);
-        let hash = self.edges.hash((parent, level));
-        self.edges.insert(hash, Edge { parent, level, child });
+        self.edges.insert(Edge { parent, level, child });
         self.nodes.get_mut(parent).words += 1;
         child
     }
@@ -217,8 +209,8 @@ impl Node {
 }
 
 impl Keyed for Edge {
-    fn hash(&self, hasher: &DefaultHashBuilder) -> u64 {
-        hasher.hash_one((self.parent, self.level))
+    fn hash(&self, seed: &Seed) -> Hash32 {
+        seed.hash((self.parent, self.level))
     }
 }
 

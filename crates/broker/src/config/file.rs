@@ -1,0 +1,90 @@
+//! `noctule.toml`: which keys it sets, and where in the file.
+
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::load::Assignment;
+use super::raw::Raw;
+use super::unknown::{is_section, unknown_key};
+use super::{KEYS, Place, Problem};
+
+/// Reads the keys of `text` in the order of the file. A text that is not TOML yields only problems.
+pub(super) fn read_assignments(
+    path: &Path,
+    text: &str,
+    assignments: &mut Vec<Assignment>,
+    problems: &mut Vec<Problem>,
+) {
+    let mut reader = Reader { path, text, assignments, problems };
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        reader.read_table("", document.get_ref());
+    }
+    for error in errors {
+        // Where the file ends too early there is no span.
+        let span = error.span().unwrap_or(text.len()..text.len());
+        reader.problem(span, format!("not TOML: {}", error.message()));
+    }
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    text: &'a str,
+    assignments: &'a mut Vec<Assignment>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Reader<'_> {
+    /// Reads what stands under `section`, which is empty for the top of the file.
+    fn read_table(&mut self, section: &str, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let name = if section.is_empty() {
+                key.get_ref().to_string()
+            } else {
+                format!("{section}.{}", key.get_ref())
+            };
+            self.read_entry(&name, key.span(), value);
+        }
+    }
+
+    fn read_entry(&mut self, name: &str, key_span: Range<usize>, value: &Spanned<DeValue<'_>>) {
+        if let Some(key) = KEYS.iter().position(|key| key.name == name) {
+            self.assignments.push(self.assignment(key, value));
+            return;
+        }
+        match value.get_ref() {
+            DeValue::Table(table) if is_section(name) => self.read_table(name, table),
+            _ if is_section(name) => {
+                let found = Raw::from_toml(value.get_ref());
+                self.problem(value.span(), format!("{name}: found {found}, allowed is a table of keys"));
+            }
+            _ => self.problem(key_span, unknown_key(name)),
+        }
+    }
+
+    fn assignment(&self, key: usize, value: &Spanned<DeValue<'_>>) -> Assignment {
+        let elements = match value.get_ref() {
+            DeValue::Array(items) => items.iter().map(|item| self.place(item.span())).collect(),
+            _ => Vec::new(),
+        };
+        Assignment { key, raw: Raw::from_toml(value.get_ref()), place: self.place(value.span()), elements }
+    }
+
+    fn problem(&mut self, span: Range<usize>, message: String) {
+        let place = self.place(span);
+        self.problems.push(Problem { place, message });
+    }
+
+    fn place(&self, span: Range<usize>) -> Place {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |line_break| line_break + 1);
+        Place::File {
+            path: self.path.into(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}

@@ -1,0 +1,555 @@
+//! The table of all keys, in the order they are shown.
+//!
+//! A new bound or switch is one entry here and one field of [`Config`](super::Config). Names carry no unit
+//! where the value does (`connect_timeout = "10s"`); `bytes` and `messages` in a name say what is counted.
+
+use super::key::{Flag, Key};
+use super::kind::{Field, Kind, Unit};
+
+macro_rules! field {
+    ($($path:ident).+) => {
+        Field { get: |config| &config.$($path).+, get_mut: |config| &mut config.$($path).+ }
+    };
+}
+
+/// All keys: those without a section first, then section by section.
+pub static KEYS: &[Key] = &[
+    Key {
+        name: "listen",
+        kind: Kind::Listen(field!(listen)),
+        flag: Some(Flag { value_name: "URL" }),
+        help: "Where MQTT clients connect; replaces the default",
+        details: "`localhost` means 127.0.0.1 and [::1]; a machine that lacks one of them listens on the \
+                  other. `tcp://0.0.0.0:1883` and `tcp://[::]:1883` are all addresses of a family, port 0 \
+                  is any free port. Several URLs are an array in the file, are separated by commas in the \
+                  environment, and repeat the flag on the command line.",
+        hint: "",
+    },
+    Key {
+        name: "data_dir",
+        kind: Kind::Path(field!(data_dir)),
+        flag: Some(Flag { value_name: "DIR" }),
+        help: "Folder of everything the broker keeps",
+        details: "It is created if it is missing, readable by its owner only. A relative path starts at \
+                  the working directory. One broker at a time can use a folder.",
+        hint: "",
+    },
+    Key {
+        name: "http",
+        kind: Kind::Word(field!(http)),
+        flag: Some(Flag { value_name: "ADDR|off" }),
+        help: "Where the HTTP API is served",
+        details: "There is no HTTP API yet, so `off` is the only value.",
+        hint: "the HTTP API is not there yet",
+    },
+    Key {
+        name: "durability",
+        kind: Kind::Word(field!(durability)),
+        flag: Some(Flag { value_name: "LEVEL" }),
+        help: "What an acknowledgement promises",
+        details: "`memory`: the message is in memory, and a restart loses everything. `disk` and `os`, \
+                  which keep messages over a restart, are not there yet.",
+        hint: "disk and os are not there yet; memory loses everything at a restart",
+    },
+    Key {
+        name: "shards",
+        kind: Kind::Number { range: 1..=1, field: field!(shards) },
+        flag: Some(Flag { value_name: "N" }),
+        help: "Threads that serve sessions",
+        details: "More than one is not there yet.",
+        hint: "more than one shard is not there yet",
+    },
+    Key {
+        name: "log",
+        kind: Kind::Log(field!(log)),
+        flag: Some(Flag { value_name: "FILTER" }),
+        help: "What is logged: off, error, warn, info, debug or trace",
+        details: "Parts of the program can have levels of their own, named by the start of their module \
+                  path: `warn,noctule_broker=debug`. Logs go to standard error.",
+        hint: "",
+    },
+    Key {
+        name: "log_format",
+        kind: Kind::Word(field!(log_format)),
+        flag: Some(Flag { value_name: "FORMAT" }),
+        help: "Form of the log: text or json",
+        details: "`text` is for people and coloured on a terminal; `json` is one object per line.",
+        hint: "",
+    },
+    Key {
+        name: "sys_interval",
+        kind: Kind::Duration { unit: Unit::Milliseconds, range: 0..=DAY_MS, field: field!(sys_interval) },
+        flag: None,
+        help: "Time between two rounds of $SYS messages; 0 turns them off",
+        details: "Counters are published under `$SYS/broker/` whenever they have changed by the end of an \
+                  interval.",
+        hint: "",
+    },
+    Key {
+        name: "mqtt.maximum_qos",
+        kind: Kind::Number { range: 0..=2, field: field!(limits.maximum_qos) },
+        flag: None,
+        help: "Highest QoS of publications accepted and delivered",
+        details: "Announced to 5.0 clients as Maximum QoS. A publication above it ends the connection \
+                  (0x9B); a subscription above it is granted this QoS.",
+        hint: "",
+    },
+    Key {
+        name: "mqtt.retain_available",
+        kind: Kind::Switch(field!(limits.retain_available)),
+        flag: None,
+        help: "Whether retained messages are accepted",
+        details: "Announced to 5.0 clients as Retain Available. When `false`, a retained publication ends \
+                  the connection (0x9A).",
+        hint: "",
+    },
+    Key {
+        name: "mqtt.wildcard_subscription_available",
+        kind: Kind::Switch(field!(limits.wildcard_subscription_available)),
+        flag: None,
+        help: "Whether topic filters may have wildcards",
+        details: "Announced to 5.0 clients as Wildcard Subscription Available. When `false`, a filter with \
+                  `+` or `#` is refused (0xA2).",
+        hint: "",
+    },
+    Key {
+        name: "mqtt.subscription_identifiers_available",
+        kind: Kind::Switch(field!(limits.subscription_identifiers_available)),
+        flag: None,
+        help: "Whether subscription identifiers are accepted",
+        details: "Announced to 5.0 clients as Subscription Identifier Available. When `false`, a \
+                  subscription with an identifier is refused (0xA1).",
+        hint: "",
+    },
+    Key {
+        name: "mqtt.shared_subscription_available",
+        kind: Kind::Switch(field!(limits.shared_subscription_available)),
+        flag: None,
+        help: "Whether shared subscriptions are accepted",
+        details: "Announced to 5.0 clients as Shared Subscription Available. When `false`, a filter that \
+                  starts with `$share/` is refused (0x9E).",
+        hint: "",
+    },
+    Key {
+        name: "mqtt.response_information",
+        kind: Kind::Text {
+            allowed: "the start of a topic: no wildcard, at most 65535 bytes",
+            check: is_topic_prefix,
+            field: field!(limits.response_information),
+        },
+        flag: None,
+        help: "Start of the topics for responses, told to clients that ask; empty for none",
+        details: "5.0 clients that set Request Response Information get it as Response Information.",
+        hint: "",
+    },
+    Key {
+        name: "mqtt.server_reference",
+        kind: Kind::Text {
+            allowed: "a text of at most 65535 bytes",
+            check: is_mqtt_text,
+            field: field!(limits.server_reference),
+        },
+        flag: None,
+        help: "Broker that every client is sent to instead of being served; empty for none",
+        details: "5.0 clients are refused with 0x9C and this Server Reference, older ones with code 3.",
+        hint: "",
+    },
+    Key {
+        name: "mqtt.server_moved",
+        kind: Kind::Switch(field!(limits.server_moved)),
+        flag: None,
+        help: "Whether clients are sent to mqtt.server_reference for good",
+        details: "When `true`, the refusal has reason code 0x9D instead of 0x9C.",
+        hint: "",
+    },
+    Key {
+        name: "limits.connections_max",
+        kind: Kind::Number { range: 0..=U32_MAX, field: field!(connections_max) },
+        flag: None,
+        help: "Connections served at a time; 0 for as many as the limit of open files allows",
+        details: "The limit of open files is raised as far as the system lets the process. Further \
+                  connections are not accepted until one ends.",
+        hint: "",
+    },
+    Key {
+        name: "limits.connect_timeout",
+        kind: Kind::Duration {
+            unit: Unit::Milliseconds,
+            range: 100..=HOUR_MS,
+            field: field!(limits.connect_timeout_ms),
+        },
+        flag: None,
+        help: "Time between a connection and its complete CONNECT",
+        details: "A connection that needs longer is closed.",
+        hint: "",
+    },
+    Key {
+        name: "limits.packet_bytes_max",
+        kind: Kind::Size { range: 64..=PACKET_BYTES_MAX, field: field!(limits.packet_bytes_max) },
+        flag: None,
+        help: "Longest packet accepted",
+        details: "Announced to 5.0 clients as Maximum Packet Size. A longer packet ends the connection \
+                  (0x95) before memory is reserved for it.",
+        hint: "",
+    },
+    Key {
+        name: "limits.receive_maximum",
+        kind: Kind::Number { range: 1..=U16_MAX, field: field!(limits.receive_maximum) },
+        flag: None,
+        help: "Unacknowledged QoS 1 and 2 publications accepted from one client",
+        details: "Announced to 5.0 clients as Receive Maximum. A client that exceeds it is disconnected \
+                  (0x93).",
+        hint: "",
+    },
+    Key {
+        name: "limits.inflight_messages_max",
+        kind: Kind::Number { range: 1..=U16_MAX, field: field!(limits.inflight_messages_max) },
+        flag: None,
+        help: "Unacknowledged QoS 1 and 2 deliveries to one 5.0 client",
+        details: "A lower Receive Maximum of the client prevails. Further messages wait in the queue.",
+        hint: "",
+    },
+    Key {
+        name: "limits.inflight_messages_max_v3",
+        kind: Kind::Number { range: 1..=U16_MAX, field: field!(limits.inflight_messages_max_v3) },
+        flag: None,
+        help: "Unacknowledged QoS 1 and 2 deliveries to one 3.1 or 3.1.1 client",
+        details: "These clients cannot say how many they can take. Further messages wait in the queue.",
+        hint: "",
+    },
+    Key {
+        name: "limits.topic_alias_maximum",
+        kind: Kind::Number { range: 0..=U16_MAX, field: field!(limits.topic_alias_maximum) },
+        flag: None,
+        help: "Topic aliases accepted from one client; 0 for none",
+        details: "Announced to 5.0 clients as Topic Alias Maximum. A higher alias ends the connection \
+                  (0x94).",
+        hint: "",
+    },
+    Key {
+        name: "limits.topic_alias_maximum_out",
+        kind: Kind::Number { range: 0..=U16_MAX, field: field!(limits.topic_alias_maximum_out) },
+        flag: None,
+        help: "Topic aliases used towards one client; 0 for none",
+        details: "A lower Topic Alias Maximum of the client prevails.",
+        hint: "",
+    },
+    Key {
+        name: "limits.keep_alive_max",
+        kind: Kind::Duration {
+            unit: Unit::Seconds,
+            range: 0..=U16_MAX,
+            field: field!(limits.keep_alive_seconds_max),
+        },
+        flag: None,
+        help: "Longest keep alive granted; 0 for no limit",
+        details: "A 5.0 client that asks for more, or for none, is given this one as Server Keep Alive. A \
+                  3.x client keeps its own.",
+        hint: "",
+    },
+    Key {
+        name: "limits.session_expiry_max",
+        kind: Kind::Lifetime(field!(limits.session_expiry_seconds_max)),
+        flag: None,
+        help: "Longest time a session outlives its connection",
+        details: "It also holds for 3.x clients with a session that is not clean. A 5.0 client that asks \
+                  for more is told the shorter Session Expiry Interval.",
+        hint: "",
+    },
+    Key {
+        name: "limits.queue_messages_max",
+        kind: Kind::Number { range: 0..=COUNT_MAX, field: field!(limits.queue_messages_max) },
+        flag: None,
+        help: "Messages waiting for one session; 0 for no limit by count",
+        details: "What exceeds it is dropped and counted.",
+        hint: "",
+    },
+    Key {
+        name: "limits.queue_bytes_max",
+        kind: Kind::Size { range: KIB..=PIB, field: field!(limits.queue_bytes_max) },
+        flag: None,
+        help: "Bytes of messages waiting for one session",
+        details: "What exceeds it is dropped and counted.",
+        hint: "",
+    },
+    Key {
+        name: "limits.queue_age_max",
+        kind: Kind::Duration {
+            unit: Unit::Seconds,
+            range: 0..=U32_MAX,
+            field: field!(limits.queue_age_seconds_max),
+        },
+        flag: None,
+        help: "Age after which a waiting message is dropped; 0 for no limit",
+        details: "A shorter Message Expiry Interval of the message prevails.",
+        hint: "",
+    },
+    Key {
+        name: "limits.queue_qos0",
+        kind: Kind::Switch(field!(limits.queue_qos0)),
+        flag: None,
+        help: "Whether QoS 0 messages wait for offline sessions",
+        details: "The standard leaves it open. When `false`, a session that is not connected misses QoS 0 \
+                  messages.",
+        hint: "",
+    },
+    Key {
+        name: "limits.output_bytes_max",
+        kind: Kind::Size { range: KIB..=TIB, field: field!(limits.output_bytes_max) },
+        flag: None,
+        help: "Bytes waiting to be sent on one connection",
+        details: "Above it QoS 0 messages for this client are dropped and counted, and others stay in the \
+                  queue.",
+        hint: "",
+    },
+    Key {
+        name: "limits.retained_messages_max",
+        kind: Kind::Number { range: 0..=COUNT_MAX, field: field!(limits.retained_messages_max) },
+        flag: None,
+        help: "Retained messages kept; 0 for no limit by count",
+        details: "A further one is refused (0x97). Replacing and clearing always work.",
+        hint: "",
+    },
+    Key {
+        name: "limits.retained_bytes_max",
+        kind: Kind::Size { range: KIB..=PIB, field: field!(limits.retained_bytes_max) },
+        flag: None,
+        help: "Bytes of retained messages kept, topics and properties included",
+        details: "A publication that would exceed it is refused (0x97).",
+        hint: "",
+    },
+    Key {
+        name: "limits.subscriptions_max",
+        kind: Kind::Number { range: 1..=U32_MAX, field: field!(limits.subscriptions_max) },
+        flag: None,
+        help: "Subscriptions of one session",
+        details: "A further filter is refused (0x97).",
+        hint: "",
+    },
+    Key {
+        name: "limits.wildcard_subscriptions_max",
+        kind: Kind::Number { range: 0..=U32_MAX, field: field!(limits.wildcard_subscriptions_max) },
+        flag: None,
+        help: "Subscriptions with wildcards of one session",
+        details: "They cost more to match than others. A further filter is refused (0x97).",
+        hint: "",
+    },
+    Key {
+        name: "limits.topic_levels_max",
+        kind: Kind::Number { range: 1..=U16_MAX, field: field!(limits.topic_levels_max) },
+        flag: None,
+        help: "Levels of a topic name or filter",
+        details: "A publication or subscription with more is refused.",
+        hint: "",
+    },
+    Key {
+        name: "limits.topic_bytes_max",
+        kind: Kind::Size { range: 1..=U16_MAX, field: field!(limits.topic_bytes_max) },
+        flag: None,
+        help: "Length of a topic name or filter",
+        details: "A publication or subscription with a longer one is refused.",
+        hint: "",
+    },
+    Key {
+        name: "limits.client_id_bytes_max",
+        kind: Kind::Size { range: 23..=U16_MAX, field: field!(limits.client_id_bytes_max) },
+        flag: None,
+        help: "Length of a client identifier",
+        details: "A client with a longer one is refused. The standard asks for 23 at least [MQTT-3.1.3-5].",
+        hint: "",
+    },
+    Key {
+        name: "limits.disconnect_refused_v3",
+        kind: Kind::Switch(field!(limits.disconnect_refused_v3)),
+        flag: None,
+        help: "Whether a 3.x client whose publication is refused is disconnected",
+        details: "Its acknowledgement has no room for a reason. When `false`, the publication is \
+                  acknowledged, dropped and recorded in the drop ledger.",
+        hint: "",
+    },
+    Key {
+        name: "limits.drop_ledger_entries_max",
+        kind: Kind::Number { range: 0..=10_000_000, field: field!(drop_ledger_entries_max) },
+        flag: None,
+        help: "Dropped messages remembered in the drop ledger; 0 for none",
+        details: "The newest ones are kept. Counters count all.",
+        hint: "",
+    },
+];
+
+/// A text that an MQTT packet can carry [MQTT-1.5.4-2].
+fn is_mqtt_text(text: &str) -> bool {
+    text.len() <= usize::from(u16::MAX) && !text.contains('\0')
+}
+
+fn is_topic_prefix(text: &str) -> bool {
+    is_mqtt_text(text) && !text.contains(['+', '#'])
+}
+
+const U16_MAX: u64 = u16::MAX as u64;
+const U32_MAX: u64 = u32::MAX as u64;
+const KIB: u64 = 1 << 10;
+const TIB: u64 = 1 << 40;
+const PIB: u64 = 1 << 50;
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// The longest packet of the wire format: 5 bytes of fixed header and the largest remaining length (§2.1.4).
+const PACKET_BYTES_MAX: u64 = 5 + 268_435_455;
+
+/// More things than a machine holds, and still exact in JSON numbers.
+const COUNT_MAX: u64 = 1_000_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::super::raw::Raw;
+    use super::super::units::show_duration;
+    use super::super::{Config, Value};
+    use super::*;
+
+    /// The ends of the range of a key, as they are written.
+    fn range(key: &Key) -> Option<[Raw; 2]> {
+        let number = |number: &u64| Raw::Integer((*number).into());
+        match &key.kind {
+            Kind::Number { range, .. } | Kind::Size { range, .. } => {
+                Some([range.start(), range.end()].map(number))
+            }
+            Kind::Duration { unit, range, .. } => {
+                Some([range.start(), range.end()].map(|end| Raw::Quoted(show_duration(unit.duration(*end)))))
+            }
+            _ => None,
+        }
+    }
+
+    /// A value other than the default, if the key takes one.
+    fn another(key: &Key) -> Option<Raw> {
+        let default = key.value(&Config::default());
+        let text = |text: &str| Some(Raw::Plain(text.into()));
+        match &key.kind {
+            Kind::Switch(_) => Some(Raw::Boolean(default == Value::Boolean(false))),
+            Kind::Lifetime(_) => text("1s"),
+            Kind::Text { .. } | Kind::Path(_) => text("other"),
+            Kind::Log(_) => text("trace"),
+            Kind::Listen(_) => text("tcp://[::1]:1"),
+            Kind::Word(field) => {
+                let words = (field.get)(&Config::default()).words();
+                words.into_iter().find(|word| default != Value::Text((*word).into())).and_then(text)
+            }
+            Kind::Number { .. } | Kind::Size { .. } | Kind::Duration { .. } => {
+                range(key)?.into_iter().find(|end| changed(key, end).value(key) != default)
+            }
+        }
+    }
+
+    fn changed(key: &Key, raw: &Raw) -> Changed {
+        let mut config = Config::default();
+        key.kind.write(&mut config, raw).unwrap_or_else(|refusal| panic!("{}: {refusal:?}", key.name));
+        Changed(config)
+    }
+
+    struct Changed(Config);
+
+    impl Changed {
+        fn value(&self, key: &Key) -> Value {
+            key.value(&self.0)
+        }
+    }
+
+    #[test]
+    fn names_are_plain_and_unique() {
+        let mut variables = HashSet::from(["NOCTULE_CONFIG".to_owned()]);
+        let mut flags = HashSet::from(["config".to_owned(), "set".to_owned(), "json".to_owned()]);
+        for key in KEYS {
+            let plain =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._".contains(&byte);
+            assert!(key.name.bytes().all(plain), "{}", key.name);
+            assert!(variables.insert(key.variable()), "{}", key.name);
+            assert!(flags.insert(key.flag_name()), "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn texts_have_one_form() {
+        for key in KEYS {
+            assert!(!key.help.ends_with('.') && key.help.starts_with(char::is_uppercase), "{}", key.name);
+            assert!(key.details.ends_with('.'), "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn sections_stand_together() {
+        let mut sections: Vec<&str> = KEYS.iter().map(Key::section).collect();
+        sections.dedup();
+        assert_eq!(sections, ["", "mqtt", "limits"]);
+    }
+
+    #[test]
+    fn the_whole_range_is_held() {
+        for key in KEYS {
+            let Some([start, end]) = range(key) else { continue };
+            for raw in [start, end] {
+                let value = changed(key, &raw).value(key);
+                let again = changed(key, &Raw::Plain(value.plain())).value(key);
+                assert_eq!(again, value, "{}", key.name);
+                let shown = match raw {
+                    Raw::Integer(number) => Raw::Integer(number).to_string(),
+                    other => other.text().unwrap_or_default().to_owned(),
+                };
+                let held = match value {
+                    Value::Number(number) | Value::Size(number) => number.to_string(),
+                    value => value.plain(),
+                };
+                assert_eq!(held, shown, "{} cannot hold an end of its range", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn beyond_the_range_is_refused() {
+        for key in KEYS {
+            let (start, end) = match &key.kind {
+                Kind::Number { range, .. } | Kind::Size { range, .. } => (*range.start(), *range.end()),
+                _ => continue,
+            };
+            for beyond in [i128::from(start) - 1, i128::from(end) + 1] {
+                let refused = key.kind.write(&mut Config::default(), &Raw::Integer(beyond));
+                assert!(refused.is_err(), "{} takes {beyond}", key.name);
+            }
+        }
+    }
+
+    /// Each key changes its own field and no other, and every field that the protocol reads has a key.
+    #[test]
+    fn keys_and_fields_go_together() {
+        let before = Config::default();
+        let mut all = Config::default();
+        for key in KEYS {
+            let Some(raw) = another(key) else { continue };
+            let Changed(config) = changed(key, &raw);
+            let differing: Vec<&str> = KEYS
+                .iter()
+                .filter(|other| other.value(&config) != other.value(&before))
+                .map(|key| key.name)
+                .collect();
+            assert_eq!(differing, [key.name]);
+            key.kind.write(&mut all, &raw).expect("it was taken before");
+        }
+        let lines = |config: &Config| -> Vec<String> {
+            format!("{:#?}", config.limits).lines().map(str::to_owned).collect()
+        };
+        let (before, after) = (lines(&before), lines(&all));
+        let fields = 1..before.len() - 1;
+        assert_eq!(before.len(), after.len());
+        for field in fields {
+            assert_ne!(before[field], after[field], "this field of Limits has no key");
+        }
+    }
+
+    #[test]
+    fn only_what_is_not_there_yet_takes_a_single_value() {
+        let fixed: Vec<&str> = KEYS.iter().filter(|key| another(key).is_none()).map(|key| key.name).collect();
+        assert_eq!(fixed, ["http", "durability", "shards"]);
+    }
+}

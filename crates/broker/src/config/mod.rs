@@ -1,0 +1,108 @@
+//! What the operator can set, from where, and what it means.
+//!
+//! [`KEYS`] is the one table of all keys. `noctule.toml`, the `NOCTULE_…` environment variables, the flags of
+//! `noctule serve`, `noctule config show`, the help texts and `docs/configuration.md` all come from it. A key
+//! ends in a field of [`Config`]; the default of a key *is* the value of that field in [`Config::default`].
+//!
+//! Everything is checked here, once: past a [`Config`] nobody asks again whether a value is allowed. Loading
+//! reports every problem it finds, not only the first, and a value is checked also when a stronger source
+//! overrides it.
+
+mod file;
+mod key;
+mod keys;
+mod kind;
+mod load;
+mod log_filter;
+mod problem;
+mod raw;
+mod reference;
+mod show;
+mod units;
+mod unknown;
+mod value;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use noctule_session::Limits;
+use noctule_transport::{Host, ListenUrl};
+
+pub use key::{Flag, Key};
+pub use keys::KEYS;
+pub use load::{Argument, Loaded, Origin, Setting, Sources, check_file, load};
+pub use log_filter::{LogFilter, LogFilterError};
+pub use problem::{Place, Problem, Problems};
+pub use reference::reference;
+pub use show::show;
+pub use value::Value;
+
+/// Everything the broker is told before it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where MQTT is listened for; at least one place.
+    pub listen: Vec<ListenUrl>,
+    /// Folder of everything the broker keeps.
+    pub data_dir: PathBuf,
+    /// The HTTP API.
+    pub http: Http,
+    /// What an acknowledgement promises.
+    pub durability: Durability,
+    /// Threads that serve sessions.
+    pub shards: u16,
+    /// What is logged.
+    pub log: LogFilter,
+    /// How it is logged.
+    pub log_format: LogFormat,
+    /// Time between two rounds of `$SYS` publications; `None`: no `$SYS` topics.
+    pub sys_interval: Option<Duration>,
+    /// Connections served at a time; `None`: as many as the limit of open files allows.
+    pub connections_max: Option<u32>,
+    /// Dropped messages remembered in the drop ledger, the newest ones; 0: none.
+    pub drop_ledger_entries_max: u32,
+    /// Bounds and features as the protocol sees them.
+    pub limits: Limits,
+}
+
+/// Where the HTTP API is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Http {
+    /// Nowhere.
+    Off,
+}
+
+/// What an acknowledgement promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// The message is in memory; a restart loses everything.
+    Memory,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: vec![ListenUrl::tcp(Host::Localhost, 1883)],
+            data_dir: "./noctule-data".into(),
+            http: Http::Off,
+            durability: Durability::Memory,
+            shards: 1,
+            log: LogFilter::default(),
+            log_format: LogFormat::Text,
+            sys_interval: Some(Duration::from_secs(10)),
+            connections_max: None,
+            drop_ledger_entries_max: 10_000,
+            limits: Limits::default(),
+        }
+    }
+}

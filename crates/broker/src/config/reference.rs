@@ -1,0 +1,70 @@
+//! `docs/configuration.md`, made from the table of keys.
+
+use std::fmt::Write as _;
+
+use super::{Config, KEYS, Key};
+
+/// The reference page of all keys, in Markdown.
+pub fn reference() -> String {
+    let defaults = Config::default();
+    let mut page = INTRODUCTION.to_owned();
+    let mut current = "";
+    for key in KEYS {
+        if key.section() != current {
+            current = key.section();
+            let _ = writeln!(page, "\n## [{current}]");
+        }
+        write_key(&mut page, key, &defaults);
+    }
+    page
+}
+
+fn write_key(page: &mut String, key: &Key, defaults: &Config) {
+    let _ = writeln!(page, "\n### `{}`\n", key.name);
+    let _ = writeln!(page, "{}. {}\n", key.help, key.details);
+    let _ = writeln!(page, "- Value: {}", key.allowed());
+    let _ = writeln!(page, "- Default: `{}`", key.value(defaults));
+    let _ = writeln!(page, "- Environment: `{}`", key.variable());
+    let _ = match key.flag {
+        Some(flag) => writeln!(page, "- Flag: `--{} {}`", key.flag_name(), flag.value_name),
+        None => writeln!(page, "- Flag: `--set {}=VALUE`", key.name),
+    };
+}
+
+const INTRODUCTION: &str = "\
+<!-- Made from the table of keys: cargo run -- config reference > docs/configuration.md -->
+
+# Configuration
+
+noctule runs without any configuration. What you set comes from four places, each stronger than the next:
+
+1. the command line: `--data-dir /var/lib/noctule`, or `--set KEY=VALUE` for any key;
+2. the environment: `NOCTULE_LIMITS_PACKET_BYTES_MAX=1MiB` for `limits.packet_bytes_max`;
+3. one file, named by `--config FILE` or `NOCTULE_CONFIG`; no file is read unless one of them names it;
+4. the defaults below.
+
+`noctule config show` prints the effective value of every key and where it came from; its output is itself a
+valid file. `noctule config check FILE` checks a file and exits with 0 or 1. All mistakes are reported at once,
+with line and column, and a start with any of them fails with exit code 2.
+
+A file looks like this:
+
+```toml
+listen = [\"tcp://localhost:1883\", \"tcp://192.0.2.10:1883\"]
+log = \"info\"
+
+[limits]
+connect_timeout = \"5s\"
+packet_bytes_max = \"1MiB\"
+```
+
+- **Sizes** are a number with `B`, `KiB`, `MiB`, `GiB`, `TiB` or `PiB` (`\"8MiB\"`, `\"256 MiB\"`); a plain
+  number counts bytes.
+- **Durations** are a number with `ms`, `s`, `m`, `h` or `d` (`\"10s\"`, `\"5m\"`); a plain number counts seconds.
+- In the environment and on the command line there are no quotes around texts, and commas separate the
+  elements of an array. An environment variable that is set to nothing counts as not set.
+- A variable that starts with `NOCTULE_` and is no key is an error if it looks like a misspelt one, and is
+  otherwise logged and left alone.
+
+## Keys at the top of the file
+";

@@ -1,0 +1,135 @@
+//! The connections as the machine sees them: a stream, bytes that are not a packet yet, bytes that the kernel
+//! has not taken yet.
+
+use mio::Token;
+use noctule_engine::Next;
+use noctule_session::ConnectionId;
+use noctule_transport::{Stream, Write};
+use std::io;
+
+/// One connection's socket and buffers. Idle ones own no buffer.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) stream: Stream,
+    pub(crate) id: ConnectionId,
+    /// Bytes received that are not used up.
+    pub(crate) unread: Vec<u8>,
+    /// Bytes encoded that the kernel has not taken.
+    pub(crate) unsent: Vec<u8>,
+    /// What the engine wants next.
+    pub(crate) next: Next,
+    /// The kernel may have more to read.
+    pub(crate) is_readable: bool,
+    /// The peer has finished sending, so reading goes on until the end is seen.
+    pub(crate) is_read_closed: bool,
+    /// It stands on the list of sockets to read.
+    pub(crate) is_queued: bool,
+    /// Everything has been said; what still comes is thrown away until the peer closes.
+    pub(crate) is_ending: bool,
+}
+
+/// Sockets by slot. A slot is reused with another generation, so that late events find nobody.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    slots: Vec<Option<Socket>>,
+    generations: Vec<u32>,
+    free: Vec<u32>,
+    len: usize,
+}
+
+impl Sockets {
+    /// How many connections there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Takes a stream and gives it a name.
+    pub(crate) fn insert(&mut self, stream: Stream) -> ConnectionId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.generations.push(0);
+            u32::try_from(self.slots.len() - 1).expect("fewer connections than open files")
+        });
+        let place = slot as usize;
+        self.generations[place] = self.generations[place].wrapping_add(1);
+        let id = ConnectionId { slot, generation: self.generations[place] };
+        self.slots[place] = Some(Socket {
+            stream,
+            id,
+            unread: Vec::new(),
+            unsent: Vec::new(),
+            next: Next::Read,
+            is_readable: false,
+            is_read_closed: false,
+            is_queued: false,
+            is_ending: false,
+        });
+        self.len += 1;
+        id
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Socket> {
+        self.slots.get_mut(id.slot as usize)?.as_mut().filter(|socket| socket.id == id)
+    }
+
+    /// The socket that an event speaks of.
+    pub(crate) fn by_token(&mut self, token: Token) -> Option<&mut Socket> {
+        self.slots.get_mut(token.0.checked_sub(FIRST_TOKEN)?)?.as_mut()
+    }
+
+    /// Closes a connection's socket.
+    pub(crate) fn remove(&mut self, id: ConnectionId) {
+        if self.get_mut(id).is_some() {
+            self.slots[id.slot as usize] = None;
+            self.free.push(id.slot);
+            self.len -= 1;
+        }
+    }
+
+    /// The names of all connections.
+    pub(crate) fn ids(&self) -> Vec<ConnectionId> {
+        self.slots.iter().flatten().map(|socket| socket.id).collect()
+    }
+}
+
+impl Socket {
+    /// The token of a connection.
+    pub(crate) fn token(id: ConnectionId) -> Token {
+        Token(id.slot as usize + FIRST_TOKEN)
+    }
+
+    /// Writes `bytes` behind what the kernel has not taken, keeping what it does not take now.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        debug_assert!(self.unsent.is_empty(), "what is unsent goes first");
+        let sent = write_all(&mut self.stream, bytes)?;
+        self.unsent.extend_from_slice(&bytes[sent..]);
+        Ok(())
+    }
+
+    /// Writes what the kernel had not taken.
+    pub(crate) fn send_rest(&mut self) -> io::Result<()> {
+        let sent = write_all(&mut self.stream, &self.unsent)?;
+        if sent == self.unsent.len() {
+            // A buffer that grew in a burst is given back.
+            self.unsent = Vec::new();
+        } else {
+            self.unsent.drain(..sent);
+        }
+        Ok(())
+    }
+}
+
+/// Writes until the kernel takes no more; says how much it took.
+fn write_all(stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match stream.write(&bytes[sent..])? {
+            Write::Bytes(taken) => sent += taken,
+            Write::WouldBlock => break,
+        }
+    }
+    Ok(sent)
+}
+
+/// Tokens below this belong to the signals and listeners.
+pub(crate) const FIRST_TOKEN: usize = 1024;

@@ -1,0 +1,159 @@
+//! `$SYS/#`: the broker about itself, under the topic names mosquitto's users know.
+
+use noctule_engine::Stats;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// What is said about the broker from round to round.
+#[derive(Debug)]
+pub(crate) struct Sys {
+    started: Instant,
+    said: HashMap<String, String>,
+    loads: Vec<Load>,
+    last_round: Instant,
+}
+
+/// A moving average per minute of one counter, as mosquitto computes its loads.
+#[derive(Debug)]
+struct Load {
+    name: &'static str,
+    counter: fn(&Stats) -> u64,
+    last: u64,
+    per_minute: [f64; 3],
+}
+
+/// What the directory knows beside the counters.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Held {
+    /// Retained messages, the broker's own included.
+    pub(crate) retained_messages: u64,
+    /// Bytes of retained messages of clients.
+    pub(crate) retained_bytes: u64,
+}
+
+impl Sys {
+    /// A broker that starts now.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { started: now, said: HashMap::new(), loads: loads(), last_round: now }
+    }
+
+    /// The topics and values that have changed since the last round.
+    pub(crate) fn round(&mut self, stats: &Stats, held: Held, now: Instant) -> Vec<(String, String)> {
+        let elapsed = now.duration_since(self.last_round);
+        self.last_round = now;
+        let mut values = self.values(stats, held, now);
+        for load in &mut self.loads {
+            load.advance(stats, elapsed);
+            let names = [("1min", 0), ("5min", 1), ("15min", 2)];
+            values.extend(names.map(|(name, i)| {
+                (format!("$SYS/broker/load/{}/{name}", load.name), format!("{:.2}", load.per_minute[i]))
+            }));
+        }
+        values.retain(|(topic, value)| self.said.get(topic) != Some(value));
+        self.said.extend(values.iter().cloned());
+        values
+    }
+
+    fn values(&self, stats: &Stats, held: Held, now: Instant) -> Vec<(String, String)> {
+        let uptime = now.duration_since(self.started).as_secs();
+        let offline = stats.sessions.saturating_sub(stats.clients_connected);
+        let numbers = [
+            ("clients/total", stats.sessions),
+            ("clients/connected", stats.clients_connected),
+            ("clients/active", stats.clients_connected),
+            ("clients/disconnected", offline),
+            ("clients/inactive", offline),
+            ("clients/maximum", stats.clients_maximum),
+            ("clients/expired", stats.sessions_expired),
+            ("messages/received", stats.packets_received),
+            ("messages/sent", stats.packets_sent),
+            ("publish/messages/received", stats.publishes_received),
+            ("publish/messages/sent", stats.publishes_sent),
+            ("publish/messages/dropped", stats.drops_total()),
+            ("publish/bytes/received", stats.publish_bytes_received),
+            ("bytes/received", stats.bytes_received),
+            ("bytes/sent", stats.bytes_sent),
+            ("subscriptions/count", stats.subscriptions),
+            ("shared_subscriptions/count", stats.shared_subscriptions),
+            ("retained messages/count", held.retained_messages),
+            ("store/messages/count", held.retained_messages),
+            ("store/messages/bytes", held.retained_bytes),
+        ];
+        let mut values = vec![
+            ("$SYS/broker/version".to_owned(), format!("noctule version {}", env!("CARGO_PKG_VERSION"))),
+            ("$SYS/broker/uptime".to_owned(), format!("{uptime} seconds")),
+        ];
+        values.extend(numbers.map(|(name, value)| (format!("$SYS/broker/{name}"), value.to_string())));
+        values
+    }
+}
+
+impl Load {
+    /// Lets the averages follow the counter: each forgets with its own time constant.
+    fn advance(&mut self, stats: &Stats, elapsed: Duration) {
+        let value = (self.counter)(stats);
+        let seconds = elapsed.as_secs_f64();
+        let grown = value - self.last;
+        self.last = value;
+        if seconds <= 0.0 {
+            return;
+        }
+        let per_minute = grown as f64 * 60.0 / seconds;
+        for (average, minutes) in self.per_minute.iter_mut().zip([1.0, 5.0, 15.0]) {
+            let kept = (-seconds / (60.0 * minutes)).exp();
+            *average = per_minute + kept * (*average - per_minute);
+        }
+    }
+}
+
+fn loads() -> Vec<Load> {
+    let load = |name, counter| Load { name, counter, last: 0, per_minute: [0.0; 3] };
+    vec![
+        load("messages/received", |stats| stats.packets_received),
+        load("messages/sent", |stats| stats.packets_sent),
+        load("publish/received", |stats| stats.publishes_received),
+        load("publish/sent", |stats| stats.publishes_sent),
+        load("publish/dropped", Stats::drops_total),
+        load("bytes/received", |stats| stats.bytes_received),
+        load("bytes/sent", |stats| stats.bytes_sent),
+        load("connections", |stats| stats.connects),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_round_says_everything_and_the_next_only_what_changed() {
+        let start = Instant::now();
+        let mut sys = Sys::new(start);
+        let mut stats = Stats::default();
+        let first = sys.round(&stats, Held::default(), start);
+        let is_version = |topic: &str, value: &str| {
+            topic == "$SYS/broker/version" && value.starts_with("noctule version ")
+        };
+        assert!(first.iter().any(|(topic, value)| is_version(topic, value)));
+        assert!(first.contains(&("$SYS/broker/clients/connected".to_owned(), "0".to_owned())));
+
+        stats.clients_connected = 3;
+        let second = sys.round(&stats, Held::default(), start);
+        assert_eq!(second.len(), 2, "{second:?}");
+        assert!(second.contains(&("$SYS/broker/clients/connected".to_owned(), "3".to_owned())));
+    }
+
+    #[test]
+    fn a_steady_rate_becomes_the_load_of_a_minute() {
+        let start = Instant::now();
+        let mut sys = Sys::new(start);
+        let mut stats = Stats::default();
+        let mut said = Vec::new();
+        for second in 1..=600 {
+            stats.publishes_received += 10;
+            said.extend(sys.round(&stats, Held::default(), start + Duration::from_secs(second)));
+        }
+        let load = said.iter().rfind(|(topic, _)| topic == "$SYS/broker/load/publish/received/1min");
+        let load: f64 = load.expect("it is said").1.parse().expect("a number");
+        assert!((599.0..=600.1).contains(&load), "{load}");
+    }
+}

@@ -1,0 +1,3 @@
+//! The broker as its neighbours see it.
+
+mod config;

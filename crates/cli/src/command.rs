@@ -1,0 +1,129 @@
+//! The command line: commands and flags, the latter made from the table of keys.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use noctule_broker::config::{Argument, Config, KEYS, Key, Sources};
+
+/// The whole command line.
+pub(crate) fn command() -> Command {
+    Command::new("noctule")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("An MQTT broker; without a command it serves")
+        .args(setting_args())
+        .args_conflicts_with_subcommands(true)
+        .after_long_help(keys_help())
+        .subcommand(
+            Command::new("serve")
+                .about("Serves MQTT; the same as no command at all")
+                .args(setting_args())
+                .after_long_help(keys_help()),
+        )
+        .subcommand(
+            Command::new("config")
+                .about("Shows and checks the configuration")
+                .subcommand_required(true)
+                .arg_required_else_help(true)
+                .subcommand(show_command())
+                .subcommand(check_command())
+                .subcommand(reference_command()),
+        )
+}
+
+/// The sources of settings that a command line with [`setting_args`] names.
+pub(crate) fn sources(matches: &ArgMatches) -> Sources {
+    let flags = KEYS.iter().filter(|key| key.flag.is_some()).filter_map(|key| {
+        let values = matches.get_many::<String>(key.name)?;
+        Some(Argument::Flag(key, values.cloned().collect()))
+    });
+    let sets = matches.get_many::<String>(SET).into_iter().flatten().cloned().map(Argument::Set);
+    Sources {
+        file: matches.get_one::<PathBuf>(CONFIG).cloned(),
+        environment: std::env::vars_os().collect(),
+        command_line: flags.chain(sets).collect(),
+    }
+}
+
+fn show_command() -> Command {
+    Command::new("show")
+        .about("Prints the effective value of every key and where it came from")
+        .args(setting_args())
+        .arg(
+            Arg::new(JSON)
+                .long(JSON)
+                .action(ArgAction::SetTrue)
+                .help("Prints one JSON object instead of TOML"),
+        )
+        .after_long_help(keys_help())
+}
+
+fn check_command() -> Command {
+    Command::new("check")
+        .about(
+            "Checks a configuration file: exits with 0 if it is right, else with 1 and every mistake in it",
+        )
+        .arg(Arg::new(FILE).value_name("FILE").required(true).value_parser(value_parser!(PathBuf)))
+}
+
+fn reference_command() -> Command {
+    Command::new("reference").about("Prints the documentation of every key as Markdown")
+}
+
+/// `--config`, the flags of the keys and `--set`.
+fn setting_args() -> Vec<Arg> {
+    let config = Arg::new(CONFIG)
+        .long(CONFIG)
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help("Configuration file; none is read without this or NOCTULE_CONFIG");
+    let set = Arg::new(SET)
+        .long(SET)
+        .value_name("KEY=VALUE")
+        .action(ArgAction::Append)
+        .help("Sets any key of the configuration; repeatable");
+    let defaults = Config::default();
+    let flags = KEYS.iter().filter_map(|key| flag(key, &defaults));
+    [config].into_iter().chain(flags).chain([set]).collect()
+}
+
+fn flag(key: &'static Key, defaults: &Config) -> Option<Arg> {
+    let action = if key.is_list() { ArgAction::Append } else { ArgAction::Set };
+    let repeatable = if key.is_list() { "; repeatable" } else { "" };
+    let help = format!("{}{repeatable} [default: {}]", key.help, key.value(defaults).plain());
+    let arg = Arg::new(key.name).long(key.flag_name()).value_name(key.flag?.value_name).action(action);
+    Some(arg.long_help(format!("{help}\n\n{}", key.details)).help(help))
+}
+
+/// The keys without a flag, for the end of the long help.
+fn keys_help() -> String {
+    let keys = KEYS.iter().filter(|key| key.flag.is_none());
+    let lines = keys.map(|key| format!("  {}\n          {}\n", key.name, key.help));
+    let title = "Keys for --set, environment and file (docs/configuration.md describes them):\n";
+    std::iter::once(title.to_owned()).chain(lines).collect()
+}
+
+/// Name of the flag for the file.
+const CONFIG: &str = "config";
+/// Name of the flag for any key.
+const SET: &str = "set";
+/// Name of the flag of `config show`.
+pub(crate) const JSON: &str = "json";
+/// Name of the argument of `config check`.
+pub(crate) const FILE: &str = "file";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn no_key_takes_a_name_of_ours() {
+        for key in KEYS {
+            assert!(![CONFIG, SET, JSON, FILE].contains(&key.name), "{}", key.name);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! How a command fails: what the user reads and the exit code.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use noctule_broker::config::Problems;
+use thiserror::Error;
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug, Error)]
+pub(crate) enum Failure {
+    /// The configuration cannot be used.
+    #[error("{0}")]
+    Configuration(Problems),
+    /// A file that was to be checked has mistakes.
+    #[error("{0}")]
+    Check(Problems),
+    /// The broker could not start or go on.
+    #[error("noctule: {0}")]
+    Broker(#[from] noctule_broker::Error),
+    /// Standard output takes nothing.
+    #[error("noctule: cannot write to standard output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Failure {
+    /// Tells the user and says how the process ends.
+    pub(crate) fn report(&self) -> ExitCode {
+        // Whoever reads only the first lines, as `| head` does, has got what they wanted.
+        if matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
+            return ExitCode::SUCCESS;
+        }
+        // Without standard error there is nobody left to tell; the exit code still does.
+        let _ = writeln!(io::stderr(), "{self}");
+        match self {
+            Self::Configuration(_) => ExitCode::from(2),
+            Self::Check(_) | Self::Broker(_) | Self::Output(_) => ExitCode::FAILURE,
+        }
+    }
+}

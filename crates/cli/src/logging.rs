@@ -1,0 +1,26 @@
+//! Logs on standard error.
+
+use std::env;
+use std::io::{self, IsTerminal as _};
+
+use noctule_broker::config::{LogFilter, LogFormat};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Starts logging; to be called once per process.
+pub(crate) fn start(filter: &LogFilter, format: LogFormat) {
+    let targets = Targets::new().with_default(filter.level()).with_targets(filter.targets().iter().cloned());
+    let registry = tracing_subscriber::registry().with(targets);
+    let lines = fmt::layer().with_writer(io::stderr);
+    match format {
+        LogFormat::Text => registry.with(lines.with_ansi(is_colourful())).init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).init(),
+    }
+}
+
+/// Colour is for people at a terminal who have not asked for none (<https://no-color.org>).
+fn is_colourful() -> bool {
+    io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

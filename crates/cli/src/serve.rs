@@ -1,0 +1,29 @@
+//! `noctule serve`.
+
+use std::path::Path;
+
+use clap::ArgMatches;
+use noctule_broker::config::load;
+
+use crate::command::sources;
+use crate::failure::Failure;
+use crate::logging;
+
+/// Runs the broker until it is told to stop.
+pub(crate) fn serve(matches: &ArgMatches) -> Result<(), Failure> {
+    let sources = sources(matches);
+    let loaded = load(&sources).map_err(Failure::Configuration)?;
+    logging::start(&loaded.config.log, loaded.config.log_format);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    if loaded.file.is_none() && Path::new(USUAL_FILE).exists() {
+        tracing::warn!(
+            "{USUAL_FILE} is in this folder but not read; start with --config {USUAL_FILE} to use it"
+        );
+    }
+    Ok(noctule_broker::run(loaded.config)?)
+}
+
+/// How a configuration file is usually called.
+const USUAL_FILE: &str = "noctule.toml";

@@ -1,0 +1,86 @@
+//! `noctule config`: shows, checks and documents the configuration.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use noctule_broker::config::{self, Loaded, Origin, Setting, Value, check_file, load};
+use serde_json::{Map, json};
+
+use crate::command::{FILE, JSON, sources};
+use crate::failure::Failure;
+
+/// Prints the effective configuration; warnings go to standard error.
+pub(crate) fn show(matches: &ArgMatches) -> Result<(), Failure> {
+    let loaded = load(&sources(matches)).map_err(Failure::Configuration)?;
+    for warning in &loaded.warnings {
+        writeln!(io::stderr(), "noctule: {warning}")?;
+    }
+    let text = if matches.get_flag(JSON) { show_json(&loaded) } else { config::show(&loaded) };
+    print(&text)
+}
+
+/// Checks one file by itself, without environment and flags.
+pub(crate) fn check(matches: &ArgMatches) -> Result<(), Failure> {
+    let file: &PathBuf = matches.get_one(FILE).expect("clap requires the argument");
+    check_file(file).map_err(Failure::Check)
+}
+
+/// Prints `docs/configuration.md`.
+pub(crate) fn reference() -> Result<(), Failure> {
+    print(&config::reference())
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+/// One object with a member per key. Sizes are in bytes and durations in seconds.
+fn show_json(loaded: &Loaded) -> String {
+    let settings: Map<String, serde_json::Value> =
+        loaded.settings().map(|setting| (setting.key.name.to_owned(), setting_json(&setting))).collect();
+    format!("{:#}\n", serde_json::Value::from(settings))
+}
+
+fn setting_json(setting: &Setting<'_>) -> serde_json::Value {
+    let origin = origin_json(setting.origin);
+    let (value, unit) = value_json(&setting.value);
+    match unit {
+        Some(unit) => json!({ "value": value, "unit": unit, "origin": origin }),
+        None => json!({ "value": value, "origin": origin }),
+    }
+}
+
+fn value_json(value: &Value) -> (serde_json::Value, Option<&'static str>) {
+    match value {
+        Value::Boolean(switch) => (json!(switch), None),
+        Value::Number(number) => (json!(number), None),
+        Value::Size(bytes) => (json!(bytes), Some("bytes")),
+        Value::Duration(duration) => (seconds_json(*duration), Some("seconds")),
+        Value::Forever => (json!("forever"), Some("seconds")),
+        Value::Text(text) => (json!(text), None),
+        Value::List(items) => (json!(items), None),
+    }
+}
+
+/// A whole number where it is one.
+fn seconds_json(duration: Duration) -> serde_json::Value {
+    match duration.subsec_nanos() {
+        0 => json!(duration.as_secs()),
+        _ => json!(duration.as_secs_f64()),
+    }
+}
+
+fn origin_json(origin: &Origin) -> serde_json::Value {
+    match origin {
+        Origin::Default => json!({ "from": "default" }),
+        Origin::File { path, line } => {
+            json!({ "from": "file", "file": path.display().to_string(), "line": line })
+        }
+        Origin::Environment(name) => json!({ "from": "environment", "variable": name }),
+        Origin::CommandLine(flag) => json!({ "from": "command line", "flag": flag }),
+    }
+}

@@ -1,0 +1,211 @@
+//! Clients that mean ill, on real sockets: what they do costs others nothing.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+
+use noctule_codec::{
+    Packet, PacketId, Properties, ReasonCode, Subscribe, SubscribeFilters, SubscriptionOptions,
+};
+
+use crate::peer::{Peer, connect, encoded, publish};
+use crate::support::{Broker, folder, noctule};
+
+fn start(test: &str, settings: &[&str]) -> (Broker, SocketAddr) {
+    let mut arguments = vec!["--log", "off", "--listen", "tcp://127.0.0.1:0"];
+    for setting in settings {
+        arguments.extend(["--set", setting]);
+    }
+    let mut broker = Broker::start(&mut noctule(&folder(test), &arguments));
+    let address = broker.address();
+    (broker, address)
+}
+
+fn resident_bytes(broker: &Broker) -> u64 {
+    let statm = fs::read_to_string(format!("/proc/{}/statm", broker.child.id())).expect("a running broker");
+    let pages: u64 = statm.split(' ').nth(1).expect("a second field").parse().expect("a number");
+    pages * 4096
+}
+
+/// Two clients that must not notice anything.
+fn bystander(address: SocketAddr) -> Peer {
+    let mut peer = Peer::connect(address, "bystander");
+    peer.subscribe("bystander");
+    peer
+}
+
+#[test]
+fn a_connect_that_comes_byte_by_byte_is_cut_off_and_nobody_waits() {
+    let (_broker, address) = start("slow_loris", &["limits.connect_timeout=1s"]);
+    let mut others = bystander(address);
+    let mut slow: Vec<Peer> = (0..50).map(|_| Peer::dial(address)).collect();
+    let bytes = encoded(&connect("slow"));
+    for byte in &bytes[..bytes.len() - 1] {
+        for peer in &mut slow {
+            // The broker may have closed it already.
+            let _ = peer.socket.write_all(&[*byte]);
+        }
+        others.round_trip("bystander");
+    }
+    assert!(slow.iter_mut().all(Peer::is_closed));
+    others.round_trip("bystander");
+}
+
+#[test]
+fn a_packet_of_256_mib_is_refused_by_its_header() {
+    let (broker, address) = start("huge", &[]);
+    let mut others = bystander(address);
+    let before = resident_bytes(&broker);
+
+    let mut unknown = Peer::dial(address);
+    unknown.socket.write_all(&[0x10, 0xff, 0xff, 0xff, 0x7f]).expect("the broker reads");
+    assert!(unknown.is_closed());
+
+    let mut known = Peer::connect(address, "known");
+    known.socket.write_all(&[0x30, 0xff, 0xff, 0xff, 0x7f]).expect("the broker reads");
+    let code = known.receive(|packet| match packet {
+        Packet::Disconnect(disconnect) => disconnect.reason_code,
+        packet => panic!("{packet:?} instead of DISCONNECT"),
+    });
+    assert_eq!(code, Some(ReasonCode::PacketTooLarge));
+    others.round_trip("bystander");
+    assert!(resident_bytes(&broker) < before + (16 << 20));
+}
+
+#[test]
+fn the_last_packet_arrives_although_the_client_goes_on_sending() {
+    let (_broker, address) = start("linger", &[]);
+    let mut peer = Peer::connect(address, "talker");
+    // A second CONNECT ends the connection; a megabyte behind it must not turn the answer into a reset.
+    let mut bytes = encoded(&connect("talker"));
+    bytes.resize(1 << 20, 0);
+    peer.socket.write_all(&bytes).expect("the broker reads or discards");
+    let code = peer.receive(|packet| match packet {
+        Packet::Disconnect(disconnect) => disconnect.reason_code,
+        packet => panic!("{packet:?} instead of DISCONNECT"),
+    });
+    assert_eq!(code, Some(ReasonCode::ProtocolError));
+    assert_eq!(peer.receive(|_| ()), None);
+}
+
+#[test]
+fn everything_in_one_segment_behind_connect_is_done_in_order() {
+    let (_broker, address) = start("pipelined", &[]);
+    let mut peer = Peer::dial(address);
+    let mut filters = SubscribeFilters::default();
+    filters.push("own/#", SubscriptionOptions::default());
+    let packet_id = PacketId::new(1).expect("not zero");
+    let subscribe = Subscribe { packet_id, properties: Properties::EMPTY, filters };
+    let mut bytes = encoded(&connect("hasty"));
+    bytes.extend(encoded(&Packet::Subscribe(subscribe)));
+    bytes.extend(encoded(&Packet::Publish(publish("own/1", b"first"))));
+    bytes.extend(encoded(&Packet::PingReq));
+    peer.socket.write_all(&bytes).expect("the broker reads");
+    let mut kinds = Vec::new();
+    for _ in 0..4 {
+        kinds.extend(peer.receive(|packet| match packet {
+            Packet::ConnAck(_) => "CONNACK",
+            Packet::SubAck(_) => "SUBACK",
+            Packet::Publish(_) => "PUBLISH",
+            Packet::PingResp => "PINGRESP",
+            packet => panic!("{packet:?}"),
+        }));
+    }
+    assert_eq!(kinds, ["CONNACK", "SUBACK", "PUBLISH", "PINGRESP"]);
+}
+
+#[test]
+fn a_subscriber_that_never_reads_costs_bounded_memory_and_holds_nobody_up() {
+    let (broker, address) = start("never_reads", &[]);
+    let mut others = bystander(address);
+    let mut deaf = Peer::connect(address, "deaf");
+    deaf.subscribe("bulk");
+    let mut publisher = Peer::connect(address, "publisher");
+    let before = resident_bytes(&broker);
+    let bulk = encoded(&Packet::Publish(publish("bulk", &[0; 1 << 20])));
+    for _ in 0..1024 {
+        publisher.socket.write_all(&bulk).expect("the broker reads");
+        others.round_trip("bystander");
+    }
+    let grown = resident_bytes(&broker).saturating_sub(before);
+    assert!(grown < 64 << 20, "the broker grew by {grown} bytes");
+    drop(deaf);
+    others.round_trip("bystander");
+}
+
+#[test]
+fn a_hundred_thousand_filters_are_granted_up_to_the_bound_and_forgotten_with_their_session() {
+    let (broker, address) = start("filters", &["limits.subscriptions_max=60000"]);
+    let mut others = bystander(address);
+    let before = resident_bytes(&broker);
+    for round in 0..3 {
+        let mut greedy = Peer::connect(address, "greedy");
+        let (mut granted, mut refused) = (0, 0);
+        for first in (0..100_000).step_by(1000) {
+            let mut filters = SubscribeFilters::default();
+            for n in first..first + 1000 {
+                filters.push(&format!("device/{n}/state/of/something"), SubscriptionOptions::default());
+            }
+            let packet_id = PacketId::new(1).expect("not zero");
+            greedy.send(&Packet::Subscribe(Subscribe { packet_id, properties: Properties::EMPTY, filters }));
+            greedy.receive(|packet| match packet {
+                Packet::SubAck(suback) => {
+                    granted += suback.reason_codes.iter().filter(|code| !code.is_error()).count();
+                    refused +=
+                        suback.reason_codes.iter().filter(|code| **code == ReasonCode::QuotaExceeded).count();
+                }
+                packet => panic!("{packet:?} instead of SUBACK"),
+            });
+            others.round_trip("bystander");
+        }
+        assert_eq!((granted, refused), (60_000, 40_000), "round {round}");
+    }
+    others.round_trip("bystander");
+    // Three sessions of 60,000 filters each would be well above this.
+    let grown = resident_bytes(&broker).saturating_sub(before);
+    assert!(grown < 100 << 20, "the broker grew by {grown} bytes");
+}
+
+#[test]
+fn more_connections_than_allowed_are_told_so() {
+    let (_broker, address) = start("surplus", &["limits.connections_max=10"]);
+    let mut peers: Vec<Peer> = (0..10).map(|n| Peer::connect(address, &format!("peer-{n}"))).collect();
+    let mut surplus = Peer::dial(address);
+    surplus.send(&connect("surplus"));
+    let code = surplus.receive(|packet| match packet {
+        Packet::ConnAck(connack) => connack.reason_code,
+        packet => panic!("{packet:?} instead of CONNACK"),
+    });
+    assert_eq!(code, Some(ReasonCode::QuotaExceeded));
+    assert_eq!(surplus.receive(|_| ()), None);
+
+    drop(peers.pop());
+    drop(surplus);
+    let admitted = (0..100).any(|_| {
+        let mut peer = Peer::dial(address);
+        peer.send(&connect("next"));
+        peer.receive(|packet| matches!(packet, Packet::ConnAck(ack) if !ack.reason_code.is_error()))
+            == Some(true)
+    });
+    assert!(admitted, "a place that became free is given");
+}
+
+#[test]
+fn connections_that_come_and_go_leave_nothing_behind() {
+    let (broker, address) = start("storm", &[]);
+    let mut others = bystander(address);
+    let storm = |others: &mut Peer| {
+        for wave in 0..10 {
+            let peers: Vec<Peer> =
+                (0..200).map(|n| Peer::connect(address, &format!("storm-{wave}-{n}"))).collect();
+            others.round_trip("bystander");
+            drop(peers);
+        }
+    };
+    storm(&mut others);
+    let before = resident_bytes(&broker);
+    storm(&mut others);
+    others.round_trip("bystander");
+    let grown = resident_bytes(&broker).saturating_sub(before);
+    assert!(grown < 16 << 20, "the broker grew by {grown} bytes");
+}

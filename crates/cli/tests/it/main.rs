@@ -1,0 +1,9 @@
+//! The `noctule` binary as a user runs it.
+
+mod config;
+mod hostile;
+mod peer;
+mod serve;
+mod stop;
+mod support;
+mod usage;

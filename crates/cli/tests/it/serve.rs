@@ -1,0 +1,85 @@
+//! `noctule serve`: the ready line, logs, and starts that fail.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Broker, folder, noctule, outcome};
+
+fn serve(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = noctule(folder, arguments);
+    command.args(["--listen", "tcp://127.0.0.1:0"]);
+    command
+}
+
+#[test]
+fn the_ready_line_is_all_there_is_on_standard_output() {
+    let folder = folder("ready");
+    for arguments in [&[][..], &["serve"]] {
+        let mut broker = Broker::start(&mut serve(&folder, arguments));
+        let line = broker.ready();
+        let start = format!("noctule {} ready: mqtt tcp://127.0.0.1:", env!("CARGO_PKG_VERSION"));
+        let port = line.strip_prefix(&start).unwrap_or_else(|| panic!("{line}"));
+        assert!(port.parse::<u16>().is_ok_and(|port| port != 0), "{line}");
+        assert_eq!(broker.end().0, "");
+    }
+}
+
+#[test]
+fn a_taken_port_is_one_line_and_exit_code_1() {
+    let folder = folder("taken");
+    let other = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = other.local_addr().expect("an address");
+    let url = format!("tcp://{address}");
+    let (code, stdout, stderr) = outcome(&mut noctule(&folder, &["--log", "off", "--listen", &url]));
+    let expected = format!(
+        "noctule: {address} is already in use; stop the program that listens there or choose another port\n"
+    );
+    assert_eq!((code, stdout.as_str(), stderr), (1, "", expected));
+}
+
+#[test]
+fn a_wrong_configuration_is_exit_code_2() {
+    let folder = folder("wrong_configuration");
+    let arguments = ["--http", "127.0.0.1:18083", "--shards", "4", "--set", "limits.receive_maximum=0"];
+    let expected = "--http: found \"127.0.0.1:18083\", allowed is \"off\" (the HTTP API is not there yet)\n\
+                    --shards: found \"4\", allowed is 1 (more than one shard is not there yet)\n\
+                    --set limits.receive_maximum: found \"0\", allowed is a whole number from 1 to 65535\n";
+    assert_eq!(outcome(&mut serve(&folder, &arguments)), (2, String::new(), expected.into()));
+}
+
+#[test]
+fn warnings_are_logged_and_stop_nothing() {
+    let folder = folder("warnings");
+    fs::write(folder.join("noctule.toml"), "not read").unwrap();
+    let mut broker = Broker::start(serve(&folder, &[]).env("NOCTULE_PORT", "1"));
+    broker.ready();
+    let (_, log) = broker.end();
+    assert!(log.contains(" WARN noctule::serve: NOCTULE_PORT is no setting and has no effect\n"), "{log}");
+    assert!(log.contains("start with --config noctule.toml to use it\n"), "{log}");
+    assert!(!log.contains('\u{1b}'), "colours outside a terminal: {log}");
+}
+
+#[test]
+fn logs_are_json_on_request() {
+    let folder = folder("json");
+    let mut command = serve(&folder, &["--log-format", "json"]);
+    let mut broker = Broker::start(command.env("NOCTULE_PORT", "1"));
+    broker.ready();
+    let (_, log) = broker.end();
+    let line = log.lines().next().expect("a line");
+    let entry: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    assert_eq!(entry["level"], "WARN");
+    assert_eq!(entry["message"], "NOCTULE_PORT is no setting and has no effect");
+}
+
+#[test]
+fn the_log_filter_holds() {
+    let folder = folder("filter");
+    let mut command = serve(&folder, &["--log", "trace,noctule=error"]);
+    let mut broker = Broker::start(command.env("NOCTULE_PORT", "1"));
+    broker.ready();
+    let (_, log) = broker.end();
+    assert!(!log.contains("NOCTULE_PORT"), "{log}");
+}

@@ -1,0 +1,75 @@
+//! Running the binary in a clean environment and a folder of its own.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+/// A fresh folder for one test.
+pub(crate) fn folder(test: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    if path.exists() {
+        fs::remove_dir_all(&path).expect("a folder of this test");
+    }
+    fs::create_dir_all(&path).expect("a writable folder for tests");
+    path
+}
+
+/// `noctule` with `arguments` in `folder`, with no environment but what the caller adds.
+pub(crate) fn noctule(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_noctule"));
+    command.current_dir(folder).env_clear().args(arguments);
+    command
+}
+
+/// Exit code, standard output and standard error of a command that ends by itself.
+pub(crate) fn outcome(command: &mut Command) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("the binary");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (status.code().expect("an exit code"), text(stdout), text(stderr))
+}
+
+/// A broker on free ports that ends with the test.
+pub(crate) struct Broker {
+    pub(crate) child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Broker {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary");
+        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        Self { child, stdout }
+    }
+
+    /// The ready line, without its end.
+    pub(crate) fn ready(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("a line");
+        line.strip_suffix('\n').expect("a whole line").to_owned()
+    }
+
+    /// Where it listens, from the ready line.
+    pub(crate) fn address(&mut self) -> SocketAddr {
+        let line = self.ready();
+        let (_, address) = line.rsplit_once("tcp://").expect("an address");
+        address.parse().expect("an address")
+    }
+
+    /// Ends the broker; standard output after the ready line, and standard error.
+    pub(crate) fn end(mut self) -> (String, String) {
+        self.child.kill().expect("a running broker");
+        let (mut stdout, mut stderr) = (String::new(), String::new());
+        self.stdout.read_to_string(&mut stdout).expect("UTF-8");
+        self.child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("UTF-8");
+        (stdout, stderr)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,1 @@
+"""What every case uses: brokers, programs, the registry of cases."""

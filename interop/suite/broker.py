@@ -1,0 +1,107 @@
+"""The broker under test: noctule, or mosquitto 2.0.11 to prove the suite itself."""
+
+import os
+import random
+import re
+import shutil
+import socket
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from .case import CaseFailed, check, check_equal
+from .program import Program
+
+READY_LINE = re.compile(r"^noctule \S+ ready: mqtt tcp://127\.0\.0\.1:(\d+)")
+START_SECONDS = 20.0
+STOP_SECONDS = 10.0
+
+# Without these, mosquitto 2.0 drops messages that the cases expect to be queued.
+MOSQUITTO_SETTINGS = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+max_queued_messages 0
+sys_interval 1
+"""
+
+
+class Broker:
+    """A started broker on a port of its own; `stop` checks that it ends well."""
+
+    def __init__(self, program: Program, port: int):
+        self.program = program
+        self.port = port
+
+    def stop(self) -> None:
+        """SIGTERM must end the broker with exit code 0, and nothing may have panicked."""
+        check(self.program.is_running(), f"the broker ended by itself: {self._last_words()}")
+        self.program.terminate()
+        check_equal(self.program.finish(STOP_SECONDS), 0, "exit code of the broker after SIGTERM")
+        panics = [line for line in self.program.err if "panicked" in line]
+        check(not panics, f"the broker panicked: {panics[:1]}")
+
+    def _last_words(self) -> str:
+        return " / ".join(self.program.err[-3:]) or "it said nothing"
+
+
+def start_noctule(path: Path, folder: Path, extra: Iterable[str] = ()) -> Broker:
+    """Starts the binary on a port the system chooses and reads that from its ready line."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("NOCTULE_")}
+    program = Program([path, "--listen", "tcp://127.0.0.1:0", "--data-dir", folder / "data",
+                       "--durability", "memory", *extra], cwd=folder, env=clean)
+    try:
+        program.wait_until(lambda: program.out or not program.is_running(), "the ready line", START_SECONDS)
+    except CaseFailed:
+        program.kill()
+        raise
+    first = program.out[0] if program.out else ""
+    ready = READY_LINE.match(first)
+    if not ready:
+        program.kill()
+        raise CaseFailed(f"not a ready line: {first!r} {' / '.join(program.err[-3:])}")
+    return Broker(program, int(ready[1]))
+
+
+def start_mosquitto(folder: Path) -> Broker:
+    """Starts Debian's mosquitto on a free port; another process may take the port first, so it tries again."""
+    path = find_mosquitto()
+    for _ in range(5):
+        port = free_port()
+        settings = folder / "mosquitto.conf"
+        settings.write_text(MOSQUITTO_SETTINGS.format(port=port))
+        program = Program([path, "-c", settings], cwd=folder)
+        if _answers(program, port):
+            return Broker(program, port)
+        program.kill()
+    raise CaseFailed("mosquitto did not start on any of five ports")
+
+
+def find_mosquitto() -> str:
+    """Debian keeps the broker in /usr/sbin, which is not on every user's path."""
+    path = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+    check(path, "mosquitto is not installed")
+    return path
+
+
+def free_port() -> int:
+    """A port below the range that the system gives to outgoing connections."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+def _answers(program: Program, port: int) -> bool:
+    deadline = time.monotonic() + START_SECONDS
+    while program.is_running() and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return True
+        except OSError:
+            time.sleep(0.02)
+    return False
