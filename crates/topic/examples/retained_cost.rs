@@ -4,6 +4,7 @@
 //! `docs/design/topic.md`. Memory is the growth of the resident set, so it works on Linux only.
 
 #![allow(clippy::print_stdout, reason = "a program that prints figures")]
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "it measures time and memory")]
 
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -53,7 +54,8 @@ fn measure(tree: &RetainedTree<u64>, filter: &str) {
     let by_1 = in_slices(tree, &filter, 1);
     let each = |time: Duration| time / reported.max(1);
     println!(
-        "{filter}: {reported} found, {visited} visited, {whole:?} in one go; per topic found {:?}, 20 at a time {:?}, one at a time {:?}",
+        "{filter}: {reported} found, {visited} visited, {whole:?} in one go; \
+         per topic found {:?}, 20 at a time {:?}, one at a time {:?}",
         each(whole),
         each(by_20),
         each(by_1)
