@@ -9,8 +9,10 @@ use std::sync::Arc;
 /// What a call on a session has brought about besides its new state.
 #[derive(Debug, Default)]
 pub struct SessionEffects {
-    /// Changes to record, in order; only those of durable sessions.
+    /// Changes to record, in order; only those of durable sessions unless `records_all`.
     pub changes: Vec<SessionChange>,
+    /// Whether changes of a session that ends with its connection are recorded as well.
+    pub records_all: bool,
     /// Packets that may leave only after these changes are durable, in order.
     pub promises: Vec<Outgoing>,
     /// Messages that will not be delivered.
@@ -55,7 +57,9 @@ impl Session {
 
     /// Whether the connection has room for more deliveries.
     pub fn has_output_room(&self, limits: &Limits) -> bool {
-        self.link.as_ref().is_some_and(|link| link.output.bytes() < limits.output_bytes_max)
+        self.link
+            .as_ref()
+            .is_some_and(|link| !link.output.is_finished() && link.output.bytes() < limits.output_bytes_max)
     }
 
     fn enqueue(&mut self, offer: Offer, limits: &Limits, fx: &mut SessionEffects) {
@@ -75,7 +79,7 @@ impl Session {
     }
 
     /// Sends one packet of the list; `false` when there is none or it has to wait for room in the window.
-    fn transmit_next(&mut self, now: Instant, limits: &Limits, fx: &mut SessionEffects) -> bool {
+    pub(crate) fn transmit_next(&mut self, now: Instant, limits: &Limits, fx: &mut SessionEffects) -> bool {
         let quota = self.outbound.quota();
         let Some(owed) = self.outbound.front() else { return false };
         let (phase, packet_id, qos) = (owed.phase(), owed.packet_id(), owed.qos);
@@ -170,7 +174,7 @@ impl Session {
     /// Applies a change, and keeps it for the journal where the session outlives its connection.
     pub fn record(&mut self, change: SessionChange, fx: &mut SessionEffects) {
         self.apply(&change);
-        if self.is_durable() {
+        if self.is_durable() || fx.records_all {
             fx.changes.push(change);
         }
     }

@@ -73,7 +73,23 @@ impl Link {
         }
     }
 
-    /// Queues a packet for the client.
+    /// A client's own connection, before CONNACK has told what the server accepts.
+    pub(crate) fn to_server(version: ProtocolVersion, now: Instant) -> Self {
+        Self {
+            connection: ConnectionId { slot: 0, generation: 0 },
+            wire: Wire { version, packet_bytes_max: u32::MAX, aliases: AliasesOut::default() },
+            output: Output::default(),
+            aliases_in: AliasesIn::default(),
+            receive_maximum: 0,
+            pubacks_promised: 0,
+            request_problem_information: true,
+            silence_millis_max: 0,
+            last_heard: now,
+            connect_expiry_interval: 0,
+        }
+    }
+
+    /// Queues a packet for the peer.
     pub fn send(&mut self, outgoing: Outgoing) {
         self.output.push(outgoing);
     }
