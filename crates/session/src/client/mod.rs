@@ -323,7 +323,7 @@ impl Client {
     fn encode(&mut self, now: Instant, bytes_max: usize, out: &mut Vec<u8>) -> bool {
         loop {
             let Some(link) = self.session.link.as_deref_mut() else { return false };
-            link.output.encode(&mut link.wire, now, bytes_max, out);
+            link.output.encode(&mut link.wire, now, bytes_max, out, &mut self.fx.drops);
             if out.len() >= bytes_max && !link.output.is_empty() {
                 return true;
             }
