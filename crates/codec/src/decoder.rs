@@ -147,7 +147,7 @@ impl Decoder {
             PacketType::PubComp => Packet::PubComp(Ack::decode(packet_type, body, origin)?),
             PacketType::PingReq => Packet::PingReq,
             PacketType::PingResp => Packet::PingResp,
-            PacketType::Connect => return Err(DecodeError::SecondConnect),
+            PacketType::Connect => Connect::decode(body)?.into(),
             PacketType::ConnAck => ConnAck::decode(body, origin)?.into(),
             PacketType::Subscribe => Subscribe::decode(body, origin)?.into(),
             PacketType::SubAck => SubAck::decode(body, origin)?.into(),

@@ -1,7 +1,7 @@
 //! What waits to be sent on one connection: references and small answers, made into bytes at the last moment.
 
 use crate::alias::AliasUse;
-use crate::{AliasesOut, Instant, Publication, SubscriptionIds};
+use crate::{AliasesOut, DropReason, Instant, Publication, SubscriptionIds};
 use noctule_codec::{
     Ack, Delivery, EncodeError, Packet, PacketId, Properties, ProtocolVersion, QoS, ReasonCode,
 };
@@ -29,6 +29,8 @@ pub enum Outgoing {
     PingResp,
     /// Any other packet.
     Packet(Box<Packet<'static>>),
+    /// A packet that is bytes already: CONNECT, whose fields borrow from its options.
+    Bytes(Box<[u8]>),
 }
 
 /// A PUBLISH that waits to be sent.
@@ -65,6 +67,7 @@ pub struct Output {
     queue: VecDeque<Outgoing>,
     bytes: u64,
     held: bool,
+    finished: bool,
 }
 
 impl Outgoing {
@@ -75,14 +78,20 @@ impl Outgoing {
             Self::Ack(..) => 8,
             Self::PingResp => 8,
             Self::Packet(packet) => packet.encoded_len(ProtocolVersion::V5) as u64 + 64,
+            Self::Bytes(bytes) => bytes.len() as u64,
         }
     }
 }
 
 impl Outgoing {
-    /// A QoS 0 delivery that expired while it waited for the peer to read: its delivery has not begun.
-    fn is_stale(&self, now: Instant) -> bool {
-        matches!(self, Self::Publish(publish) if publish.qos == QoS::AtMostOnce && publish.message.is_expired(now))
+    /// Sorts out a QoS 0 delivery that expired while it waited for the peer to read: its delivery has not begun.
+    fn unless_expired(self, now: Instant) -> Result<Self, Arc<Publication>> {
+        match self {
+            Self::Publish(publish) if publish.qos == QoS::AtMostOnce && publish.message.is_expired(now) => {
+                Err(publish.message)
+            }
+            outgoing => Ok(outgoing),
+        }
     }
 }
 
@@ -114,10 +123,29 @@ impl OutgoingPublish {
 }
 
 impl Output {
-    /// Adds a packet at the end.
+    /// Adds a packet at the end, unless the last one is there already.
     pub fn push(&mut self, outgoing: Outgoing) {
+        if self.finished {
+            return;
+        }
         self.bytes += outgoing.bytes();
         self.queue.push_back(outgoing);
+    }
+
+    /// Adds the last packet, a DISCONNECT: nothing follows it [MQTT-3.14.4-1].
+    pub fn finish(&mut self, last: Outgoing) {
+        self.push(last);
+        self.finished = true;
+    }
+
+    /// Whether the last packet has been added.
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Whether the last packet has left, so that the connection is to be closed [MQTT-3.14.4-2].
+    pub fn is_over(&self) -> bool {
+        self.finished && !self.held && self.queue.is_empty()
     }
 
     /// Holds everything back until [`release`](Self::release): CONNACK is the first packet [MQTT-3.2.0-1].
@@ -148,21 +176,26 @@ impl Output {
     }
 
     /// Encodes packets from the front until `out` holds at least `bytes_max` or the queue is empty.
-    /// Returns how many PUBLISH packets and packets in all it wrote.
+    /// Returns how many PUBLISH packets and packets in all it wrote, and leaves in `drops` what has expired.
     pub fn encode(
         &mut self,
         wire: &mut Wire,
         now: Instant,
         bytes_max: usize,
         out: &mut Vec<u8>,
+        drops: &mut Vec<(Arc<Publication>, DropReason)>,
     ) -> (u64, u64) {
         let (mut publishes, mut packets) = (0, 0);
         while !self.held && out.len() < bytes_max {
             let Some(outgoing) = self.queue.pop_front() else { break };
             self.bytes -= outgoing.bytes();
-            if outgoing.is_stale(now) {
-                continue;
-            }
+            let outgoing = match outgoing.unless_expired(now) {
+                Ok(outgoing) => outgoing,
+                Err(message) => {
+                    drops.push((message, DropReason::Expired));
+                    continue;
+                }
+            };
             publishes += u64::from(matches!(outgoing, Outgoing::Publish(_)));
             packets += 1;
             wire.encode(&outgoing, now, out);
@@ -185,6 +218,10 @@ impl Wire {
             }
             Outgoing::PingResp => Packet::PingResp.encode_within(self.version, self.packet_bytes_max, out),
             Outgoing::Packet(packet) => packet.encode_within(self.version, self.packet_bytes_max, out),
+            Outgoing::Bytes(bytes) => {
+                out.extend_from_slice(bytes);
+                Ok(())
+            }
         };
         debug_assert!(
             result.is_ok() || !matches!(outgoing, Outgoing::Publish(_)),
@@ -223,3 +260,55 @@ fn ack(kind: AckKind, packet_id: PacketId, reason_code: ReasonCode) -> Packet<'s
 
 /// An empty queue keeps at most this many places.
 const CAPACITY_KEPT: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a 5.0 peer without limits is sent.
+    fn sent(output: &mut Output) -> Vec<u8> {
+        let (version, packet_bytes_max) = (ProtocolVersion::V5, u32::MAX);
+        let mut wire = Wire { version, packet_bytes_max, aliases: AliasesOut::new(0) };
+        let mut out = Vec::new();
+        output.encode(&mut wire, Instant::default(), usize::MAX, &mut out, &mut Vec::new());
+        out
+    }
+
+    fn disconnect() -> Outgoing {
+        let (reason_code, properties) = (ReasonCode::ServerShuttingDown, Properties::EMPTY);
+        let packet = noctule_codec::Disconnect { reason_code, properties };
+        Outgoing::Packet(Box::new(packet.into()))
+    }
+
+    const PINGRESP: [u8; 2] = [0xd0, 0];
+    const DISCONNECT: [u8; 3] = [0xe0, 1, 0x8b];
+
+    #[test]
+    fn mqtt_3_14_4_1_nothing_is_sent_behind_the_last_packet() {
+        let mut output = Output::default();
+        output.push(Outgoing::PingResp);
+        output.finish(disconnect());
+        output.push(Outgoing::PingResp);
+        output.finish(disconnect());
+        assert!(output.is_finished() && !output.is_over());
+        assert_eq!(sent(&mut output), [&PINGRESP[..], &DISCONNECT].concat());
+        assert!(output.is_over());
+    }
+
+    #[test]
+    fn mqtt_3_2_0_1_what_is_held_back_follows_connack() {
+        let mut output = Output::default();
+        output.hold();
+        output.push(Outgoing::PingResp);
+        output.finish(disconnect());
+        assert_eq!(sent(&mut output), []);
+        assert!(output.is_empty() && !output.is_over(), "it is held, not over");
+        output.release(Outgoing::Ack(
+            AckKind::PubAck,
+            PacketId::new(1).expect("not zero"),
+            ReasonCode::Success,
+        ));
+        assert_eq!(sent(&mut output), [&[0x40, 2, 0, 1], &PINGRESP[..], &DISCONNECT].concat());
+        assert!(output.is_over());
+    }
+}
