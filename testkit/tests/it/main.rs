@@ -1,9 +1,12 @@
 //! The simulated broker, spoken to on the wire.
 
 mod alias;
+mod bounds;
 mod connect;
+mod disconnect;
 mod expiry;
 mod flow;
+mod malformed;
 mod permission;
 mod publish;
 mod qos;
@@ -14,4 +17,5 @@ mod shared;
 mod slow;
 mod smoke;
 mod subscribe;
+mod takeover;
 mod will;
