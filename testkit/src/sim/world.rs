@@ -312,7 +312,7 @@ impl World {
         self.clients.iter().all(is_settled)
             && self.clients.iter().filter_map(|client| client.stream).all(|stream| {
                 let stream = &self.streams[stream];
-                stream.up.is_empty() && stream.down.is_empty()
+                !stream.is_broken && stream.up.is_empty() && stream.down.is_empty()
             })
             && self.sim.sessions().all(|session| session.outbound.is_empty() && session.will_due.is_none())
     }
