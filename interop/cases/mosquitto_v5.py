@@ -6,6 +6,7 @@ import time
 from suite.case import case, case_for, check, check_equal
 from suite.program import WAIT_SECONDS
 from suite.scene import Scene, Subscriber
+from suite.wire import Kind
 
 PROPERTIES = "%p|%C|%D|%E|%F|%R|%P"
 
@@ -127,6 +128,20 @@ def authentication_method_refused(scene: Scene):
     """An unknown authentication method is answered with 0x8C."""
     scene.pub("-t", "a", "-m", "x", "-D", "connect", "authentication-method", "SCRAM-SHA-1",
               "-D", "connect", "authentication-data", "n,,n=user,r=nonce", code=0x8C)
+
+
+@case("mosquitto/v5/broker_says_goodbye")
+def broker_says_goodbye(scene: Scene):
+    """A broker that stops tells its 5.0 clients 0x8B, after what it owed them, and then closes."""
+    wire = scene.wire()
+    scene.sub("-t", "a", "-q", "1", port=wire.port)
+    scene.pub("-t", "a", "-m", "last", "-q", "1")
+    wire.wait(kind=Kind.PUBACK)
+    scene.broker.stop()
+    goodbye = wire.wait(kind=Kind.DISCONNECT, from_broker=True)
+    check_equal(goodbye.body[:1], b"\x8b", "reason of the DISCONNECT")
+    last = [packet.kind for packet in wire.find(link=0, from_broker=True)][-1]
+    check_equal(last, Kind.DISCONNECT, "last packet of the broker")
 
 
 @case("mosquitto/v5/topic_alias")

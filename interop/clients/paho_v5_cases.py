@@ -226,18 +226,33 @@ if IS_PAHO_2:
     @case("v5/publish_reason_codes")
     def publish_reason_codes(port: int):
         """PUBACK and PUBREC say 0x00 when somebody is subscribed; 0x10 is allowed when nobody is."""
-        codes = []
-        peer = Peer(port, "5")
-        peer.client.on_publish = lambda _client, _data, _mid, code, _values: codes.append(code.value)
-        peer.connect()
+        peer = connected(port)
         for qos in (1, 2):
             peer.publish("nobody", "x", qos)
         peer.subscribe("somebody")
         for qos in (1, 2):
             peer.publish("somebody", "x", qos)
         peer.expect("x", "x")
+        codes = [code for _, code in sorted(peer.published.items())]
         check(set(codes[:2]) <= {0x00, 0x10}, f"codes without a subscriber: {codes[:2]}")
         check_equal(codes[2:], [0, 0], "codes with a subscriber")
+
+
+@case("v5/problem_information_declined")
+def problem_information_declined(port: int):
+    """A client that wants no problem information gets bare codes in everything but CONNACK and DISCONNECT."""
+    wire = Wire(port)
+    peer = connected(wire.port, RequestProblemInformation=0)
+    peer.publish("nobody", "x", 1)
+    peer.publish("nobody", "x", 2)
+    peer.subscribe("a")
+    peer.unsubscribe("a", "never/there")
+    for kind in (Kind.PUBACK, Kind.PUBREC, Kind.PUBCOMP):
+        for packet in wire.find(kind=kind, from_broker=True):
+            check(packet.body[3:] in (b"", b"\0"), f"{kind.name} has properties: {packet.body!r}")
+    for kind in (Kind.SUBACK, Kind.UNSUBACK):
+        packet = wire.wait(kind=kind)
+        check_equal(packet.body[2], 0, f"length of the properties of {kind.name}")
 
 
 @case("v5/maximum_packet_size")

@@ -31,9 +31,13 @@ class Broker:
     def __init__(self, program: Program, port: int):
         self.program = program
         self.port = port
+        self._is_stopped = False
 
     def stop(self) -> None:
-        """SIGTERM must end the broker with exit code 0, and nothing may have panicked."""
+        """SIGTERM must end the broker with exit code 0, and nothing may have panicked; a second call does nothing."""
+        if self._is_stopped:
+            return
+        self._is_stopped = True
         check(self.program.is_running(), f"the broker ended by itself: {self._last_words()}")
         self.program.terminate()
         check_equal(self.program.finish(STOP_SECONDS), 0, "exit code of the broker after SIGTERM")

@@ -9,6 +9,7 @@ from .broker import Broker
 from .case import CaseFailed, check_equal
 from .peers import Peers
 from .program import WAIT_SECONDS, Program
+from .wire import Wire
 
 # How long a case listens for something that must not come.
 QUIET_SECONDS = 0.4
@@ -24,6 +25,7 @@ class Scene:
         self.peers = peers
         self.folder = folder
         self.programs: list[Program] = []
+        self.wires: list[Wire] = []
 
     @property
     def port(self) -> int:
@@ -47,19 +49,26 @@ class Scene:
         check_equal(done.code, code, f"exit code of mosquitto_pub {' '.join(done.err)}")
         return done
 
-    def sub(self, *arguments, version: str = "5", granted: bool = True) -> "Subscriber":
+    def sub(self, *arguments, version: str = "5", port: int | None = None) -> "Subscriber":
         """Starts mosquitto_sub and returns when its subscriptions are acknowledged."""
         # Its debug output would wait in a buffer for as long as that is not full.
-        subscriber = self.start("stdbuf", "-oL", self.peers.tool("mosquitto_sub"), "-d", "-p", self.port,
+        subscriber = self.start("stdbuf", "-oL", self.peers.tool("mosquitto_sub"), "-d", "-p", port or self.port,
                                 "-V", version, *arguments, program=Subscriber)
-        if granted:
-            subscriber.wait_line(" received SUBACK")
+        subscriber.wait_line(" received SUBACK")
         return subscriber
+
+    def wire(self) -> Wire:
+        """A listener in front of the broker that sees every packet."""
+        wire = Wire(self.port)
+        self.wires.append(wire)
+        return wire
 
     def close(self) -> None:
         """Ends every program of the case."""
         for program in self.programs:
             program.kill()
+        for wire in self.wires:
+            wire.close()
 
     def transcript(self) -> list[str]:
         """All commands and their output, for the log of a failed case."""

@@ -6,6 +6,7 @@ purpose; through a `Wire` a case sees the packets themselves and decides where a
 
 import contextlib
 import enum
+import itertools
 import socket
 import threading
 import time
@@ -111,16 +112,28 @@ class Wire:
                     raise CaseFailed(f"no packet on the wire with {wanted}")
         return found[0]
 
+    def close(self) -> None:
+        """Takes no further connections; those that are open end with their clients."""
+        _shut(self._listener, socket.SHUT_RDWR)
+        self._listener.close()
+
     def _accept(self) -> None:
-        link = 0
-        while True:
-            client, _ = self._listener.accept()
-            broker = socket.create_connection(("127.0.0.1", self._broker_port))
-            for end in (client, broker):
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for source, sink, from_broker in ((client, broker, False), (broker, client, True)):
-                threading.Thread(target=self._carry, args=(link, from_broker, source, sink), daemon=True).start()
-            link += 1
+        for link in itertools.count():
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return  # Closed.
+            try:
+                broker = socket.create_connection(("127.0.0.1", self._broker_port))
+            except OSError:
+                client.close()  # Refused as the broker would refuse.
+            else:
+                self._join(link, client, broker)
+
+    def _join(self, link: int, client: socket.socket, broker: socket.socket) -> None:
+        for source, sink, from_broker in ((client, broker, False), (broker, client, True)):
+            sink.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self._carry, args=(link, from_broker, source, sink), daemon=True).start()
 
     def _carry(self, link: int, from_broker: bool, source: socket.socket, sink: socket.socket) -> None:
         goes_on = True

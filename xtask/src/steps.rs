@@ -20,6 +20,7 @@ const STEPS: &[Step] = &[
     Step { name: "documentation", extent: Extent::Fast, run: documentation },
     Step { name: "licences and dependencies", extent: Extent::Full, run: dependencies },
     Step { name: "release build", extent: Extent::Full, run: release_build },
+    Step { name: "interoperability", extent: Extent::Full, run: interoperability },
 ];
 
 /// How much of the list a run covers.
@@ -112,4 +113,11 @@ fn release_build(project: &Project) -> Result<()> {
     let binary = project.release_binary();
     ensure!(binary.is_file(), "the build left no {}", binary.display());
     Ok(())
+}
+
+/// Other people's clients against the broker as a user gets it.
+fn interoperability(project: &Project) -> Result<()> {
+    let mut command = project.command("python3");
+    command.arg("interop/run.py").arg("--broker").arg(project.release_binary());
+    project::run(command.arg("--peers").arg(project.peers()))
 }

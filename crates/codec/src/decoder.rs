@@ -147,7 +147,7 @@ impl Decoder {
             PacketType::PubComp => Packet::PubComp(Ack::decode(packet_type, body, origin)?),
             PacketType::PingReq => Packet::PingReq,
             PacketType::PingResp => Packet::PingResp,
-            PacketType::Connect => return Err(DecodeError::SecondConnect),
+            PacketType::Connect => Connect::decode(body)?.into(),
             PacketType::ConnAck => ConnAck::decode(body, origin)?.into(),
             PacketType::Subscribe => Subscribe::decode(body, origin)?.into(),
             PacketType::SubAck => SubAck::decode(body, origin)?.into(),
@@ -350,10 +350,9 @@ mod tests {
     }
 
     #[test]
-    fn a_second_connect_does_not_change_the_version() {
+    fn mqtt_3_1_0_2_a_second_connect_does_not_change_the_version() {
         let mut decoder = decoder(Client, V5);
-        let second = decoder.decode(CONNECT_V3_1_1).expect("it reads").expect("it is whole");
-        assert_eq!(second.0.packet_type(), PacketType::Connect);
+        assert_eq!(decoder.decode(CONNECT_V3_1_1), Err(DecodeError::SecondConnect));
         assert_eq!(decoder.version(), Some(V5));
     }
 

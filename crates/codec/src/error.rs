@@ -17,9 +17,6 @@ pub enum DecodeError {
         /// The first byte of the connection.
         first_byte: u8,
     },
-    /// [MQTT-3.1.0-2]: whatever it says.
-    #[error("a connection has one CONNECT")]
-    SecondConnect,
     /// Packet type 0, and type 15 before 5.0.
     #[error("packet type {packet_type} is reserved in this version of MQTT")]
     PacketTypeReserved {
@@ -255,7 +252,6 @@ impl DecodeError {
             Self::WildcardInTopicName { .. } => ReasonCode::TopicNameInvalid,
             Self::PropertyValue { property: PropertyId::TopicAlias, .. } => ReasonCode::TopicAliasInvalid,
             Self::NotConnect { .. }
-            | Self::SecondConnect
             | Self::WrongDirection { .. }
             | Self::PacketIdZero { .. }
             | Self::PropertyWrongDirection { .. }

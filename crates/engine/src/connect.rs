@@ -40,8 +40,13 @@ impl Shard {
 
     /// Answers bytes that are no packet: CONNACK before a session is open, DISCONNECT after.
     pub(crate) fn refuse_bytes(&mut self, id: ConnectionId, error: &DecodeError, turn: &mut Turn<'_>) {
-        let violation = Violation::new(error.reason_code(), error.to_string());
+        let mut violation = Violation::new(error.reason_code(), error.to_string());
         if let Some(slot) = self.session_of(id) {
+            // A second CONNECT is a protocol error also in a version we do not speak [MQTT-3.1.0-2], and
+            // DISCONNECT has no word for that version [MQTT-3.14.2-1].
+            if violation.reason_code == ReasonCode::UnsupportedProtocolVersion {
+                violation.reason_code = ReasonCode::ProtocolError;
+            }
             return self.close_session(slot, violation, turn);
         }
         let Some(connection) = self.connection(id) else { return };

@@ -204,6 +204,10 @@ impl Shard {
             }
         }
         self.stats.bytes_sent += (out.len() - before) as u64;
+        let link = self.sessions[slot].session.link.as_ref();
+        if link.is_some_and(|link| link.output.is_over()) {
+            return Flush::Close;
+        }
         if self.has_more(slot) { Flush::More } else { Flush::Done }
     }
 
@@ -215,6 +219,9 @@ impl Shard {
             State::Closing { .. } => Some(Next::Close),
             State::Connected { slot } => {
                 if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
+                    if link.output.is_finished() {
+                        return Some(Next::Close);
+                    }
                     link.last_heard = now;
                 }
                 (!self.wants_input(id)).then_some(Next::Flush)
@@ -252,14 +259,11 @@ impl Shard {
                 self.handle_disconnect(slot, &disconnect, turn).map(|()| Next::Close)
             }
             Packet::Auth(auth) => self.handle_auth(&auth).map(|()| Next::Read),
-            // The decoder lets none of these through: a second CONNECT [MQTT-3.1.0-2], and what only a server
-            // sends.
-            Packet::Connect(_)
-            | Packet::ConnAck(_)
-            | Packet::SubAck(_)
-            | Packet::UnsubAck(_)
-            | Packet::PingResp => {
-                Err(Violation::new(ReasonCode::ProtocolError, "this packet has no place here"))
+            Packet::Connect(_) => {
+                Err(Violation::new(ReasonCode::ProtocolError, "a connection has one CONNECT [MQTT-3.1.0-2]"))
+            }
+            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
+                Err(Violation::new(ReasonCode::ProtocolError, "only a server sends this packet"))
             }
         };
         result.unwrap_or_else(|violation| {

@@ -1,5 +1,6 @@
 //! The end of connections and sessions, and what becomes of wills: all of it in one place.
 
+use crate::connection::{Connection, State};
 use crate::effects::Event;
 use crate::mail::Violation;
 use crate::shard::{Shard, Turn};
@@ -207,29 +208,44 @@ impl Shard {
         turn.fx.records.push(Record::Session { session, change: SessionChange::WillSet { will: None } });
     }
 
-    /// Ends every connection because the broker stops. Wills are published first, while there is somebody to
-    /// receive them; 5.0 clients are told 0x8B.
-    pub fn shut_down(&mut self, turn: &mut Turn<'_>) {
-        let connected = |(slot, resident): (usize, &crate::resident::Resident)| {
-            resident.session.link.is_some().then_some(slot)
-        };
-        let slots: Vec<usize> = self.sessions.iter().filter_map(connected).collect();
-        for &slot in &slots {
+    /// Publishes the wills that the stop of the broker makes due, while there is somebody to receive them.
+    /// The runtime lets every shard do so, and delivers the mail, before the first one is
+    /// [shut down](Self::shut_down).
+    pub fn fire_last_wills(&mut self, turn: &mut Turn<'_>) {
+        for slot in self.connected_slots() {
             let session = &self.sessions[slot].session;
             let fires = |delay| delay == 0 || session.session_expiry_interval == 0;
             if session.will.as_ref().is_some_and(|will| fires(will.delay_seconds)) {
                 self.fire_will(slot, turn);
             }
         }
-        for slot in slots {
+    }
+
+    /// Ends every connection because the broker stops. 5.0 clients are told 0x8B behind what they are still to
+    /// receive; nothing is read any more.
+    pub fn shut_down(&mut self, turn: &mut Turn<'_>) {
+        self.fire_last_wills(turn);
+        for slot in self.connected_slots() {
             self.say_goodbye(slot, turn);
+        }
+        let is_handshaking = |connection: &&Connection| matches!(connection.state, State::Handshaking);
+        let handshaking = self.connections.iter().flatten().filter(is_handshaking);
+        for id in handshaking.map(|connection| connection.id).collect::<Vec<_>>() {
+            self.close_with(id, Vec::new(), turn);
         }
     }
 
-    /// Queues a DISCONNECT behind what the client is still to receive.
+    fn connected_slots(&self) -> Vec<usize> {
+        let connected = self.sessions.iter().filter(|(_, resident)| resident.session.link.is_some());
+        connected.map(|(slot, _)| slot).collect()
+    }
+
     fn say_goodbye(&mut self, slot: usize, turn: &mut Turn<'_>) {
         let violation = Violation::new(ReasonCode::ServerShuttingDown, "the broker is stopping");
-        self.send(slot, Outgoing::Packet(Box::new(disconnect_packet(&violation))), turn);
+        if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
+            link.output.finish(Outgoing::Packet(Box::new(disconnect_packet(&violation))));
+            self.mark_dirty(slot, turn);
+        }
     }
 
     pub(crate) fn log_disconnect(

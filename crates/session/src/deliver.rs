@@ -57,7 +57,9 @@ impl Session {
 
     /// Whether the connection has room for more deliveries.
     pub fn has_output_room(&self, limits: &Limits) -> bool {
-        self.link.as_ref().is_some_and(|link| link.output.bytes() < limits.output_bytes_max)
+        self.link
+            .as_ref()
+            .is_some_and(|link| !link.output.is_finished() && link.output.bytes() < limits.output_bytes_max)
     }
 
     fn enqueue(&mut self, offer: Offer, limits: &Limits, fx: &mut SessionEffects) {

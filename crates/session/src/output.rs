@@ -67,6 +67,7 @@ pub struct Output {
     queue: VecDeque<Outgoing>,
     bytes: u64,
     held: bool,
+    finished: bool,
 }
 
 impl Outgoing {
@@ -117,10 +118,29 @@ impl OutgoingPublish {
 }
 
 impl Output {
-    /// Adds a packet at the end.
+    /// Adds a packet at the end, unless the last one is there already.
     pub fn push(&mut self, outgoing: Outgoing) {
+        if self.finished {
+            return;
+        }
         self.bytes += outgoing.bytes();
         self.queue.push_back(outgoing);
+    }
+
+    /// Adds the last packet, a DISCONNECT: nothing follows it [MQTT-3.14.4-1].
+    pub fn finish(&mut self, last: Outgoing) {
+        self.push(last);
+        self.finished = true;
+    }
+
+    /// Whether the last packet has been added.
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Whether the last packet has left, so that the connection is to be closed [MQTT-3.14.4-2].
+    pub fn is_over(&self) -> bool {
+        self.finished && !self.held && self.queue.is_empty()
     }
 
     /// Holds everything back until [`release`](Self::release): CONNACK is the first packet [MQTT-3.2.0-1].
@@ -230,3 +250,55 @@ fn ack(kind: AckKind, packet_id: PacketId, reason_code: ReasonCode) -> Packet<'s
 
 /// An empty queue keeps at most this many places.
 const CAPACITY_KEPT: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a 5.0 peer without limits is sent.
+    fn sent(output: &mut Output) -> Vec<u8> {
+        let (version, packet_bytes_max) = (ProtocolVersion::V5, u32::MAX);
+        let mut wire = Wire { version, packet_bytes_max, aliases: AliasesOut::new(0) };
+        let mut out = Vec::new();
+        output.encode(&mut wire, Instant::default(), usize::MAX, &mut out);
+        out
+    }
+
+    fn disconnect() -> Outgoing {
+        let (reason_code, properties) = (ReasonCode::ServerShuttingDown, Properties::EMPTY);
+        let packet = noctule_codec::Disconnect { reason_code, properties };
+        Outgoing::Packet(Box::new(packet.into()))
+    }
+
+    const PINGRESP: [u8; 2] = [0xd0, 0];
+    const DISCONNECT: [u8; 3] = [0xe0, 1, 0x8b];
+
+    #[test]
+    fn mqtt_3_14_4_1_nothing_is_sent_behind_the_last_packet() {
+        let mut output = Output::default();
+        output.push(Outgoing::PingResp);
+        output.finish(disconnect());
+        output.push(Outgoing::PingResp);
+        output.finish(disconnect());
+        assert!(output.is_finished() && !output.is_over());
+        assert_eq!(sent(&mut output), [&PINGRESP[..], &DISCONNECT].concat());
+        assert!(output.is_over());
+    }
+
+    #[test]
+    fn mqtt_3_2_0_1_what_is_held_back_follows_connack() {
+        let mut output = Output::default();
+        output.hold();
+        output.push(Outgoing::PingResp);
+        output.finish(disconnect());
+        assert_eq!(sent(&mut output), []);
+        assert!(output.is_empty() && !output.is_over(), "it is held, not over");
+        output.release(Outgoing::Ack(
+            AckKind::PubAck,
+            PacketId::new(1).expect("not zero"),
+            ReasonCode::Success,
+        ));
+        assert_eq!(sent(&mut output), [&[0x40, 2, 0, 1], &PINGRESP[..], &DISCONNECT].concat());
+        assert!(output.is_over());
+    }
+}

@@ -242,10 +242,12 @@ impl Sim {
 
     /// Stops the broker in order.
     pub fn shut_down(&mut self) {
-        for shard in 0..self.nodes.len() {
-            self.turn(shard, Shard::shut_down);
+        for step in [Shard::fire_last_wills, Shard::shut_down] {
+            for shard in 0..self.nodes.len() {
+                self.turn(shard, step);
+            }
+            self.run();
         }
-        self.run();
     }
 
     /// The sessions of all shards.

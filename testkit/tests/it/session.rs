@@ -25,14 +25,14 @@ fn finds_session(sim: &mut Sim, version: ProtocolVersion) -> bool {
 }
 
 #[test]
-fn mqtt5_3_1_2_5_and_mqtt311_3_1_2_4_clean_start_0_resumes_the_session() {
+fn mqtt5_3_1_2_5_3_2_2_3_and_mqtt311_3_1_2_4_3_2_2_2_clean_start_0_resumes_the_session() {
     for version in VERSIONS {
         let mut sim = Sim::new();
         let wire = sim.connect_with(&durable(version, 100));
         sim.subscribe(wire, "t", QoS::AtLeastOnce);
         sim.cut(wire);
         let (wire, connack) = sim.connack(&durable(version, 100));
-        // [MQTT-3.2.2-3], [MQTT-3.2.2-2] of 3.1.1; 3.1 does not say.
+        // 3.1 does not say.
         assert_eq!(connack.session_present, version != V3_1);
         let publisher = sim.connect(V5, "publisher");
         sim.publish(publisher, "t", "p", QoS::AtLeastOnce);
@@ -52,7 +52,7 @@ fn mqtt5_3_1_2_6_and_mqtt311_3_2_2_3_clean_start_0_without_a_session_creates_one
 }
 
 #[test]
-fn mqtt5_3_1_2_4_and_mqtt311_3_1_2_6_clean_start_1_discards_the_session() {
+fn mqtt5_3_1_2_4_3_1_4_4_3_2_2_2_and_mqtt311_3_1_4_3_3_2_2_1_clean_start_1_discards_the_session() {
     for version in VERSIONS {
         let mut sim = Sim::new();
         let wire = sim.connect_with(&durable(version, 100));
@@ -61,7 +61,6 @@ fn mqtt5_3_1_2_4_and_mqtt311_3_1_2_6_clean_start_1_discards_the_session() {
         let publisher = sim.connect(V5, "publisher");
         sim.publish(publisher, "t", "old", QoS::AtLeastOnce);
         let (wire, connack) = sim.connack(&clean(version));
-        // [MQTT-3.2.2-2], [MQTT-3.2.2-1] of 3.1.1.
         assert!(!connack.session_present);
         sim.publish(publisher, "t", "new", QoS::AtLeastOnce);
         assert_eq!(sim.payloads(wire), [""; 0], "{version:?}");

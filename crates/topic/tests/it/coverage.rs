@@ -1,6 +1,7 @@
 //! What one filter covers of another: a table, and the definition over all topics of a small alphabet.
 
 use noctule_topic::{covers, matches};
+use proptest::prelude::*;
 
 use crate::words;
 
@@ -62,4 +63,35 @@ fn coverage_of_deep_filters_ends() {
     assert!(covers(&deep, &deep));
     assert!(covers("#", &deep));
     assert!(!covers(&deep, "#"));
+}
+
+proptest! {
+    #[test]
+    fn what_the_narrow_filter_matches_the_wide_one_does_too(
+        wide in words::filter(),
+        narrow in words::filter(),
+        topic in words::topic(),
+    ) {
+        if covers(&wide, &narrow) && narrow.matches(&topic) {
+            prop_assert!(wide.matches(&topic));
+        }
+    }
+
+    #[test]
+    fn a_filter_covers_itself_and_what_its_own_cover_covers(
+        first in words::filter(),
+        second in words::filter(),
+        third in words::filter(),
+    ) {
+        prop_assert!(covers(&first, &first));
+        if covers(&first, &second) && covers(&second, &third) {
+            prop_assert!(covers(&first, &third));
+        }
+    }
+
+    /// A name is the narrowest filter there is: to cover it is to match it.
+    #[test]
+    fn covering_a_name_is_matching_it(filter in words::filter(), name in words::topic()) {
+        prop_assert_eq!(covers(&filter, &name), filter.matches(&name));
+    }
 }

@@ -155,14 +155,27 @@ fn filters_print_as_they_were_written() {
 
 #[test]
 fn errors_say_what_to_look_at() {
-    assert_eq!(
-        parse_error("a/#/b").to_string(),
-        "`#` stands in level 1 of the topic filter and is not the last one"
-    );
-    assert_eq!(
-        NameError::TooLong { bytes: 70_000 }.to_string(),
-        "the topic name has 70000 bytes, at most 65535 fit in a packet"
-    );
+    let filters = [
+        ("", "the topic filter is empty"),
+        ("a\0", "the topic filter contains the character U+0000"),
+        ("a/#/b", "`#` stands in level 1 of the topic filter and is not the last one"),
+        ("a/b+", "a wildcard does not stand alone in level 1 of the topic filter"),
+    ];
+    for (filter, message) in filters {
+        assert_eq!(parse_error(filter).to_string(), message);
+    }
+    let names = [
+        ("", "the topic name is empty"),
+        ("a/+", "the topic name contains a wildcard"),
+        ("a\0", "the topic name contains the character U+0000"),
+    ];
+    for (name, message) in names {
+        assert_eq!(TopicName::check(name).unwrap_err().to_string(), message);
+    }
+    let too_long = NameError::TooLong { bytes: 70_000 };
+    assert_eq!(too_long.to_string(), "the topic name has 70000 bytes, at most 65535 fit in a packet");
+    let too_deep = FilterError::TooManyLevels { levels: 9, max: 8 };
+    assert_eq!(too_deep.to_string(), "the topic filter has 9 levels, at most 8 are allowed here");
 }
 
 proptest! {

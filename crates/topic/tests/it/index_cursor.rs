@@ -189,3 +189,62 @@ fn a_match_may_go_on_in_a_copy_of_the_index() {
     reported.sort_unstable();
     assert_eq!(reported, [0, 1, 2, 3, 4, 5]);
 }
+
+/// Keys are ordered within one set only: the last one reported says nothing about the next set.
+#[test]
+fn a_set_that_went_does_not_hide_subscribers_of_the_next() {
+    let [gone, stays] = ["a/+", "+/#"].map(parsed);
+    let mut index = FilterIndex::new();
+    index.insert(&gone, 5, ());
+    index.insert(&gone, 6, ());
+    index.insert(&stays, 1, ());
+    let mut cursor = MatchCursor::new("a/b");
+    let mut reported = Vec::new();
+    assert!((0..100).any(|_| {
+        cursor.advance(&index, 1, |key, ()| reported.push(key));
+        reported == [5]
+    }));
+    index.remove(gone.as_str(), 5);
+    index.remove(gone.as_str(), 6);
+    assert!(cursor.advance(&index, 100, |key, ()| reported.push(key)));
+    assert_eq!(reported, [5, 1]);
+}
+
+#[test]
+fn a_cursor_knows_its_topic_and_its_cost() {
+    let mut index = FilterIndex::new();
+    for (key, filter) in ["a/#", "a/+", "b/+"].map(parsed).iter().enumerate() {
+        index.insert(filter, key, ());
+    }
+    let mut cursor = MatchCursor::new("a/b");
+    assert_eq!((cursor.topic(), cursor.nodes_visited(), cursor.is_done()), ("a/b", 0, false));
+    assert!(cursor.advance(&index, 100, |_, ()| {}));
+    // The root, a, a/+.
+    assert_eq!((cursor.nodes_visited(), cursor.is_done()), (3, true));
+    assert_eq!(index.for_each_match("a/b", |_, ()| {}), 3);
+}
+
+#[test]
+fn a_copy_of_a_cursor_goes_its_own_way() {
+    let mut index = FilterIndex::new();
+    for (key, filter) in ["a/b", "a/#", "+/b"].map(parsed).iter().enumerate() {
+        index.insert(filter, key, ());
+    }
+    let mut cursor = MatchCursor::new("a/b");
+    let mut first = Vec::new();
+    cursor.advance(&index, 1, |key, ()| first.push(key));
+    let mut copy = cursor.clone();
+    for cursor in [&mut cursor, &mut copy] {
+        let mut rest = Vec::new();
+        assert!(cursor.advance(&index, 100, |key, ()| rest.push(key)));
+        assert_eq!((first.len(), rest.len()), (1, 2));
+    }
+}
+
+#[test]
+fn a_match_in_an_empty_index_ends_at_once() {
+    let index: FilterIndex<u64, ()> = FilterIndex::default();
+    let mut cursor = MatchCursor::new("a/b");
+    assert!((0..2).any(|_| cursor.advance(&index, 1, |_, ()| panic!("there is nothing"))));
+    assert_eq!(cursor.nodes_visited(), 1);
+}

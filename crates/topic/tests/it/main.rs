@@ -1,5 +1,6 @@
 //! What other crates can see of `noctule-topic`, checked against the rule written down in ten lines.
 
+mod at_scale;
 mod coverage;
 mod filters;
 mod hostile;

@@ -189,3 +189,23 @@ fn a_look_up_goes_on_when_the_tree_is_emptied() {
     assert_eq!(cursor.next(&tree, &mut 10), None);
     assert!(cursor.is_done());
 }
+
+#[test]
+fn a_word_that_went_is_not_taken_for_the_one_that_came() {
+    let (before, after) = (["x/a", "x/b"], ["z/c", "z/d", "z/e", "x/f"]);
+    for filter in ["x/+", "x/#", "+/+", "#"].map(parsed) {
+        let mut tree = RetainedTree::new();
+        before.iter().for_each(|topic| _ = tree.insert(topic, ()));
+        let mut cursor = RetainedCursor::new(&filter);
+        assert!(cursor.next(&tree, &mut 10).is_some());
+
+        // The words of the new topics take the places of those that went, before `x` comes back.
+        before.iter().for_each(|topic| _ = tree.remove(topic));
+        after.iter().for_each(|topic| _ = tree.insert(topic, ()));
+        let is_done = cursor.advance(&tree, 100, |topic, ()| {
+            assert!(after.contains(&topic) && filter.matches(topic), "{filter}: {topic}");
+            ControlFlow::Continue(())
+        });
+        assert!(is_done);
+    }
+}

@@ -1,0 +1,263 @@
+//! Input that wants to be too much: every bound holds, says so, and gives back what it held.
+
+use noctule_codec::ProtocolVersion::{V3_1, V3_1_1, V5};
+use noctule_codec::{Packet, ProtocolVersion, QoS, ReasonCode, SubscribeFilters, SubscriptionOptions};
+use noctule_session::{DropReason, Limits};
+use noctule_testkit::sim::{
+    ConnectOptions, Sim, SimOptions, VERSIONS, publish, raw_connect, raw_text, subscribe, will,
+};
+
+fn deep(levels: usize) -> String {
+    vec!["x"; levels].join("/")
+}
+
+#[test]
+fn a_topic_of_10_000_levels_is_refused_and_the_connection_goes_on() {
+    let topic = deep(10_000);
+    for version in VERSIONS {
+        let mut sim = Sim::new();
+        let wire = sim.connect(version, "a");
+        sim.send(wire, &Packet::Publish(publish(&topic, b"p", QoS::AtLeastOnce, 1)));
+        let Packet::PubAck(puback) = sim.expect(wire) else { panic!("no PUBACK") };
+        // 3.x has no code; the drop says what happened.
+        let expected = if version == V5 { ReasonCode::TopicNameInvalid } else { ReasonCode::Success };
+        assert_eq!(puback.reason_code, expected);
+        assert_eq!(sim.drops[0].reason, DropReason::TopicNameInvalid);
+        sim.expect_alive(wire);
+    }
+}
+
+#[test]
+fn a_filter_of_10_000_levels_is_refused_and_the_connection_goes_on() {
+    for filter in
+        [deep(10_000), vec!["+"; 10_000].join("/"), format!("{}/#", deep(10_000)), "/".repeat(60_000)]
+    {
+        let mut sim = Sim::new();
+        let wire = sim.connect(V5, "a");
+        sim.send(wire, &subscribe(1, &[(&filter, QoS::AtMostOnce), ("t", QoS::AtMostOnce)]));
+        let Packet::SubAck(suback) = sim.expect(wire) else { panic!("no SUBACK") };
+        assert_eq!(suback.reason_codes[..], [ReasonCode::TopicFilterInvalid, ReasonCode::GRANTED_QOS_0]);
+        assert_eq!(sim.directory().filters.len(), 1);
+        sim.expect_alive(wire);
+    }
+}
+
+#[test]
+fn a_will_topic_of_10_000_levels_is_refused() {
+    let topic = deep(10_000);
+    let options = ConnectOptions { client_id: "a", ..ConnectOptions::default() };
+    assert_eq!(Sim::new().refusal(&options.with_will(will(&topic, "p"))), ReasonCode::TopicNameInvalid);
+}
+
+#[test]
+fn the_bound_on_levels_is_exact() {
+    for version in VERSIONS {
+        let mut sim = Sim::with_limits(Limits { topic_levels_max: 10, ..Limits::default() });
+        let watcher = sim.watch("#");
+        let wire = sim.connect(version, "a");
+        sim.publish(wire, &deep(10), "fits", QoS::AtLeastOnce);
+        sim.publish(wire, &deep(11), "does not", QoS::AtLeastOnce);
+        assert_eq!(sim.payloads(watcher), ["fits"]);
+    }
+}
+
+#[test]
+fn mqtt5_4_7_3_3_and_mqtt311_4_7_3_3_topics_and_filters_of_65_535_bytes_work() {
+    let topic = "t".repeat(65_535);
+    for version in VERSIONS {
+        let mut sim = Sim::new();
+        let wire = sim.connect(version, "a");
+        sim.subscribe(wire, &topic, QoS::AtLeastOnce);
+        let publisher = sim.connect(V5, "publisher");
+        sim.publish(publisher, &topic, "p", QoS::AtLeastOnce);
+        assert_eq!(sim.payloads(wire), ["p"], "{version:?}");
+    }
+}
+
+#[test]
+fn a_shorter_bound_on_topics_is_exact() {
+    let mut sim = Sim::with_limits(Limits { topic_bytes_max: 8, ..Limits::default() });
+    let wire = sim.connect(V5, "a");
+    sim.send(wire, &subscribe(1, &[("12345678", QoS::AtMostOnce), ("123456789", QoS::AtMostOnce)]));
+    let Packet::SubAck(suback) = sim.expect(wire) else { panic!("no SUBACK") };
+    assert_eq!(suback.reason_codes[..], [ReasonCode::GRANTED_QOS_0, ReasonCode::TopicFilterInvalid]);
+    for (topic, expected) in [("12345678", ReasonCode::Success), ("123456789", ReasonCode::TopicNameInvalid)]
+    {
+        sim.send(wire, &Packet::Publish(publish(topic, b"p", QoS::AtLeastOnce, 1)));
+        let puback = sim.drain(wire).into_iter().find_map(|packet| match packet {
+            Packet::PubAck(puback) => Some(puback.reason_code),
+            _ => None,
+        });
+        assert_eq!(puback, Some(expected), "{topic}");
+    }
+}
+
+/// Subscribes to all of these, and counts how many are granted and how many are refused with 0x97.
+fn subscribe_all(sim: &mut Sim, wire: usize, filters: impl Iterator<Item = String>) -> (usize, usize) {
+    let filters: Vec<String> = filters.collect();
+    let (mut granted, mut refused) = (0, 0);
+    for chunk in filters.chunks(1_000) {
+        let list: SubscribeFilters<'_> =
+            chunk.iter().map(|filter| (filter.as_str(), SubscriptionOptions::default())).collect();
+        let Packet::Subscribe(subscribe) = subscribe(1, &[]) else { panic!("no SUBSCRIBE") };
+        sim.send(wire, &Packet::Subscribe(noctule_codec::Subscribe { filters: list, ..subscribe }));
+        let Packet::SubAck(suback) = sim.expect(wire) else { panic!("no SUBACK") };
+        for code in suback.reason_codes.iter() {
+            match code {
+                ReasonCode::Success => granted += 1,
+                ReasonCode::QuotaExceeded => refused += 1,
+                code => panic!("{code:?}"),
+            }
+        }
+    }
+    (granted, refused)
+}
+
+#[test]
+fn of_100_000_filters_a_session_gets_its_bound_and_gives_all_back_when_it_ends() {
+    for shards in [1, 3] {
+        let mut sim = Sim::with(SimOptions { shards, ..SimOptions::default() });
+        let wire = sim.connect(V5, "greedy");
+        let filters = (0..100_000).map(|n| format!("site/{}/sensor/{n}", n % 97));
+        assert_eq!(subscribe_all(&mut sim, wire, filters), (65_536, 100_000 - 65_536));
+        assert_eq!(sim.directory().filters.len(), 65_536);
+        assert_eq!(sim.stats().subscriptions, 65_536);
+        // What is there can still be replaced.
+        sim.send(wire, &subscribe(1, &[("site/0/sensor/0", QoS::AtLeastOnce)]));
+        let Packet::SubAck(suback) = sim.expect(wire) else { panic!("no SUBACK") };
+        assert_eq!(suback.reason_codes[..], [ReasonCode::GrantedQoS1]);
+        sim.cut(wire);
+        assert_eq!((sim.directory().filters.len(), sim.stats().subscriptions), (0, 0));
+        assert_eq!(sim.stats().sessions, 0);
+    }
+}
+
+#[test]
+fn filters_with_wildcards_have_a_bound_of_their_own() {
+    let mut sim = Sim::new();
+    let wire = sim.connect(V5, "bomber");
+    let filters = (0..20_000).map(|n| format!("a/+/+/+/{n}/#"));
+    assert_eq!(subscribe_all(&mut sim, wire, filters), (16_384, 20_000 - 16_384));
+    // The publisher beside it still gets through.
+    let publisher = sim.connect(V5, "publisher");
+    for n in 0..100 {
+        sim.publish(publisher, &format!("a/b/c/d/{n}/e"), "p", QoS::AtLeastOnce);
+    }
+    assert_eq!(sim.payloads(wire).len(), 100);
+    sim.cut(wire);
+    assert_eq!(sim.directory().filters.len(), 0);
+}
+
+#[test]
+fn a_refused_filter_is_told_to_3_1_1_as_0x80_and_bounds_hold_in_every_version() {
+    for version in [V3_1, V3_1_1] {
+        let mut sim = Sim::with_limits(Limits { subscriptions_max: 1, ..Limits::default() });
+        let wire = sim.connect(version, "a");
+        sim.send(wire, &subscribe(1, &[("t", QoS::AtMostOnce), ("u", QoS::AtMostOnce)]));
+        let codes = sim.wire(wire).unread()[4..].to_vec();
+        match version {
+            V3_1_1 => assert_eq!(codes, [0, 0x80]),
+            _ => assert!(codes.iter().all(|code| *code < 3), "3.1 has no 0x80: {codes:02x?}"),
+        }
+        assert_eq!(sim.stats().subscriptions, 1);
+    }
+}
+
+#[test]
+fn shared_subscriptions_of_an_ended_session_leave_nothing_behind() {
+    for shards in [1, 3] {
+        let mut sim = Sim::with(SimOptions { shards, ..SimOptions::default() });
+        let wire = sim.connect(V5, "a");
+        let filters = (0..1_000).map(|n| format!("$share/g{n}/t/{n}"));
+        assert_eq!(subscribe_all(&mut sim, wire, filters), (1_000, 0));
+        assert_eq!(sim.directory().groups.len(), 1_000);
+        sim.cut(wire);
+        assert_eq!(sim.directory().groups.len(), 0);
+        assert_eq!(sim.stats().shared_subscriptions, 0);
+    }
+}
+
+#[test]
+fn a_client_that_never_reads_is_not_answered_without_end() {
+    let floods: [(&str, Vec<u8>); 3] = [
+        ("PINGREQ", vec![0xc0, 0]),
+        ("PUBLISH QoS 1", b"\x32\x06\0\x01t\0\x01\0".to_vec()),
+        ("PUBREL", b"\x62\x02\0\x01".to_vec()),
+    ];
+    for (name, packet) in floods {
+        let mut sim = Sim::with_limits(Limits { output_bytes_max: 10_000, ..Limits::default() });
+        let wire = sim.connect(V5, "deaf");
+        sim.wire(wire).reads_at_most = Some(0);
+        let sent = 30_000;
+        sim.send_bytes(wire, &packet.repeat(sent));
+        let taken = sim.stats().packets_received;
+        assert!(taken < 15_000, "{name}: {taken} packets were taken in");
+        // Once it reads, it gets every answer.
+        sim.wire(wire).reads_at_most = None;
+        sim.run();
+        assert_eq!(sim.drain(wire).len(), sent, "{name}");
+    }
+}
+
+#[test]
+fn a_gigabyte_of_qos_0_for_a_subscriber_that_never_reads_is_dropped_and_nobody_else_waits() {
+    for version in [V3_1_1, V5] {
+        let mut sim = Sim::new();
+        let deaf = sim.connect(version, "deaf");
+        sim.subscribe(deaf, "flood", QoS::AtMostOnce);
+        sim.wire(deaf).reads_at_most = Some(0);
+        let publisher = sim.connect(V5, "publisher");
+        let neighbour = sim.connect(V5, "neighbour");
+        sim.subscribe(neighbour, "calm", QoS::AtLeastOnce);
+        let megabyte = vec![b'x'; 1 << 20];
+        for n in 0..1024 {
+            sim.send(publisher, &Packet::Publish(publish("flood", &megabyte, QoS::AtMostOnce, 0)));
+            if n % 64 == 0 {
+                sim.publish(publisher, "calm", "p", QoS::AtLeastOnce);
+                assert_eq!(sim.payloads(neighbour).len(), 1, "a round trip completes meanwhile");
+                sim.expect_alive(publisher);
+            }
+        }
+        let dropped = sim.drops.iter().filter(|drop| drop.reason == DropReason::OutputFull).count();
+        assert!(dropped >= 1022, "{dropped} of 1024 were dropped");
+        assert_eq!(sim.stats().drops_total(), sim.drops.len() as u64, "every drop is counted");
+        sim.wire(deaf).reads_at_most = None;
+        sim.run();
+        assert_eq!(sim.payloads(deaf).len(), 1024 - dropped, "what was kept arrives");
+    }
+}
+
+#[test]
+fn half_a_connect_costs_its_bytes_and_no_more_than_its_time() {
+    let begun = raw_connect("MQTT", 4, 2, &raw_text("x".repeat(60_000)));
+    let mut sim = Sim::new();
+    let wires: Vec<usize> = (0..100).map(|_| sim.open()).collect();
+    for wire in &wires {
+        sim.send_bytes(*wire, &begun[..50_000]);
+    }
+    sim.advance(10_100);
+    assert!(wires.iter().all(|wire| sim.is_closed(*wire)));
+    assert_eq!(sim.stats().sessions, 0);
+}
+
+#[test]
+fn a_packet_that_arrives_byte_by_byte_is_the_same_packet() {
+    let version: ProtocolVersion = V5;
+    let mut bytes = Vec::new();
+    let long = "t".repeat(300);
+    for packet in [
+        noctule_testkit::sim::connect(version, "slow"),
+        subscribe(1, &[(&long, QoS::AtLeastOnce)]),
+        Packet::Publish(publish(&long, &[b'p'; 500], QoS::AtLeastOnce, 2)),
+        Packet::PingReq,
+    ] {
+        packet.encode(version, &mut bytes).expect("it can be encoded");
+    }
+    let mut sim = Sim::new();
+    let wire = sim.open();
+    for byte in bytes {
+        sim.send_bytes(wire, &[byte]);
+    }
+    let kinds: Vec<_> = sim.drain(wire).iter().map(|packet| packet.packet_type().name()).collect();
+    assert_eq!(kinds, ["CONNACK", "SUBACK", "PUBLISH", "PUBACK", "PINGRESP"]);
+}
