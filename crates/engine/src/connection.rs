@@ -192,7 +192,8 @@ impl Shard {
         let before = out.len();
         loop {
             let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return Flush::Done };
-            let (publishes, packets) = link.output.encode(&mut link.wire, turn.now, bytes_max, out);
+            let drops = &mut self.session_fx.drops;
+            let (publishes, packets) = link.output.encode(&mut link.wire, turn.now, bytes_max, out, drops);
             self.stats.publishes_sent += publishes;
             self.stats.packets_sent += packets;
             if out.len() >= bytes_max {
@@ -204,6 +205,7 @@ impl Shard {
             }
         }
         self.stats.bytes_sent += (out.len() - before) as u64;
+        self.collect_drops(slot, turn);
         let link = self.sessions[slot].session.link.as_ref();
         if link.is_some_and(|link| link.output.is_over()) {
             return Flush::Close;

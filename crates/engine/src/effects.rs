@@ -2,6 +2,7 @@
 //! make the changes visible, send the mail, release the promises whose records are durable, flush the dirty
 //! connections.
 
+use crate::retained::RetainedStaged;
 use crate::{Change, Mail, Promise, Record, ShardId};
 use noctule_codec::{ProtocolVersion, ReasonCode};
 use noctule_session::{ConnectionId, DropReason};
@@ -24,8 +25,8 @@ pub struct Effects {
     pub drops: Vec<Drop>,
     /// What an operator may want to read.
     pub events: Vec<Event>,
-    /// Retained messages and bytes among `changes`, so that bounds hold inside a turn as well.
-    pub(crate) retained_staged: (u64, u64),
+    /// Retained messages among `changes`.
+    pub(crate) retained_staged: RetainedStaged,
 }
 
 /// A message that was not delivered, for the ledger.
@@ -89,7 +90,7 @@ pub enum Event {
 impl Effects {
     /// Takes the changes to make visible.
     pub fn take_changes(&mut self) -> std::vec::Drain<'_, Change> {
-        self.retained_staged = (0, 0);
+        self.retained_staged = RetainedStaged::default();
         self.changes.drain(..)
     }
 

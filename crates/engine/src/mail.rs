@@ -85,8 +85,8 @@ pub enum Then {
     Nothing,
     /// Everything behind the CONNACK may leave.
     Open,
-    /// One PUBACK fewer is outstanding.
-    PubAckLeft,
+    /// One acknowledgement of a publication fewer is outstanding.
+    AckLeft,
     /// The subscriptions are in force everywhere: their retained messages may follow.
     Retained,
 }

@@ -3,15 +3,15 @@
 //! A publication is matched once, here, on the publisher's shard. The result says who gets it, and whether a
 //! journal has to know before the publisher is answered.
 
-use crate::effects::{Effects, Event};
+use crate::effects::Event;
 use crate::mail::{Then, Violation};
 use crate::record::Frame;
 use crate::shard::{Shard, Turn};
 use crate::{Change, Record};
 use noctule_auth::Action;
-use noctule_codec::{Ack, Packet, PacketId, Properties, Property, Publish, QoS, ReasonCode};
+use noctule_codec::{Ack, Packet, PacketId, Properties, Property, ProtocolVersion, Publish, QoS, ReasonCode};
 use noctule_session::{
-    AckKind, DropReason, GroupNumber, Outgoing, Publication, SessionChange, SessionNumber,
+    AckKind, DropReason, GroupNumber, Link, Outgoing, Publication, SessionChange, SessionNumber,
 };
 use std::sync::Arc;
 
@@ -56,8 +56,7 @@ impl Shard {
         let message = self.resolve_publication(slot, publish, turn)?;
         if let Some(packet_id) = publish.packet_id {
             if self.sessions[slot].session.inbound.contains(packet_id) {
-                self.answer_reused_id(slot, publish.qos, packet_id, turn);
-                return Ok(());
+                return self.answer_reused_id(slot, publish.qos, packet_id, turn);
             }
             self.check_receive_maximum(slot)?;
         }
@@ -135,22 +134,43 @@ impl Shard {
 
     /// A packet id that waits for PUBREL: the same QoS 2 publication again, which is answered and not
     /// repeated [MQTT-4.3.3-10], or a mistake of the client's.
-    fn answer_reused_id(&mut self, slot: usize, qos: QoS, packet_id: PacketId, turn: &mut Turn<'_>) {
+    fn answer_reused_id(
+        &mut self,
+        slot: usize,
+        qos: QoS,
+        packet_id: PacketId,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
         if qos == QoS::ExactlyOnce {
-            self.acknowledge(slot, qos, packet_id, ReasonCode::Success, true, turn);
-        } else {
-            self.acknowledge(slot, qos, packet_id, ReasonCode::PacketIdentifierInUse, false, turn);
+            self.acknowledge(slot, ack(qos, packet_id, ReasonCode::Success), true, turn);
+            return Ok(());
         }
+        self.check_id_in_use_can_be_told(slot, packet_id)?;
+        self.check_receive_maximum(slot)?;
+        self.acknowledge(slot, ack(qos, packet_id, ReasonCode::PacketIdentifierInUse), false, turn);
+        Ok(())
+    }
+
+    /// An answer in 3.x cannot say that the packet id is in use; there the violation closes [MQTT-4.8.0-1,
+    /// 3.1.1].
+    pub(crate) fn check_id_in_use_can_be_told(
+        &self,
+        slot: usize,
+        packet_id: PacketId,
+    ) -> Result<(), Violation> {
+        let link = self.sessions[slot].session.link.as_ref();
+        if link.is_none_or(|link| link.wire.version == ProtocolVersion::V5) {
+            return Ok(());
+        }
+        let cause = format!("packet id {} still waits for its PUBREL", packet_id.get());
+        Err(Violation::new(ReasonCode::PacketIdentifierInUse, cause))
     }
 
     /// A client keeps within the announced Receive Maximum [MQTT-3.3.4-7]. 3.x knows no such limit.
-    fn check_receive_maximum(&self, slot: usize) -> Result<(), Violation> {
-        let session = &self.sessions[slot].session;
-        let Some(link) = &session.link else { return Ok(()) };
-        let outstanding = session.inbound.len() + usize::from(link.pubacks_promised);
-        if link.wire.version < noctule_codec::ProtocolVersion::V5
-            || outstanding < usize::from(self.limits.receive_maximum)
-        {
+    fn check_receive_maximum(&mut self, slot: usize) -> Result<(), Violation> {
+        let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return Ok(()) };
+        if link.wire.version < ProtocolVersion::V5 || link.unacknowledged < self.limits.receive_maximum {
+            link.unacknowledged = link.unacknowledged.saturating_add(1);
             return Ok(());
         }
         let cause = format!("more than {} publications are unacknowledged", self.limits.receive_maximum);
@@ -223,7 +243,7 @@ impl Shard {
                 true => ReasonCode::Success,
                 false => ReasonCode::NoMatchingSubscribers,
             };
-            self.acknowledge(slot, publish.qos, packet_id, code, published.is_recorded, turn);
+            self.acknowledge(slot, ack(publish.qos, packet_id, code), published.is_recorded, turn);
         }
     }
 
@@ -245,47 +265,33 @@ impl Shard {
         self.drop_message(&client_id, message, reason, turn);
         let event_cause = format!("a publication on {:?} is refused: {cause}", message.topic);
         Self::event(turn, Event::Denied { client_id, reason_code, cause: event_cause.clone() });
-        if version < noctule_codec::ProtocolVersion::V5 && self.limits.disconnect_refused_v3 {
+        if version < ProtocolVersion::V5 && self.limits.disconnect_refused_v3 {
             return Err(Violation::new(reason_code, event_cause));
         }
         let Some(packet_id) = publish.packet_id else { return Ok(()) };
-        let mut properties = Properties::new();
-        if wants_reason {
-            properties.push(Property::ReasonString(&cause));
-        }
-        let ack = Ack { packet_id, reason_code, properties: properties.into_owned() };
-        let packet = match publish.qos {
-            QoS::ExactlyOnce if version == noctule_codec::ProtocolVersion::V5 => Packet::PubRec(ack),
-            QoS::ExactlyOnce => {
-                // 3.x goes on with PUBREL, so its id is taken although nothing was published.
+        let ack = if version == ProtocolVersion::V5 {
+            refusing_ack(publish.qos, packet_id, reason_code, wants_reason.then_some(&*cause))
+        } else {
+            // 3.x cannot be told. Its QoS 2 goes on with PUBREL, so the id is taken.
+            if publish.qos == QoS::ExactlyOnce {
                 self.sessions[slot].session.apply(&SessionChange::InboundTaken { packet_id });
-                Packet::PubRec(ack)
             }
-            _ => Packet::PubAck(ack),
+            ack(publish.qos, packet_id, ReasonCode::Success)
         };
-        self.send(slot, Outgoing::Packet(Box::new(packet)), turn);
+        self.acknowledge(slot, ack, false, turn);
         Ok(())
     }
 
-    /// Answers a publication. PUBACKs of one connection leave in order of arrival [MQTT-4.6.0-2], so one that
-    /// need not wait does wait behind one that must.
-    fn acknowledge(
-        &mut self,
-        slot: usize,
-        qos: QoS,
-        packet_id: PacketId,
-        reason_code: ReasonCode,
-        waits: bool,
-        turn: &mut Turn<'_>,
-    ) {
-        let kind = if qos == QoS::ExactlyOnce { AckKind::PubRec } else { AckKind::PubAck };
-        let ack = Outgoing::Ack(kind, packet_id, reason_code);
+    /// Answers a publication, accepted or refused. PUBACKs of one connection leave in order of arrival
+    /// [MQTT-4.6.0-2], so one that need not wait does wait behind one that must.
+    fn acknowledge(&mut self, slot: usize, ack: Outgoing, waits: bool, turn: &mut Turn<'_>) {
         let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return };
-        if !waits && link.pubacks_promised == 0 {
-            return self.send(slot, ack, turn);
+        if !waits && link.acks_promised == 0 {
+            send_ack(link, ack);
+            return self.mark_dirty(slot, turn);
         }
-        link.pubacks_promised += 1;
-        self.promise(slot, ack, Then::PubAckLeft, turn);
+        link.acks_promised = link.acks_promised.saturating_add(1);
+        self.promise(slot, ack, Then::AckLeft, turn);
     }
 
     /// Matches a publication once and gives it to everybody it is owed to, here and on other shards.
@@ -307,7 +313,8 @@ impl Shard {
             is_recorded: record_publication(message, origin, &targets, &groups, turn),
         };
         if message.retain {
-            stage_retained(message, turn);
+            turn.fx.retained_staged.stage(message, turn.directory);
+            turn.fx.changes.push(Change::Retain(Arc::clone(message)));
             if message.expires_at.is_some() {
                 self.sweep_later(turn);
             }
@@ -320,20 +327,50 @@ impl Shard {
         published
     }
 
-    /// Whether another retained message fits the bounds. Replacing or clearing one always does.
+    /// Whether another retained message fits the bounds. Clearing one always does, and replacing one by one
+    /// that is no longer.
     pub(crate) fn has_retained_room(&self, message: &Publication, turn: &Turn<'_>) -> bool {
         if message.payload.is_empty() {
             return true;
         }
         let limits = &self.limits;
-        let replaced = turn.directory.retained.get(&message.topic);
-        let (staged_count, staged_bytes) = turn.fx.retained_staged;
-        let bytes = turn.directory.retained_bytes() + staged_bytes + message.bytes();
-        let bytes = bytes.saturating_sub(replaced.map_or(0, |replaced| replaced.bytes()));
-        let count = turn.directory.retained_messages() + staged_count + u64::from(replaced.is_none());
+        let (messages, bytes) = turn.fx.retained_staged.totals_with(message, turn.directory);
         bytes <= limits.retained_bytes_max
-            && (limits.retained_messages_max == 0 || count <= limits.retained_messages_max)
+            && (limits.retained_messages_max == 0 || messages <= limits.retained_messages_max)
     }
+}
+
+/// Sends PUBACK or PUBREC. All but a successful PUBREC end the exchange and give the client its place back.
+pub(crate) fn send_ack(link: &mut Link, ack: Outgoing) {
+    let goes_on = match &ack {
+        Outgoing::Ack(kind, _, code) => *kind == AckKind::PubRec && !code.is_error(),
+        Outgoing::Packet(packet) => {
+            matches!(&**packet, Packet::PubRec(ack) if !ack.reason_code.is_error())
+        }
+        _ => false,
+    };
+    if !goes_on {
+        link.acknowledged();
+    }
+    link.send(ack);
+}
+
+/// PUBACK or PUBREC that says no.
+fn refusing_ack(qos: QoS, packet_id: PacketId, reason_code: ReasonCode, cause: Option<&str>) -> Outgoing {
+    let properties = cause.map_or(Properties::EMPTY, |cause| {
+        Properties::new().with(Property::ReasonString(cause)).into_owned()
+    });
+    let ack = Ack { packet_id, reason_code, properties };
+    Outgoing::Packet(Box::new(match qos {
+        QoS::ExactlyOnce => Packet::PubRec(ack),
+        _ => Packet::PubAck(ack),
+    }))
+}
+
+/// PUBACK or PUBREC without properties.
+fn ack(qos: QoS, packet_id: PacketId, reason_code: ReasonCode) -> Outgoing {
+    let kind = if qos == QoS::ExactlyOnce { AckKind::PubRec } else { AckKind::PubAck };
+    Outgoing::Ack(kind, packet_id, reason_code)
 }
 
 /// Leaves the record of a publication in the effects, if a restart has to know of it.
@@ -368,13 +405,4 @@ fn record_publication(
         groups: if owes_group { groups.to_vec() } else { Vec::new() },
     })));
     true
-}
-
-fn stage_retained(message: &Arc<Publication>, turn: &mut Turn<'_>) {
-    let Effects { changes, retained_staged: (count, bytes), .. } = turn.fx;
-    if !message.payload.is_empty() {
-        *count += u64::from(turn.directory.retained.get(&message.topic).is_none());
-        *bytes += message.bytes();
-    }
-    changes.push(Change::Retain(Arc::clone(message)));
 }

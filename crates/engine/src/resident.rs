@@ -3,8 +3,7 @@
 use crate::Subscriber;
 use crate::timers::{Timer, Timers};
 use noctule_auth::Identity;
-use noctule_codec::{QoS, SubscriptionOptions};
-use noctule_session::{GroupNumber, Instant, Session};
+use noctule_session::{GroupNumber, Instant, Session, Subscription};
 use noctule_topic::{RetainedCursor, TopicFilter};
 use std::collections::VecDeque;
 
@@ -21,6 +20,8 @@ pub(crate) struct Resident {
     pub(crate) hungry: Vec<GroupNumber>,
     /// Shared groups that were told that this session has no room.
     pub(crate) busy: Vec<GroupNumber>,
+    /// Shared subscriptions that it has made and that are not in force yet.
+    pub(crate) joined: Vec<Box<str>>,
     /// How many of its subscriptions are shared.
     pub(crate) shared_subscriptions: u32,
     /// The journal has been told of it, so it is to be told of its end.
@@ -35,31 +36,15 @@ pub(crate) struct RetainedPhase {
     pub(crate) filter: Box<str>,
     /// How far the look-up has come.
     pub(crate) cursor: RetainedCursor,
-    /// The granted QoS.
-    pub(crate) qos: QoS,
-    /// Whether the client's own messages are left out.
-    pub(crate) no_local: bool,
-    /// The identifier of the subscription.
-    pub(crate) id: Option<u32>,
+    /// The subscription.
+    pub(crate) subscription: Subscription,
     /// The SUBACK has left.
     pub(crate) is_open: bool,
 }
 
 impl RetainedPhase {
-    pub(crate) fn new(
-        text: &str,
-        filter: &TopicFilter,
-        options: SubscriptionOptions,
-        id: Option<u32>,
-    ) -> Self {
-        Self {
-            filter: text.into(),
-            cursor: RetainedCursor::new(filter),
-            qos: options.qos,
-            no_local: options.no_local,
-            id,
-            is_open: false,
-        }
+    pub(crate) fn new(text: &str, filter: &TopicFilter, subscription: Subscription) -> Self {
+        Self { filter: text.into(), cursor: RetainedCursor::new(filter), subscription, is_open: false }
     }
 }
 
@@ -71,6 +56,7 @@ impl Resident {
             retained: VecDeque::new(),
             hungry: Vec::new(),
             busy: Vec::new(),
+            joined: Vec::new(),
             shared_subscriptions: 0,
             is_recorded: false,
             timer_at: None,

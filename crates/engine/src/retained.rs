@@ -1,12 +1,12 @@
 //! Retained messages: how they reach new subscriptions, and how they are forgotten when they expire.
 
-use crate::Change;
 use crate::resident::RetainedPhase;
 use crate::shard::{Shard, Turn};
 use crate::timers::Timer;
+use crate::{Change, Directory};
+use hashbrown::HashMap;
 use noctule_auth::Action;
-use noctule_codec::QoS;
-use noctule_session::{Offer, Publication, SubscriptionIds};
+use noctule_session::{Offer, Publication, Subscription, SubscriptionIds};
 use noctule_topic::{RetainedCursor, TopicFilter};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -20,10 +20,62 @@ pub(crate) struct RetainedSweep {
     is_armed: bool,
 }
 
+/// The retained messages that a turn has accepted and not yet made visible.
+#[derive(Debug, Default)]
+pub(crate) struct RetainedStaged {
+    /// The last one of each topic.
+    by_topic: HashMap<Box<str>, Arc<Publication>>,
+    /// By how much the directory will grow.
+    messages: i64,
+    bytes: i64,
+}
+
+impl RetainedStaged {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_topic.is_empty()
+    }
+
+    /// Adds what is about to be made visible.
+    pub(crate) fn stage(&mut self, message: &Arc<Publication>, directory: &Directory) {
+        let (messages, bytes) = self.growth(message, directory);
+        self.messages += messages;
+        self.bytes += bytes;
+        self.by_topic.insert(message.topic.clone(), Arc::clone(message));
+    }
+
+    /// How many retained messages, of how many bytes, there will be with this one.
+    pub(crate) fn totals_with(&self, message: &Publication, directory: &Directory) -> (u64, u64) {
+        let (messages, bytes) = self.growth(message, directory);
+        (
+            directory.retained_messages().saturating_add_signed(self.messages + messages),
+            directory.retained_bytes().saturating_add_signed(self.bytes + bytes),
+        )
+    }
+
+    /// What one message changes: it counts, and the one it replaces counts no more.
+    fn growth(&self, message: &Publication, directory: &Directory) -> (i64, i64) {
+        let replaced = self.by_topic.get(&message.topic).or_else(|| directory.retained.get(&message.topic));
+        let (messages, bytes) = weight(message);
+        let (messages_replaced, bytes_replaced) = replaced.map_or((0, 0), |replaced| weight(replaced));
+        (messages - messages_replaced, bytes - bytes_replaced)
+    }
+}
+
+/// What a message adds to the retained ones of clients; an empty one clears its topic.
+fn weight(message: &Publication) -> (i64, i64) {
+    let counts = !message.payload.is_empty() && !message.is_of_broker();
+    if counts { (1, message.bytes().cast_signed()) } else { (0, 0) }
+}
+
 impl Shard {
     /// Takes retained messages from the tree while the session has room for them. A value is read when it
     /// takes its place in the window, never earlier, so it is never older than a live one already sent.
     pub(crate) fn transmit_retained(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        // The tree does not show yet what this turn has published, and the live message may be ahead of it. The
+        // flush that follows goes on here.
+        if !turn.fx.retained_staged.is_empty() {
+            return;
+        }
         let mut visits = RETAINED_VISITS_PER_TURN;
         while visits > 0 {
             if !self.sessions[slot].session.has_window_room(&self.limits) {
@@ -50,9 +102,9 @@ impl Shard {
         let directory = turn.directory;
         let slice = (*visits).min(RETAINED_VISITS_PER_SLICE);
         *visits -= slice;
-        let (qos, no_local, id) = (phase.qos, phase.no_local, phase.id);
+        let subscription = phase.subscription;
         phase.cursor.advance(&directory.retained, slice, |_, message| {
-            self.offer_retained(slot, message, (qos, no_local, id), turn)
+            self.offer_retained(slot, message, subscription, turn)
         });
     }
 
@@ -61,11 +113,11 @@ impl Shard {
         &mut self,
         slot: usize,
         message: &Arc<Publication>,
-        (granted, no_local, id): (QoS, bool, Option<u32>),
+        Subscription { options, id }: Subscription,
         turn: &mut Turn<'_>,
     ) -> ControlFlow<()> {
         let resident = &mut self.sessions[slot];
-        let is_own = no_local && *message.publisher == *resident.session.client_id;
+        let is_own = options.no_local && *message.publisher == *resident.session.client_id;
         if is_own || message.is_expired(turn.now) {
             return ControlFlow::Continue(());
         }
@@ -74,13 +126,13 @@ impl Shard {
         }
         let offer = Offer {
             message: Arc::clone(message),
-            qos: message.qos.min(granted),
+            qos: message.qos.min(options.qos),
             retain: true,
             subscription_ids: id.map_or(SubscriptionIds::None, SubscriptionIds::One),
             group: None,
         };
         let session = &mut self.sessions[slot].session;
-        session.offer(offer, &self.limits, &mut self.session_fx);
+        session.offer_retained(offer, &mut self.session_fx);
         session.transmit(turn.now, &self.limits, &mut self.session_fx);
         match session.has_window_room(&self.limits) {
             true => ControlFlow::Continue(()),

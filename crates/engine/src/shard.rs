@@ -125,14 +125,15 @@ impl Shard {
         let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return };
         match promise.then {
             Then::Open => link.output.release(promise.packet),
-            Then::PubAckLeft => {
-                link.pubacks_promised = link.pubacks_promised.saturating_sub(1);
-                link.send(promise.packet);
+            Then::AckLeft => {
+                link.acks_promised = link.acks_promised.saturating_sub(1);
+                crate::publish::send_ack(link, promise.packet);
             }
             Then::Nothing | Then::Retained => link.send(promise.packet),
         }
         if matches!(promise.then, Then::Retained) {
             self.sessions[slot].open_retained_phases();
+            self.ask_joined_groups(slot, turn);
         }
         self.mark_dirty(slot, turn);
     }
@@ -204,12 +205,17 @@ impl Shard {
             }));
         }
         self.session_fx.promises.clear();
+        self.collect_drops(slot, turn);
+        self.mark_dirty(slot, turn);
+    }
+
+    /// Records the messages that a session could not be given.
+    pub(crate) fn collect_drops(&mut self, slot: usize, turn: &mut Turn<'_>) {
         for (message, reason) in self.session_fx.drops.drain(..) {
             self.stats.count_drop(reason);
-            let client_id = Arc::clone(&session.client_id);
+            let client_id = Arc::clone(&self.sessions[slot].session.client_id);
             turn.fx.drops.push(Drop { client_id, topic: message.topic.clone(), reason });
         }
-        self.mark_dirty(slot, turn);
     }
 
     /// Records a message that is not delivered to, or not accepted from, this client.

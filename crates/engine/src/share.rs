@@ -9,6 +9,7 @@ use crate::mail::{Mail, ShardId, Target};
 use crate::shard::{Shard, Turn};
 use crate::{Change, Record, Subscriber};
 use hashbrown::HashMap;
+use noctule_auth::Action;
 use noctule_codec::QoS;
 use noctule_session::{DropReason, GroupNumber, Offer, Publication};
 use noctule_topic::{FilterIndex, Subscription as FilterText, TopicFilter};
@@ -219,8 +220,15 @@ impl Shard {
             turn.fx.changes.push(Change::Available { group, member, is_available: false });
             return self.return_to_group(group, message, turn);
         }
-        if resident.session.is_durable() && qos > QoS::AtMostOnce {
-            let session = resident.session.number;
+        if !self.is_permitted(slot, &Action::Receive { topic: &message.topic }) {
+            let client_id = Arc::clone(&self.sessions[slot].session.client_id);
+            turn.fx.records.push(Record::GroupDropped { group, message: message.number });
+            self.drop_message(&client_id, &message, DropReason::NotAuthorized, turn);
+            return self.ask_for_more(slot, turn);
+        }
+        let session = &self.sessions[slot].session;
+        if session.is_durable() && qos > QoS::AtMostOnce {
+            let session = session.number;
             turn.fx.records.push(Record::GroupTaken { group, message: message.number, session });
         }
         let retain = message.retain && target.retain_as_published;
@@ -248,18 +256,27 @@ impl Shard {
         }
     }
 
+    /// Asks the groups that a session has joined for what waits there, now that they know of it.
+    pub(crate) fn ask_joined_groups(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        let resident = &mut self.sessions[slot];
+        if resident.joined.is_empty() {
+            return;
+        }
+        for text in std::mem::take(&mut resident.joined) {
+            let group = group_of(&text, turn);
+            group.into_iter().for_each(|group| remember(&mut resident.hungry, group));
+        }
+        self.ask_for_more(slot, turn);
+    }
+
     /// Tells the groups of a session that it has come or gone.
     pub(crate) fn announce_availability(&mut self, slot: usize, is_available: bool, turn: &mut Turn<'_>) {
         let resident = &mut self.sessions[slot];
         if resident.shared_subscriptions == 0 {
             return;
         }
-        let shared = resident.session.subscriptions.keys().filter_map(|text| FilterText::parse(text).ok());
-        let numbers = shared.filter_map(|parsed| {
-            let share_name = parsed.share_name?;
-            turn.directory.groups.number(&share_name, parsed.filter.as_str())
-        });
-        let groups: Vec<GroupNumber> = numbers.collect();
+        let filters = resident.session.subscriptions.keys();
+        let groups: Vec<GroupNumber> = filters.filter_map(|text| group_of(text, turn)).collect();
         resident.busy.clear();
         resident.hungry = if is_available { groups.clone() } else { Vec::new() };
         let member = self.subscriber(slot);
@@ -337,6 +354,12 @@ impl Shard {
         turn.fx.records.push(Record::GroupDropped { group, message: message.number });
         self.drop_message(&message.publisher, message, reason, turn);
     }
+}
+
+/// The group of a shared subscription, written as in SUBSCRIBE.
+fn group_of(text: &str, turn: &Turn<'_>) -> Option<GroupNumber> {
+    let parsed = FilterText::parse(text).ok()?;
+    turn.directory.groups.number(&parsed.share_name?, parsed.filter.as_str())
 }
 
 fn remember(groups: &mut Vec<GroupNumber>, group: GroupNumber) {

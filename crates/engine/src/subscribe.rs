@@ -8,8 +8,8 @@ use crate::resident::RetainedPhase;
 use crate::shard::{Shard, Turn};
 use noctule_auth::Action;
 use noctule_codec::{
-    Packet, Properties, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, SubscriptionOptions, UnsubAck,
-    Unsubscribe,
+    Packet, Properties, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubAck, Subscribe,
+    SubscriptionOptions, UnsubAck, Unsubscribe,
 };
 use noctule_session::{Outgoing, SessionChange, Subscription};
 use noctule_topic::{FilterError, ParsedFilter, Subscription as FilterText};
@@ -26,9 +26,13 @@ impl Shard {
         let id = subscribe.properties.subscription_identifiers().next();
         // A packet that breaks a rule changes nothing, so all filters are checked before the first is used.
         for (text, options) in subscribe.filters.iter() {
-            check_filter(text, options)?;
+            let parsed = check_filter(text, options)?;
+            self.check_announced(slot, &parsed, id)?;
         }
         let in_use = self.sessions[slot].session.inbound.contains(subscribe.packet_id);
+        if in_use {
+            self.check_id_in_use_can_be_told(slot, subscribe.packet_id)?;
+        }
         let mut reason_codes = Vec::with_capacity(subscribe.filters.len());
         for (text, options) in subscribe.filters.iter() {
             let result = match in_use {
@@ -57,6 +61,9 @@ impl Shard {
             FilterText::parse(text).map_err(|error| invalid_filter(text, &error))?;
         }
         let in_use = self.sessions[slot].session.inbound.contains(unsubscribe.packet_id);
+        if in_use {
+            self.check_id_in_use_can_be_told(slot, unsubscribe.packet_id)?;
+        }
         let mut reason_codes = Vec::with_capacity(unsubscribe.filters.len());
         for text in unsubscribe.filters.iter() {
             reason_codes.push(match in_use {
@@ -91,8 +98,37 @@ impl Shard {
         self.record_session(slot, SessionChange::Subscribed { filter: text.into(), subscription }, turn);
         self.stage_subscription(slot, text, subscription, turn);
         self.count_subscription(slot, parsed.share_name.is_some(), is_new);
+        if is_new && parsed.share_name.is_some() {
+            self.sessions[slot].joined.push(text.into());
+        }
         self.open_retained_phase(slot, text, &parsed, subscription, is_new);
         Ok(granted(options.qos))
+    }
+
+    /// A 5.0 client was told at CONNACK what is not available, so to use it ends its connection
+    /// [MQTT-4.13.1-1]; to a 3.x client the filter is refused [MQTT-3.8.3-2, 3.1.1].
+    fn check_announced(&self, slot: usize, parsed: &ParsedFilter, id: Option<u32>) -> Result<(), Violation> {
+        let link = self.sessions[slot].session.link.as_ref();
+        match self.check_available(parsed, id) {
+            Err(code) if link.is_some_and(|link| link.wire.version == ProtocolVersion::V5) => {
+                Err(Violation::new(code, format!("{code}, as CONNACK said")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the broker has what the filter needs.
+    fn check_available(&self, parsed: &ParsedFilter, id: Option<u32>) -> Result<(), ReasonCode> {
+        let limits = &self.limits;
+        if id.is_some() && !limits.subscription_identifiers_available {
+            Err(ReasonCode::SubscriptionIdentifiersNotSupported)
+        } else if parsed.filter.has_wildcards() && !limits.wildcard_subscription_available {
+            Err(ReasonCode::WildcardSubscriptionsNotSupported)
+        } else if parsed.share_name.is_some() && !limits.shared_subscription_available {
+            Err(ReasonCode::SharedSubscriptionsNotSupported)
+        } else {
+            Ok(())
+        }
     }
 
     /// What the broker's configuration, its bounds and the permissions say about a well-formed filter.
@@ -112,16 +148,8 @@ impl Shard {
             || (wildcards && session.wildcard_subscriptions >= limits.wildcard_subscriptions_max);
         let filter = parsed.filter.as_str();
         let action = Action::Subscribe { filter, qos: options.qos };
+        self.check_available(parsed, id)?;
         match () {
-            () if id.is_some() && !limits.subscription_identifiers_available => {
-                Err(ReasonCode::SubscriptionIdentifiersNotSupported)
-            }
-            () if wildcards && !limits.wildcard_subscription_available => {
-                Err(ReasonCode::WildcardSubscriptionsNotSupported)
-            }
-            () if parsed.share_name.is_some() && !limits.shared_subscription_available => {
-                Err(ReasonCode::SharedSubscriptionsNotSupported)
-            }
             () if parsed.filter.check_levels(usize::from(limits.topic_levels_max)).is_err()
                 || text.len() > usize::from(limits.topic_bytes_max) =>
             {
@@ -199,12 +227,14 @@ impl Shard {
             RetainHandling::SendIfNew => is_new,
             RetainHandling::DoNotSend => false,
         };
-        let resident = &mut self.sessions[slot];
-        // A replaced subscription starts its retained messages anew, and only once.
-        resident.retained.retain(|phase| *phase.filter != *text);
+        let retained = &mut self.sessions[slot].retained;
         if wanted && parsed.share_name.is_none() {
-            let phase = RetainedPhase::new(text, &parsed.filter, subscription.options, subscription.id);
-            resident.retained.push_back(phase);
+            // A replaced subscription starts its retained messages anew, and only once.
+            retained.retain(|phase| *phase.filter != *text);
+            retained.push_back(RetainedPhase::new(text, &parsed.filter, subscription));
+        } else if let Some(phase) = retained.iter_mut().find(|phase| *phase.filter == *text) {
+            // What the replaced subscription still brings is not lost [MQTT-3.8.4-4].
+            phase.subscription = subscription;
         }
     }
 
@@ -222,13 +252,13 @@ impl Shard {
 }
 
 /// The rules that a filter must obey whatever the broker's configuration says.
-fn check_filter(text: &str, options: SubscriptionOptions) -> Result<(), Violation> {
+fn check_filter(text: &str, options: SubscriptionOptions) -> Result<ParsedFilter, Violation> {
     let parsed = FilterText::parse(text).map_err(|error| invalid_filter(text, &error))?;
     if parsed.share_name.is_some() && options.no_local {
         let cause = "No Local on a shared subscription [MQTT-3.8.3-4]";
         return Err(Violation::new(ReasonCode::ProtocolError, cause));
     }
-    Ok(())
+    Ok(parsed)
 }
 
 fn invalid_filter(text: &str, error: &FilterError) -> Violation {

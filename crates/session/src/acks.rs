@@ -2,7 +2,7 @@
 
 use crate::change::{DropReason, SessionChange, Settlement};
 use crate::output::{AckKind, Outgoing};
-use crate::{Phase, Session, SessionEffects};
+use crate::{Link, Phase, Session, SessionEffects};
 use noctule_codec::{PacketId, QoS, ReasonCode};
 
 /// The peer answered a delivery with an acknowledgement that belongs to another QoS or another step.
@@ -80,6 +80,7 @@ impl Session {
         let known = self.inbound.contains(packet_id);
         if known {
             self.record(SessionChange::InboundReleased { packet_id }, fx);
+            self.link.as_deref_mut().map(Link::acknowledged);
         }
         let reason_code = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
         self.send_after_record(Outgoing::Ack(AckKind::PubComp, packet_id, reason_code), true, fx);

@@ -34,6 +34,13 @@ pub struct Offer {
     pub group: Option<GroupNumber>,
 }
 
+impl Offer {
+    fn into_owed(self) -> SessionChange {
+        let Self { message, qos, retain, subscription_ids, group } = self;
+        SessionChange::Owed { message, qos, retain, subscription_ids, group }
+    }
+}
+
 impl Session {
     /// Takes a message that the session is owed, or drops it where a bound says so.
     pub fn offer(&mut self, offer: Offer, limits: &Limits, fx: &mut SessionEffects) {
@@ -41,6 +48,15 @@ impl Session {
             Some(link) if offer.qos == QoS::AtMostOnce => send_qos0(link, offer, limits, fx),
             None if offer.qos == QoS::AtMostOnce && !limits.queue_qos0 => {}
             _ => self.enqueue(offer, limits, fx),
+        }
+    }
+
+    /// Takes a retained message of a new subscription, for which there [is room](Self::has_window_room). The
+    /// bounds of the queue do not cut it, and no publication's record says that it is owed.
+    pub fn offer_retained(&mut self, offer: Offer, fx: &mut SessionEffects) {
+        match self.link.as_deref_mut() {
+            Some(link) if offer.qos == QoS::AtMostOnce => send_now(link, offer, fx),
+            _ => self.record(offer.into_owed(), fx),
         }
     }
 
@@ -63,19 +79,19 @@ impl Session {
     }
 
     fn enqueue(&mut self, offer: Offer, limits: &Limits, fx: &mut SessionEffects) {
-        let Offer { message, qos, retain, subscription_ids, group } = offer;
+        let message = &offer.message;
         let bytes = self.outbound.bytes() + message.bytes();
-        let count = self.outbound.len() as u64;
+        let count = self.outbound.waiting_len() as u64;
         if bytes > limits.queue_bytes_max
             || (limits.queue_messages_max > 0 && count >= limits.queue_messages_max)
         {
             let settlement = Settlement::Dropped(DropReason::QueueFull);
             self.record(SessionChange::Settled { message: message.number, packet_id: None, settlement }, fx);
-            fx.drops.push((message, DropReason::QueueFull));
+            fx.drops.push((offer.message, DropReason::QueueFull));
             return;
         }
         // The publication's own record says what is owed; applying it here is not recorded again.
-        self.apply(&SessionChange::Owed { message, qos, retain, subscription_ids, group });
+        self.apply(&offer.into_owed());
     }
 
     /// Sends one packet of the list; `false` when there is none or it has to wait for room in the window.
@@ -198,10 +214,16 @@ impl Session {
 
 /// QoS 0 takes no window place; what the output buffer has no room for is dropped.
 fn send_qos0(link: &mut Link, offer: Offer, limits: &Limits, fx: &mut SessionEffects) {
-    let Offer { message, qos, retain, subscription_ids, .. } = offer;
-    if link.output.bytes() + message.bytes() > limits.output_bytes_max && link.output.bytes() > 0 {
-        return fx.drops.push((message, DropReason::OutputFull));
+    let waiting = link.output.bytes();
+    if waiting + offer.message.bytes() > limits.output_bytes_max && waiting > 0 {
+        return fx.drops.push((offer.message, DropReason::OutputFull));
     }
+    send_now(link, offer, fx);
+}
+
+/// Sends a QoS 0 delivery unless it is too long for the client.
+fn send_now(link: &mut Link, offer: Offer, fx: &mut SessionEffects) {
+    let Offer { message, qos, retain, subscription_ids, .. } = offer;
     let publish = OutgoingPublish { message, packet_id: None, qos, dup: false, retain, subscription_ids };
     if publish.encoded_len(link.wire.version, link.last_heard) > link.wire.packet_bytes_max as usize {
         return fx.drops.push((publish.message, DropReason::Oversize));

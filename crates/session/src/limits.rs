@@ -27,9 +27,9 @@ pub struct Limits {
     pub keep_alive_seconds_max: u16,
     /// Longest time a session outlives its connection, in seconds, also for 3.x; `u32::MAX`: for ever.
     pub session_expiry_seconds_max: u32,
-    /// Messages waiting for one session. `0`: no limit by count.
+    /// Messages waiting for one session; what is in flight is not counted. `0`: no limit by count.
     pub queue_messages_max: u64,
-    /// Bytes of messages waiting for one session.
+    /// Bytes of messages waiting for one session or in flight to it.
     pub queue_bytes_max: u64,
     /// Age after which a waiting message is dropped, in seconds. `0`: no limit.
     pub queue_age_seconds_max: u32,

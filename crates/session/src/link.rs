@@ -26,8 +26,11 @@ pub struct Link {
     pub aliases_in: AliasesIn,
     /// Messages the client lets be in flight at once.
     pub receive_maximum: u16,
-    /// QoS 1 publications of the client whose PUBACK has not left.
-    pub pubacks_promised: u16,
+    /// Acknowledgements of publications of the client that wait for their records.
+    pub acks_promised: u16,
+    /// QoS 1 and 2 publications of the client on this connection that have had neither PUBACK nor PUBCOMP
+    /// [MQTT-3.3.4-7].
+    pub unacknowledged: u16,
     /// Whether the client wants reason strings and user properties on any packet [MQTT-3.1.2-29].
     pub request_problem_information: bool,
     /// Longest silence allowed, in milliseconds, one and a half keep alives; 0: none.
@@ -65,7 +68,8 @@ impl Link {
             output: Output::default(),
             aliases_in: AliasesIn::default(),
             receive_maximum,
-            pubacks_promised: 0,
+            acks_promised: 0,
+            unacknowledged: 0,
             request_problem_information: properties.request_problem_information().unwrap_or(true),
             silence_millis_max: u64::from(keep_alive_seconds) * 1500,
             last_heard: now,
@@ -81,12 +85,19 @@ impl Link {
             output: Output::default(),
             aliases_in: AliasesIn::default(),
             receive_maximum: 0,
-            pubacks_promised: 0,
+            acks_promised: 0,
+            unacknowledged: 0,
             request_problem_information: true,
             silence_millis_max: 0,
             last_heard: now,
             connect_expiry_interval: 0,
         }
+    }
+
+    /// One publication of the client fewer is unacknowledged. One that an earlier connection brought was never
+    /// counted here [MQTT-4.9.0-1].
+    pub fn acknowledged(&mut self) {
+        self.unacknowledged = self.unacknowledged.saturating_sub(1);
     }
 
     /// Queues a packet for the peer.

@@ -310,6 +310,11 @@ impl Outbound {
         self.owed
     }
 
+    /// How many of them have never been sent.
+    pub fn waiting_len(&self) -> usize {
+        self.owed - self.begun
+    }
+
     /// Whether nothing is owed.
     pub fn is_empty(&self) -> bool {
         self.owed == 0

@@ -1,7 +1,7 @@
 //! What waits to be sent on one connection: references and small answers, made into bytes at the last moment.
 
 use crate::alias::AliasUse;
-use crate::{AliasesOut, Instant, Publication, SubscriptionIds};
+use crate::{AliasesOut, DropReason, Instant, Publication, SubscriptionIds};
 use noctule_codec::{
     Ack, Delivery, EncodeError, Packet, PacketId, Properties, ProtocolVersion, QoS, ReasonCode,
 };
@@ -84,9 +84,14 @@ impl Outgoing {
 }
 
 impl Outgoing {
-    /// A QoS 0 delivery that expired while it waited for the peer to read: its delivery has not begun.
-    fn is_stale(&self, now: Instant) -> bool {
-        matches!(self, Self::Publish(publish) if publish.qos == QoS::AtMostOnce && publish.message.is_expired(now))
+    /// Sorts out a QoS 0 delivery that expired while it waited for the peer to read: its delivery has not begun.
+    fn unless_expired(self, now: Instant) -> Result<Self, Arc<Publication>> {
+        match self {
+            Self::Publish(publish) if publish.qos == QoS::AtMostOnce && publish.message.is_expired(now) => {
+                Err(publish.message)
+            }
+            outgoing => Ok(outgoing),
+        }
     }
 }
 
@@ -171,21 +176,26 @@ impl Output {
     }
 
     /// Encodes packets from the front until `out` holds at least `bytes_max` or the queue is empty.
-    /// Returns how many PUBLISH packets and packets in all it wrote.
+    /// Returns how many PUBLISH packets and packets in all it wrote, and leaves in `drops` what has expired.
     pub fn encode(
         &mut self,
         wire: &mut Wire,
         now: Instant,
         bytes_max: usize,
         out: &mut Vec<u8>,
+        drops: &mut Vec<(Arc<Publication>, DropReason)>,
     ) -> (u64, u64) {
         let (mut publishes, mut packets) = (0, 0);
         while !self.held && out.len() < bytes_max {
             let Some(outgoing) = self.queue.pop_front() else { break };
             self.bytes -= outgoing.bytes();
-            if outgoing.is_stale(now) {
-                continue;
-            }
+            let outgoing = match outgoing.unless_expired(now) {
+                Ok(outgoing) => outgoing,
+                Err(message) => {
+                    drops.push((message, DropReason::Expired));
+                    continue;
+                }
+            };
             publishes += u64::from(matches!(outgoing, Outgoing::Publish(_)));
             packets += 1;
             wire.encode(&outgoing, now, out);
@@ -260,7 +270,7 @@ mod tests {
         let (version, packet_bytes_max) = (ProtocolVersion::V5, u32::MAX);
         let mut wire = Wire { version, packet_bytes_max, aliases: AliasesOut::new(0) };
         let mut out = Vec::new();
-        output.encode(&mut wire, Instant::default(), usize::MAX, &mut out);
+        output.encode(&mut wire, Instant::default(), usize::MAX, &mut out, &mut Vec::new());
         out
     }
 

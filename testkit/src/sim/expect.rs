@@ -1,6 +1,6 @@
 //! What tests say and expect most often, in MQTT's words.
 
-use super::{ConnectOptions, Sim, publish, subscribe};
+use super::{ConnectOptions, Sim};
 use noctule_codec::{
     Ack, ConnAck, Disconnect, Packet, PacketId, Properties, Property, ProtocolVersion, QoS, ReasonCode, Will,
 };
@@ -54,41 +54,12 @@ impl Sim {
         assert!(!self.is_closed(wire));
     }
 
-    /// Subscribes to one filter, which must be granted. Packets before the SUBACK are passed over.
-    #[track_caller]
-    pub fn subscribe(&mut self, wire: usize, filter: &str, qos: QoS) {
-        self.send(wire, &subscribe(1, &[(filter, qos)]));
-        let suback = std::iter::from_fn(|| self.receive(wire)).find_map(|packet| match packet {
-            Packet::SubAck(suback) => Some(suback),
-            _ => None,
-        });
-        let suback = suback.expect("SUBSCRIBE is answered");
-        assert!(suback.reason_codes.iter().all(|code| !code.is_error()), "{suback:?}");
-    }
-
     /// A 5.0 client that subscribes to a filter with QoS 2.
     #[track_caller]
     pub fn watch(&mut self, filter: &str) -> usize {
         let watcher = self.connect(ProtocolVersion::V5, "watcher");
         self.subscribe(watcher, filter, QoS::ExactlyOnce);
         watcher
-    }
-
-    /// Publishes one message and sees its handshake through.
-    #[track_caller]
-    pub fn publish(&mut self, wire: usize, topic: &str, payload: &str, qos: QoS) {
-        let id = PacketId::new(u16::MAX).expect("not zero");
-        let packet_id = if qos == QoS::AtMostOnce { 0 } else { id.get() };
-        self.send(wire, &Packet::Publish(publish(topic, payload.as_bytes(), qos, packet_id)));
-        match qos {
-            QoS::AtMostOnce => {}
-            QoS::AtLeastOnce => assert!(matches!(self.expect(wire), Packet::PubAck(_))),
-            QoS::ExactlyOnce => {
-                assert!(matches!(self.expect(wire), Packet::PubRec(_)));
-                self.send(wire, &Packet::PubRel(ack(id.get())));
-                assert!(matches!(self.expect(wire), Packet::PubComp(_)));
-            }
-        }
     }
 
     /// The payloads of all PUBLISH packets that the broker sent and nobody has read.

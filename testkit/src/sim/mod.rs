@@ -9,6 +9,7 @@ mod ledger;
 mod network;
 mod random;
 mod replay;
+mod talk;
 mod wire;
 mod world;
 
@@ -19,6 +20,7 @@ pub use ledger::{Entry, Fault, Ledger};
 pub use network::{Faults, Mangle};
 pub use random::Random;
 pub use replay::check_replay;
+pub use talk::{EVERY_QOS, ack_with, in_many_worlds, payloads, subscribe_with, texts};
 pub use wire::{ConnectOptions, Wire, connect, filters, publish, subscribe, unsubscribe};
 pub use world::{ClientOptions, Handle, WillOptions, World, WorldOptions};
 

@@ -20,6 +20,8 @@ pub struct Wire {
     /// How many of these the broker has seen already.
     pub(super) arrived: usize,
     pub(super) from_broker: Vec<u8>,
+    /// How many of these have been read as packets.
+    pub(super) taken: usize,
     pub(super) next: Next,
     pub(super) wants_flush: bool,
     pub(super) is_closed: bool,
@@ -35,6 +37,7 @@ impl Wire {
             to_broker: Vec::new(),
             arrived: 0,
             from_broker: Vec::new(),
+            taken: 0,
             next: Next::Read,
             wants_flush: false,
             is_closed: false,
@@ -43,7 +46,7 @@ impl Wire {
 
     /// Bytes the broker sent that nobody has read as packets.
     pub fn unread(&self) -> &[u8] {
-        &self.from_broker
+        &self.from_broker[self.taken..]
     }
 
     pub(super) fn wants_to_write(&self) -> bool {
@@ -56,7 +59,7 @@ impl Wire {
     }
 
     pub(super) fn room(&self) -> usize {
-        self.reads_at_most.map_or(BYTES_PER_FLUSH, |most| most.saturating_sub(self.from_broker.len()))
+        self.reads_at_most.map_or(BYTES_PER_FLUSH, |most| most.saturating_sub(self.unread().len()))
     }
 
     pub(super) fn can_read(&self) -> bool {
@@ -72,11 +75,16 @@ impl Wire {
     /// Takes the next packet from what the broker sent. Its bytes live as long as the test process.
     pub(super) fn receive(&mut self) -> Option<Packet<'static>> {
         let mut decoder = Decoder::client(self.version, u32::MAX);
-        let length = decoder.packet_len(&self.from_broker).expect("the broker sends well-formed headers")?;
-        if self.from_broker.len() < length {
+        let length = decoder.packet_len(self.unread()).expect("the broker sends well-formed headers")?;
+        if self.unread().len() < length {
             return None;
         }
-        let bytes: &'static [u8] = self.from_broker.drain(..length).collect::<Vec<u8>>().leak();
+        let bytes: &'static [u8] = self.unread()[..length].to_vec().leak();
+        self.taken += length;
+        if self.taken == self.from_broker.len() {
+            self.from_broker.clear();
+            self.taken = 0;
+        }
         let decoded = decoder.decode(bytes);
         let decoded = decoded.unwrap_or_else(|error| panic!("the broker sent {bytes:02x?}: {error}"));
         Some(decoded.expect("the packet is complete").0)

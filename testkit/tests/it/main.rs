@@ -1,12 +1,22 @@
 //! The simulated broker, spoken to on the wire.
 
+mod alias;
 mod bounds;
 mod chaos;
 mod connect;
 mod disconnect;
+mod expiry;
+mod flow;
 mod malformed;
+mod permission;
+mod publish;
+mod qos;
 mod relay;
+mod retained;
 mod session;
+mod shared;
+mod slow;
 mod smoke;
+mod subscribe;
 mod takeover;
 mod will;
