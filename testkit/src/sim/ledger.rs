@@ -508,7 +508,7 @@ impl Interval {
 /// What was delivered how often: in all, first sent, and per connection.
 type Counts = BTreeMap<Arc<[u8]>, (usize, usize, BTreeMap<usize, usize>)>;
 /// The last publication by publisher, topic and QoS of the delivery, and what has come at all.
-type Order = BTreeMap<(usize, Arc<str>, QoS), (usize, BTreeSet<usize>)>;
+type Order = BTreeMap<(usize, Arc<str>, QoS, bool), (usize, BTreeSet<usize>)>;
 
 impl Subscriber {
     fn got(&self, delivery: &Delivery) -> String {
@@ -584,7 +584,9 @@ impl Subscriber {
         faults: &mut Vec<Fault>,
     ) {
         let is_shared = self.intervals.iter().any(|interval| interval.share.is_some());
-        let key = (publication.publisher, Arc::clone(&publication.topic), delivery.qos);
+        // QoS 0 waits for no window and may overtake what does.
+        let waits = publication.qos > QoS::AtMostOnce;
+        let key = (publication.publisher, Arc::clone(&publication.topic), delivery.qos, waits);
         let (last, seen) = order.entry(key).or_default();
         let is_first = seen.insert(number);
         if is_first && number < *last && publication.copies == 1 && !is_shared {
