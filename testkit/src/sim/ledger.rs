@@ -73,6 +73,33 @@ pub struct Ledger {
     pub entries: Vec<Entry>,
 }
 
+impl std::fmt::Display for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match self {
+            Self::Publish { client, topic, payload, qos, retain } => {
+                write!(f, "{client} publishes {:?} on {topic}, {qos:?}, retain {retain}", text(payload))
+            }
+            Self::Acknowledged { client, payload } => {
+                write!(f, "{client} has {:?} acknowledged", text(payload))
+            }
+            Self::Delivered {
+                client,
+                delivery: Delivery { topic, payload, qos, dup, retain, packet_id, .. },
+            } => {
+                let payload = text(payload);
+                let id = packet_id.map_or(0, noctule_codec::PacketId::get);
+                write!(f, "{client} got {payload:?} on {topic}, {qos:?}, dup {dup}, retain {retain}, id {id}")
+            }
+            Self::Connecting { client, clean_start, will, .. } => {
+                let will = will.as_ref().map(|(_, payload)| text(payload));
+                write!(f, "{client} says CONNECT, clean start {clean_start}, will {will:?}")
+            }
+            entry => write!(f, "{entry:?}"),
+        }
+    }
+}
+
 impl Ledger {
     pub(super) fn write(&mut self, entry: Entry) {
         self.entries.push(entry);
@@ -481,7 +508,7 @@ impl Interval {
 /// What was delivered how often: in all, first sent, and per connection.
 type Counts = BTreeMap<Arc<[u8]>, (usize, usize, BTreeMap<usize, usize>)>;
 /// The last publication by publisher, topic and QoS of the delivery, and what has come at all.
-type Order = BTreeMap<(usize, Arc<str>, QoS), (usize, BTreeSet<usize>)>;
+type Order = BTreeMap<(usize, Arc<str>, QoS, bool), (usize, BTreeSet<usize>)>;
 
 impl Subscriber {
     fn got(&self, delivery: &Delivery) -> String {
@@ -557,7 +584,9 @@ impl Subscriber {
         faults: &mut Vec<Fault>,
     ) {
         let is_shared = self.intervals.iter().any(|interval| interval.share.is_some());
-        let key = (publication.publisher, Arc::clone(&publication.topic), delivery.qos);
+        // QoS 0 waits for no window and may overtake what does.
+        let waits = publication.qos > QoS::AtMostOnce;
+        let key = (publication.publisher, Arc::clone(&publication.topic), delivery.qos, waits);
         let (last, seen) = order.entry(key).or_default();
         let is_first = seen.insert(number);
         if is_first && number < *last && publication.copies == 1 && !is_shared {

@@ -340,11 +340,13 @@ impl Sim {
         let mut out = Vec::new();
         let mut flush = Flush::Done;
         let bytes_max = self.wires[wire].room();
+        self.wires[wire].wants_flush = false;
         self.turn(shard, |shard, turn| flush = shard.flush(id, bytes_max, &mut out, turn));
         let wants_input = self.nodes[shard].shard.wants_input(id);
         let state = &mut self.wires[wire];
         state.from_broker.extend_from_slice(&out);
-        state.wants_flush = flush == Flush::More;
+        // A promise that the turn kept may have marked the connection again.
+        state.wants_flush |= flush == Flush::More;
         if state.next == Next::Flush && wants_input {
             state.next = Next::Yield;
         }

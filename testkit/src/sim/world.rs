@@ -312,7 +312,7 @@ impl World {
         self.clients.iter().all(is_settled)
             && self.clients.iter().filter_map(|client| client.stream).all(|stream| {
                 let stream = &self.streams[stream];
-                stream.up.is_empty() && stream.down.is_empty()
+                !stream.is_broken && stream.up.is_empty() && stream.down.is_empty()
             })
             && self.sim.sessions().all(|session| session.outbound.is_empty() && session.will_due.is_none())
     }
@@ -332,13 +332,29 @@ impl World {
         let sessions = self.sim.sessions().map(|session| {
             let owed = session.outbound.iter().map(|owed| (owed.number.0, owed.phase(), owed.packet_id()));
             format!(
-                "session {}: connected {}, owes {:?}\n",
+                "session {}: wire {:?}, {} bytes queued, owes {:?}\n",
                 session.client_id,
-                session.link.is_some(),
+                session.link.as_ref().map(|link| link.connection.slot),
+                session.link.as_ref().map_or(0, |link| link.output.bytes()),
                 owed.collect::<Vec<_>>()
             )
         });
-        clients.chain(sessions).collect()
+        let current = self.clients.iter().filter_map(|client| client.stream);
+        let streams = current.map(|stream| {
+            let stream = &self.streams[stream];
+            let wire = &self.sim.wires[stream.wire];
+            format!(
+                "stream of {}: wire {}, broken {}, to broker {} bytes, from broker {} bytes, next {:?}, wants flush {}\n",
+                stream.client,
+                stream.wire,
+                stream.is_broken,
+                wire.to_broker.len(),
+                wire.from_broker.len(),
+                wire.next,
+                wire.wants_flush,
+            )
+        });
+        clients.chain(sessions).chain(streams).collect()
     }
 }
 

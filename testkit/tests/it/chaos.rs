@@ -33,8 +33,9 @@ fn every_promise_is_kept_over_a_network_that_breaks() {
             let faults = chaos.run();
             assert!(
                 faults.is_empty(),
-                "seed {seed} with {shards} shards: {faults:#?}\nagain: NOCTULE_SEED={seed} cargo test -p \
-                 noctule-testkit --test it chaos::every_promise -- --nocapture"
+                "{}seed {seed} with {shards} shards: {faults:#?}\nagain, with the log: NOCTULE_SEED={seed} cargo \
+                 test -p noctule-testkit --test it chaos::every_promise",
+                chaos.log()
             );
         }
     }
@@ -174,6 +175,15 @@ impl Chaos {
         }
         let faults = self.world.ledger.check(Some(self.watcher.0));
         if faults.is_empty() { self.check_retained() } else { faults }
+    }
+
+    /// What happened, if a single seed was asked for.
+    fn log(&self) -> String {
+        let entries = self.world.ledger.entries.iter().enumerate();
+        match std::env::var_os("NOCTULE_SEED") {
+            Some(_) => entries.map(|(at, entry)| format!("{at} {entry}\n")).collect(),
+            None => String::new(),
+        }
     }
 
     /// The records give the sessions back, whenever no mail is on its way.

@@ -324,6 +324,8 @@ impl Client {
         loop {
             let Some(link) = self.session.link.as_deref_mut() else { return false };
             link.output.encode(&mut link.wire, now, bytes_max, out, &mut self.fx.drops);
+            self.collect();
+            let Some(link) = self.session.link.as_deref() else { return false };
             if out.len() >= bytes_max && !link.output.is_empty() {
                 return true;
             }
@@ -352,8 +354,11 @@ impl Client {
                 DropReason::RejectedByClient => continue,
                 _ => NotSent::Expired,
             };
-            let outcome = PublishOutcome::NotSent(reason);
-            self.events.push_back(Event::Published { token: Token(message.number.0), outcome });
+            let (token, outcome) = (Token(message.number.0), PublishOutcome::NotSent(reason));
+            if let Some(connection) = self.connection.as_deref_mut() {
+                connection.qos0.retain(|waiting| *waiting != token);
+            }
+            self.events.push_back(Event::Published { token, outcome });
         }
     }
 
