@@ -11,7 +11,7 @@ use noctule_auth::AllowAll;
 use noctule_engine::{Directory, Effects, Flush, Mail, Next, Received, Shard, ShardConfig, ShardId, Turn};
 use noctule_session::{ConnectionId, Instant};
 use noctule_transport::{AcceptError, Listener, Read};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time;
@@ -31,6 +31,8 @@ pub(crate) struct Runtime {
     to_read: VecDeque<ConnectionId>,
     /// Connections to flush.
     to_flush: Vec<ConnectionId>,
+    /// Connections that are not read before then.
+    waiting: BTreeMap<Instant, Vec<ConnectionId>>,
     /// Sockets that close at the latest then.
     ending: VecDeque<(Instant, ConnectionId)>,
     sys: Option<SysRounds>,
@@ -90,6 +92,7 @@ impl Runtime {
             mailbox: VecDeque::new(),
             to_read: VecDeque::new(),
             to_flush: Vec::new(),
+            waiting: BTreeMap::new(),
             ending: VecDeque::new(),
             sys,
             ledger: Ledger::new(config.drop_ledger_entries_max, started),
@@ -122,6 +125,7 @@ impl Runtime {
     /// has been kept, and nothing is visible to others before that either.
     fn turn(&mut self) {
         self.accept();
+        self.end_waits();
         self.read_sockets();
         self.receive_mail();
         self.handle_timeouts();
@@ -175,7 +179,8 @@ impl Runtime {
         let paused = self.listeners.iter().filter_map(|listening| listening.paused_until);
         let sys = self.sys.as_ref().map(|rounds| rounds.next);
         let ending = self.ending.front().map(|(at, _)| *at);
-        let due = paused.chain(self.shard.next_timeout()).chain(sys).chain(ending).min()?;
+        let waiting = self.waiting.keys().next().copied();
+        let due = paused.chain(self.shard.next_timeout()).chain(sys).chain(ending).chain(waiting).min()?;
         let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         // One millisecond more than the difference, because both clocks are cut to whole ones.
         Some(time::Duration::from_millis((due.as_millis() + 1).saturating_sub(elapsed)))
@@ -226,6 +231,18 @@ impl Runtime {
         }
         let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut self.fx };
         self.shard.open(id, address, is_surplus, &mut turn);
+    }
+
+    /// Lets connections be read again whose allowance has grown.
+    fn end_waits(&mut self) {
+        while let Some(first) = self.waiting.first_entry().filter(|first| *first.key() <= self.now) {
+            for id in first.remove() {
+                if let Some(socket) = self.sockets.get_mut(id) {
+                    socket.next = Next::Yield;
+                    queue(&mut self.to_read, socket);
+                }
+            }
+        }
     }
 
     fn read_sockets(&mut self) {
@@ -286,6 +303,7 @@ impl Runtime {
             Next::Yield => queue(&mut self.to_read, socket),
             Next::Read if socket.is_readable => queue(&mut self.to_read, socket),
             Next::Flush => self.to_flush.push(id),
+            Next::Wait(until) => self.waiting.entry(until).or_default().push(id),
             // With one shard every client is at home.
             Next::Read | Next::Close | Next::Move(_) => {}
         }
