@@ -270,7 +270,7 @@ mod tests {
         let (version, packet_bytes_max) = (ProtocolVersion::V5, u32::MAX);
         let mut wire = Wire { version, packet_bytes_max, aliases: AliasesOut::new(0) };
         let mut out = Vec::new();
-        output.encode(&mut wire, Instant::default(), usize::MAX, &mut out);
+        output.encode(&mut wire, Instant::default(), usize::MAX, &mut out, &mut Vec::new());
         out
     }
 
