@@ -224,6 +224,8 @@ impl Shard {
         session.link = Some(Box::new(link));
         session.will_due = None;
         session.expires_at = None;
+        // A SUBACK that died with the last connection is not sent again; what follows it is.
+        resident.retained.open();
         session.apply(&SessionChange::ExpirySet { session_expiry_interval });
         let will = connect.will.as_ref().map(|will| Arc::new(StoredWill::new(will)));
         self.record_attach(slot, will, turn);

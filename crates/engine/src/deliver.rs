@@ -178,7 +178,6 @@ impl Shard {
     pub(crate) fn has_more(&mut self, slot: usize) -> bool {
         let Resident { session, retained, .. } = &mut self.sessions[slot];
         let waits = session.link.as_ref().is_some_and(|link| !link.output.is_empty());
-        waits
-            || (retained.front().is_some_and(|phase| phase.is_open) && session.has_window_room(&self.limits))
+        waits || (retained.has_open() && session.has_window_room(&self.limits))
     }
 }
