@@ -38,6 +38,8 @@ pub(crate) struct Runtime {
     sys: Option<SysRounds>,
     ledger: Ledger,
     connections_max: usize,
+    /// How many connections may still be accepted, where their rate is limited.
+    accepts: Option<Accepts>,
     surplus: u64,
     read_buffer: Vec<u8>,
     scratch: Vec<u8>,
@@ -50,6 +52,13 @@ struct Listening {
     is_readable: bool,
     /// Out of open files: try again then.
     paused_until: Option<Instant>,
+}
+
+/// Connections accepted, at most so many a second.
+struct Accepts {
+    per_second: u32,
+    left: u32,
+    since: Instant,
 }
 
 struct SysRounds {
@@ -97,6 +106,7 @@ impl Runtime {
             sys,
             ledger: Ledger::new(config.drop_ledger_entries_max, started),
             connections_max,
+            accepts: config.connects_per_second_max.map(|per_second| Accepts::new(per_second, now)),
             surplus: 0,
             read_buffer: vec![0; READ_BYTES],
             scratch: Vec::with_capacity(FLUSH_BYTES),
@@ -193,9 +203,15 @@ impl Runtime {
                 if listening.paused_until.is_some_and(|until| until > self.now) || !listening.is_readable {
                     break;
                 }
-                listening.paused_until = None;
+                listening.paused_until = self.accepts.as_mut().and_then(|accepts| accepts.pause(self.now));
+                if listening.paused_until.is_some() {
+                    break;
+                }
                 match listening.listener.accept() {
-                    Ok(Some((stream, address))) => self.open(stream, &address.to_string()),
+                    Ok(Some((stream, address))) => {
+                        self.accepts.iter_mut().for_each(|accepts| accepts.left -= 1);
+                        self.open(stream, &address.to_string());
+                    }
                     Ok(None) => listening.is_readable = false,
                     Err(AcceptError::Exhausted(cause)) => {
                         warn!(%cause, "no connection can be accepted for now: out of open files");
@@ -463,6 +479,20 @@ impl Runtime {
         }
         info!("stopped");
         Ok(())
+    }
+}
+
+impl Accepts {
+    fn new(per_second: u32, now: Instant) -> Self {
+        Self { per_second, left: per_second, since: now }
+    }
+
+    /// Until when nobody is accepted because this second's share is used up.
+    fn pause(&mut self, now: Instant) -> Option<Instant> {
+        if now >= self.since + 1000 {
+            *self = Self::new(self.per_second, now);
+        }
+        (self.left == 0).then_some(self.since + 1000)
     }
 }
 
