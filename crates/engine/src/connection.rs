@@ -156,6 +156,7 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) -> Flush {
         let Some(connection) = self.connection_mut(id) else { return Flush::Done };
+        connection.is_dirty = true;
         let flush = match &mut connection.state {
             State::Handshaking => Flush::Done,
             State::Closing { last } => {

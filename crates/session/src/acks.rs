@@ -75,14 +75,17 @@ impl Session {
     }
 
     /// PUBREL releases the id of a QoS 2 publication; PUBCOMP answers it, also when nothing is known of the
-    /// id, since an earlier PUBCOMP may have been lost [MQTT-4.3.3-11].
+    /// id [MQTT-4.3.3-11]. In a resumed session that is no mistake: the id was released and the PUBCOMP lost
+    /// with the earlier connection, and there are clients that take 0x92 for a failed publication.
     pub fn handle_pubrel(&mut self, packet_id: PacketId, fx: &mut SessionEffects) {
         let known = self.inbound.contains(packet_id);
         if known {
             self.record(SessionChange::InboundReleased { packet_id }, fx);
             self.link.as_deref_mut().map(Link::acknowledged);
         }
-        let reason_code = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        let may_repeat = self.link.as_ref().is_some_and(|link| link.is_resumed);
+        let reason_code =
+            if known || may_repeat { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
         self.send_after_record(Outgoing::Ack(AckKind::PubComp, packet_id, reason_code), true, fx);
     }
 

@@ -204,10 +204,11 @@ impl Session {
 
     /// Queues a packet that must not leave before what was recorded is durable, where that `waits`.
     pub(crate) fn send_after_record(&mut self, outgoing: Outgoing, waits: bool, fx: &mut SessionEffects) {
-        if waits && self.is_durable() {
-            fx.promises.push(outgoing);
-        } else {
-            self.send(outgoing);
+        let waits = waits && self.is_durable();
+        match (self.link.as_deref_mut(), outgoing) {
+            (Some(link), Outgoing::Publish(publish)) => send_publish(link, publish, waits, fx),
+            (_, outgoing) if waits => fx.promises.push(outgoing),
+            (_, outgoing) => self.send(outgoing),
         }
     }
 }
@@ -228,5 +229,16 @@ fn send_now(link: &mut Link, offer: Offer, fx: &mut SessionEffects) {
     if publish.encoded_len(link.wire.version, link.last_heard) > link.wire.packet_bytes_max as usize {
         return fx.drops.push((publish.message, DropReason::Oversize));
     }
-    link.send(Outgoing::Publish(publish));
+    send_publish(link, publish, false, fx);
+}
+
+/// Sends a delivery, or promises it where it `waits` for its record or stands behind one that does: what a
+/// client receives stays in order whatever the QoS.
+fn send_publish(link: &mut Link, publish: OutgoingPublish, waits: bool, fx: &mut SessionEffects) {
+    if waits || link.publishes_promised > 0 {
+        link.publishes_promised += 1;
+        fx.promises.push(Outgoing::Publish(publish));
+    } else {
+        link.send(Outgoing::Publish(publish));
+    }
 }

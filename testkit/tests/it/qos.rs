@@ -113,6 +113,44 @@ fn mqtt5_4_3_3_11_pubrel_of_an_unknown_id_gets_pubcomp() {
     }
 }
 
+/// The PUBCOMP was lost with the earlier connection. 0x92 would tell some clients that they had failed.
+#[test]
+fn a_pubrel_that_comes_again_after_a_reconnect_gets_success() {
+    for version in VERSIONS {
+        let mut sim = Sim::new();
+        let options = ConnectOptions::durable(version, "publisher", 100);
+        let publisher = sim.connect_with(&options);
+        assert_eq!(sim.publish(publisher, "t", "once", ExactlyOnce), ReasonCode::NoMatchingSubscribers);
+        sim.cut(publisher);
+        let publisher = sim.connect_with(&options);
+        sim.send(publisher, &Packet::PubRel(ack(60_002)));
+        assert_eq!(sim.expect(publisher), Packet::PubComp(ack(60_002)));
+    }
+}
+
+/// A QoS 2 delivery to a durable session waits for its record; what comes behind it waits with it.
+#[test]
+fn deliveries_of_one_publisher_stay_in_order_whatever_their_qos() {
+    for version in VERSIONS {
+        let mut sim = Sim::new();
+        let subscriber = sim.connect_with(&ConnectOptions::durable(version, "subscriber", 100));
+        sim.subscribe(subscriber, "t", ExactlyOnce);
+        let publisher = sim.connect(V5, "publisher");
+        for (place, qos) in
+            [ExactlyOnce, AtMostOnce, AtLeastOnce, ExactlyOnce, AtMostOnce].into_iter().enumerate()
+        {
+            let packet_id = if qos == AtMostOnce { 0 } else { place as u16 + 1 };
+            sim.queue(publisher, &Packet::Publish(publish("t", &[b'0' + place as u8], qos, packet_id)));
+        }
+        sim.run();
+        let received = std::iter::from_fn(|| sim.receive(subscriber)).map(|packet| match packet {
+            Packet::Publish(publish) => publish.payload[0] - b'0',
+            packet => panic!("{packet:?} is no PUBLISH"),
+        });
+        assert_eq!(received.collect::<Vec<_>>(), [0, 1, 2, 3, 4], "{version:?}");
+    }
+}
+
 #[test]
 fn qos_2_is_routed_at_publish() {
     for version in VERSIONS {
