@@ -16,6 +16,8 @@ mod outbound;
 mod output;
 mod publication;
 mod session;
+#[cfg(test)]
+mod testing;
 mod time;
 
 pub use acks::AckMismatch;
