@@ -4,7 +4,7 @@ use crate::directory::Interest;
 use crate::mail::{Mail, Target};
 use crate::resident::Resident;
 use crate::shard::{Shard, Turn};
-use crate::{Directory, Subscriber};
+use crate::{Directory, FrameTarget, Subscriber};
 use noctule_auth::Action;
 use noctule_codec::QoS;
 use noctule_session::{DropReason, Offer, Publication, SessionNumber, SubscriptionIds};
@@ -59,14 +59,15 @@ impl Targets {
     }
 
     /// What durable sessions are owed, for the publication's record.
-    pub(crate) fn durable(&self, qos: QoS) -> Vec<(SessionNumber, QoS, SubscriptionIds)> {
-        let durable =
-            self.merged.iter().filter(|(target, durable)| *durable && target.qos.min(qos) > QoS::AtMostOnce);
-        durable
-            .map(|(target, _)| {
-                (target.subscriber.session, target.qos.min(qos), target.subscription_ids.clone())
-            })
-            .collect()
+    pub(crate) fn durable(&self, message: &Publication) -> Vec<FrameTarget> {
+        let durable = self.merged.iter().filter(|(_, durable)| *durable);
+        let owed = durable.map(|(target, _)| FrameTarget {
+            session: target.subscriber.session,
+            qos: target.qos.min(message.qos),
+            retain: target.retains(message),
+            subscription_ids: target.subscription_ids.clone(),
+        });
+        owed.filter(|owed| owed.qos > QoS::AtMostOnce).collect()
     }
 }
 
@@ -81,6 +82,11 @@ impl Target {
         };
         target.add(interest);
         target
+    }
+
+    /// The RETAIN flag of the delivery [MQTT-3.3.1-12], [MQTT-3.3.1-13].
+    fn retains(&self, message: &Publication) -> bool {
+        message.retain && self.retain_as_published
     }
 
     fn add(&mut self, interest: &Interest) {
@@ -140,7 +146,7 @@ impl Shard {
         let offer = Offer {
             message: Arc::clone(message),
             qos: message.qos.min(target.qos),
-            retain: message.retain && target.retain_as_published,
+            retain: target.retains(message),
             subscription_ids: target.subscription_ids,
             group: None,
         };

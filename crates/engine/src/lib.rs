@@ -34,7 +34,7 @@ pub use connection::{Flush, Next, Received};
 pub use directory::{Change, Directory, Interest, Subscriber};
 pub use effects::{Drop, Effects, Event};
 pub use mail::{Mail, Promise, ShardId, Target, Then, Violation};
-pub use record::{Frame, Record};
+pub use record::{Frame, FrameTarget, Record};
 pub use shard::{Shard, ShardConfig, Turn, home};
 pub use share::Groups;
 pub use stats::Stats;

@@ -1,7 +1,7 @@
 //! What shards tell each other, as plain values.
 
 use crate::directory::Subscriber;
-use noctule_codec::{QoS, ReasonCode};
+use noctule_codec::{Packet, QoS, ReasonCode};
 use noctule_session::{ConnectionId, GroupNumber, Outgoing, Publication, SubscriptionIds};
 use std::sync::Arc;
 
@@ -98,6 +98,17 @@ pub struct Violation {
     pub reason_code: ReasonCode,
     /// Why, in words for a person.
     pub cause: String,
+}
+
+impl Promise {
+    /// Whether it may be kept only after grace: the change of subscriptions behind it is visible, every other
+    /// shard has finished a turn that began after that, and the mail of this shard has been drained. Then no
+    /// publication that was routed before can still arrive.
+    pub fn needs_grace(&self) -> bool {
+        let is_unsuback =
+            matches!(&self.packet, Outgoing::Packet(packet) if matches!(**packet, Packet::UnsubAck(_)));
+        is_unsuback || matches!(self.then, Then::Retained)
+    }
 }
 
 impl Violation {

@@ -401,7 +401,7 @@ fn record_publication(
         inbound,
         retained: message.retain,
         will_of,
-        owed: targets.durable(message.qos),
+        owed: targets.durable(message),
         groups: if owes_group { groups.to_vec() } else { Vec::new() },
     })));
     true

@@ -74,7 +74,20 @@ pub struct Frame {
     /// It is the will of this session, which thereby has none.
     pub will_of: Option<SessionNumber>,
     /// Durable sessions it is owed to above QoS 0.
-    pub owed: Vec<(SessionNumber, QoS, SubscriptionIds)>,
+    pub owed: Vec<FrameTarget>,
     /// Shared groups it is owed to above QoS 0.
     pub groups: Vec<GroupNumber>,
+}
+
+/// A durable session that a publication is owed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameTarget {
+    /// Which.
+    pub session: SessionNumber,
+    /// The QoS of the delivery.
+    pub qos: QoS,
+    /// The RETAIN flag of the delivery.
+    pub retain: bool,
+    /// The subscriptions it answers.
+    pub subscription_ids: SubscriptionIds,
 }

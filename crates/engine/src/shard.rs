@@ -17,7 +17,7 @@ use crate::timers::{Timer, Timers};
 use crate::{Mail, Record, Stats};
 use hashbrown::HashMap;
 use noctule_auth::{Action, Authority};
-use noctule_session::{ConnectionId, Instant, Limits, Outgoing, Publication, SessionEffects};
+use noctule_session::{ConnectionId, Instant, Limits, Outgoing, Publication, Session, SessionEffects};
 use slab::Slab;
 use std::sync::Arc;
 
@@ -99,6 +99,11 @@ impl Shard {
     /// The shard where the session of a client id lives.
     pub fn home(&self, client_id: &str) -> ShardId {
         home(client_id, self.config.shards)
+    }
+
+    /// The sessions that live here, to look at.
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.iter().map(|(_, resident)| &resident.session)
     }
 
     /// Handles mail from a shard.

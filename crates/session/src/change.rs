@@ -73,6 +73,9 @@ pub enum SessionChange {
         /// The will.
         will: Option<Arc<StoredWill>>,
     },
+    /// The peer's half of the session is gone: what it has not acknowledged is owed as new, and its packet
+    /// identifiers mean nothing any more. Only a client's session lives on after that [MQTT-3.2.2-5].
+    Restarted,
 }
 
 /// How a delivery ended.

@@ -9,8 +9,10 @@ use std::sync::Arc;
 /// What a call on a session has brought about besides its new state.
 #[derive(Debug, Default)]
 pub struct SessionEffects {
-    /// Changes to record, in order; only those of durable sessions.
+    /// Changes to record, in order; only those of durable sessions unless `records_all`.
     pub changes: Vec<SessionChange>,
+    /// Whether changes of a session that ends with its connection are recorded as well.
+    pub records_all: bool,
     /// Packets that may leave only after these changes are durable, in order.
     pub promises: Vec<Outgoing>,
     /// Messages that will not be delivered.
@@ -93,7 +95,7 @@ impl Session {
     }
 
     /// Sends one packet of the list; `false` when there is none or it has to wait for room in the window.
-    fn transmit_next(&mut self, now: Instant, limits: &Limits, fx: &mut SessionEffects) -> bool {
+    pub(crate) fn transmit_next(&mut self, now: Instant, limits: &Limits, fx: &mut SessionEffects) -> bool {
         let quota = self.outbound.quota();
         let Some(owed) = self.outbound.front() else { return false };
         let (phase, packet_id, qos) = (owed.phase(), owed.packet_id(), owed.qos);
@@ -188,7 +190,7 @@ impl Session {
     /// Applies a change, and keeps it for the journal where the session outlives its connection.
     pub fn record(&mut self, change: SessionChange, fx: &mut SessionEffects) {
         self.apply(&change);
-        if self.is_durable() {
+        if self.is_durable() || fx.records_all {
             fx.changes.push(change);
         }
     }

@@ -36,6 +36,11 @@ impl Inbound {
         }
     }
 
+    /// Forgets all of them, because the peer's half of the session is gone.
+    pub(crate) fn clear(&mut self) {
+        self.ids.clear();
+    }
+
     /// How many identifiers are taken.
     pub fn len(&self) -> usize {
         self.ids.len()

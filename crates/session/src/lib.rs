@@ -3,11 +3,13 @@
 //! [`Session`] is what a broker keeps for a client: subscriptions, what the client is owed, what it has not
 //! released, its will. Its state changes only through [`Session::apply`], so that a journal of
 //! [`SessionChange`]s gives it back. [`Link`] is the connection it may have. [`Outbound`] and [`Inbound`] are
-//! the two halves of QoS 1 and 2 and serve both roles.
+//! the two halves of QoS 1 and 2 and serve both roles. [`client::Client`] is the other end: a client on the
+//! same session.
 
 mod acks;
 mod alias;
 mod change;
+pub mod client;
 mod deliver;
 mod inbound;
 mod limits;

@@ -77,13 +77,30 @@ impl Link {
         }
     }
 
+    /// A client's own connection, before CONNACK has told what the server accepts.
+    pub(crate) fn to_server(version: ProtocolVersion, now: Instant) -> Self {
+        Self {
+            connection: ConnectionId { slot: 0, generation: 0 },
+            wire: Wire { version, packet_bytes_max: u32::MAX, aliases: AliasesOut::default() },
+            output: Output::default(),
+            aliases_in: AliasesIn::default(),
+            receive_maximum: 0,
+            acks_promised: 0,
+            unacknowledged: 0,
+            request_problem_information: true,
+            silence_millis_max: 0,
+            last_heard: now,
+            connect_expiry_interval: 0,
+        }
+    }
+
     /// One publication of the client fewer is unacknowledged. One that an earlier connection brought was never
     /// counted here [MQTT-4.9.0-1].
     pub fn acknowledged(&mut self) {
         self.unacknowledged = self.unacknowledged.saturating_sub(1);
     }
 
-    /// Queues a packet for the client.
+    /// Queues a packet for the peer.
     pub fn send(&mut self, outgoing: Outgoing) {
         self.output.push(outgoing);
     }

@@ -160,6 +160,11 @@ impl Default for Outbound {
 }
 
 impl Outbound {
+    /// An empty list that uses no packet id above this one, because its owner needs the rest.
+    pub fn with_ids_up_to(last_id: PacketId) -> Self {
+        Self { last_id, ..Self::default() }
+    }
+
     /// Begins a connection whose peer accepts this many unacknowledged messages [MQTT-4.9.0-1].
     pub fn attach(&mut self, receive_maximum: u16) {
         self.cursor = 0;
@@ -244,6 +249,28 @@ impl Outbound {
         self.ids_run = self.begun == 0 || (self.ids_run && packet_id == self.next_id);
         self.begun += 1;
         self.next_id = self.id_after(packet_id);
+    }
+
+    /// The peer has forgotten everything: what it has not acknowledged is to be sent as new, what it has
+    /// received is done [MQTT-3.2.2-5].
+    pub(crate) fn restart(&mut self) {
+        for entry in &mut self.entries {
+            entry.packet_id = None;
+            entry.holds_quota = false;
+            match entry.phase {
+                Phase::Sent => entry.phase = Phase::Waiting,
+                Phase::Received => {
+                    entry.phase = Phase::Settled;
+                    self.settled += 1;
+                    self.owed -= 1;
+                }
+                Phase::Waiting | Phase::Settled => {}
+            }
+        }
+        self.begun = 0;
+        self.ids_run = true;
+        self.cursor = 0;
+        self.sweep();
     }
 
     /// PUBREC has come: the content is no longer needed, the window place stays taken until PUBCOMP.
@@ -442,7 +469,7 @@ mod tests {
 
     #[test]
     fn ids_stay_within_what_the_owner_left() {
-        let mut outbound = Outbound { last_id: PacketId::new(3).expect("3"), ..Outbound::default() };
+        let mut outbound = Outbound::with_ids_up_to(PacketId::new(3).expect("3"));
         outbound.attach(10);
         for number in 0..5 {
             outbound.push(Owed::new(message(number), QoS::AtLeastOnce, false, SubscriptionIds::None));

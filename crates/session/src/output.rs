@@ -29,6 +29,8 @@ pub enum Outgoing {
     PingResp,
     /// Any other packet.
     Packet(Box<Packet<'static>>),
+    /// A packet that is bytes already: CONNECT, whose fields borrow from its options.
+    Bytes(Box<[u8]>),
 }
 
 /// A PUBLISH that waits to be sent.
@@ -76,6 +78,7 @@ impl Outgoing {
             Self::Ack(..) => 8,
             Self::PingResp => 8,
             Self::Packet(packet) => packet.encoded_len(ProtocolVersion::V5) as u64 + 64,
+            Self::Bytes(bytes) => bytes.len() as u64,
         }
     }
 }
@@ -215,6 +218,10 @@ impl Wire {
             }
             Outgoing::PingResp => Packet::PingResp.encode_within(self.version, self.packet_bytes_max, out),
             Outgoing::Packet(packet) => packet.encode_within(self.version, self.packet_bytes_max, out),
+            Outgoing::Bytes(bytes) => {
+                out.extend_from_slice(bytes);
+                Ok(())
+            }
         };
         debug_assert!(
             result.is_ok() || !matches!(outgoing, Outgoing::Publish(_)),

@@ -1,4 +1,4 @@
-//! A client's session on the broker: what is kept while the client is away.
+//! A session: what the broker keeps while the client is away, and the client while the broker is.
 //!
 //! The fields change only in [`Session::apply`]. The connection in [`Session::link`] is the exception: it
 //! dies with its socket and nothing of it is remembered.
@@ -12,7 +12,8 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionNumber(pub u64);
 
-/// What a broker keeps for one client id [MQTT-4.1.0-1].
+/// What one end keeps for one client id [MQTT-4.1.0-1]. A [`Client`](crate::client::Client) uses the two lists
+/// and the expiry; the rest is the broker's.
 #[derive(Debug)]
 pub struct Session {
     /// Its number.
@@ -83,6 +84,10 @@ impl Session {
                 self.session_expiry_interval = *session_expiry_interval;
             }
             SessionChange::WillSet { will } => self.will.clone_from(will),
+            SessionChange::Restarted => {
+                self.outbound.restart();
+                self.inbound.clear();
+            }
         }
     }
 

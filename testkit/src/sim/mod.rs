@@ -3,24 +3,34 @@
 //! Tests talk to it on the wire: a [`Wire`] is a connection on which a test writes packets or bytes and reads
 //! what the broker answers. Nothing waits; [`Sim::advance`] is how time passes.
 
+mod client;
 mod expect;
+mod ledger;
+mod network;
 mod random;
+mod replay;
 mod talk;
 mod wire;
+mod world;
 
 pub use expect::{
     VERSIONS, ack, disconnect, disconnect_with_expiry, raw, raw_connect, raw_text, will, will_after,
 };
+pub use ledger::{Entry, Fault, Ledger};
+pub use network::{Faults, Mangle};
 pub use random::Random;
+pub use replay::check_replay;
 pub use talk::{EVERY_QOS, ack_with, in_many_worlds, payloads, subscribe_with, texts};
 pub use wire::{ConnectOptions, Wire, connect, filters, publish, subscribe, unsubscribe};
+pub use world::{ClientOptions, Handle, WillOptions, World, WorldOptions};
 
 use noctule_auth::{AllowAll, Authority};
 use noctule_codec::{Packet, ProtocolVersion};
 use noctule_engine::{
-    Directory, Drop, Effects, Event, Flush, Mail, Next, Record, Shard, ShardConfig, ShardId, Stats, Turn,
+    Directory, Drop, Effects, Event, Flush, Mail, Next, Promise, Record, Shard, ShardConfig, ShardId, Stats,
+    Turn,
 };
-use noctule_session::{ConnectionId, Instant, Limits};
+use noctule_session::{ConnectionId, Instant, Limits, Session};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -59,6 +69,10 @@ pub struct Sim {
 struct Node {
     shard: Shard,
     mailbox: VecDeque<Mail>,
+    /// Mail that has been handled since the start.
+    handled: u64,
+    /// Promises that wait until so much mail has been handled, in order.
+    graced: VecDeque<(u64, Promise)>,
     fx: Effects,
 }
 
@@ -89,6 +103,8 @@ impl Sim {
                 Arc::clone(&options.authority),
             ),
             mailbox: VecDeque::new(),
+            handled: 0,
+            graced: VecDeque::new(),
             fx: Effects::default(),
         };
         Self {
@@ -236,6 +252,11 @@ impl Sim {
         }
     }
 
+    /// The sessions of all shards.
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.nodes.iter().flat_map(|node| node.shard.sessions())
+    }
+
     /// The counters of all shards.
     pub fn stats(&self) -> Stats {
         let mut sum = Stats::default();
@@ -319,11 +340,13 @@ impl Sim {
         let mut out = Vec::new();
         let mut flush = Flush::Done;
         let bytes_max = self.wires[wire].room();
+        self.wires[wire].wants_flush = false;
         self.turn(shard, |shard, turn| flush = shard.flush(id, bytes_max, &mut out, turn));
         let wants_input = self.nodes[shard].shard.wants_input(id);
         let state = &mut self.wires[wire];
         state.from_broker.extend_from_slice(&out);
-        state.wants_flush = flush == Flush::More;
+        // A promise that the turn kept may have marked the connection again.
+        state.wants_flush |= flush == Flush::More;
         if state.next == Next::Flush && wants_input {
             state.next = Next::Yield;
         }
@@ -336,6 +359,19 @@ impl Sim {
     fn deliver_mail(&mut self, shard: usize) {
         if let Some(mail) = self.nodes[shard].mailbox.pop_front() {
             self.turn(shard, |shard, turn| shard.receive_mail(mail, turn));
+            self.nodes[shard].handled += 1;
+            self.release_graced(shard);
+        }
+    }
+
+    /// Keeps the promises whose grace is over. A shard of the simulation is never in the middle of a turn
+    /// while another changes the directory, so only the mail that had been sent before is waited for.
+    fn release_graced(&mut self, shard: usize) {
+        let handled = self.nodes[shard].handled;
+        while self.nodes[shard].graced.front().is_some_and(|(after, _)| *after <= handled) {
+            if let Some((_, promise)) = self.nodes[shard].graced.pop_front() {
+                self.turn(shard, |shard, turn| shard.release(promise, turn));
+            }
         }
     }
 
@@ -348,6 +384,12 @@ impl Sim {
         // Promises are kept at once, because this journal is memory; keeping them may promise more.
         while !fx.promises.is_empty() {
             for promise in std::mem::take(&mut fx.promises) {
+                let node = &mut self.nodes[shard];
+                let after = node.handled + node.mailbox.len() as u64;
+                if promise.needs_grace() && after > node.handled {
+                    node.graced.push_back((after, promise));
+                    continue;
+                }
                 let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut fx };
                 self.nodes[shard].shard.release(promise, &mut turn);
             }

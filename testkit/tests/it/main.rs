@@ -2,6 +2,7 @@
 
 mod alias;
 mod bounds;
+mod chaos;
 mod connect;
 mod disconnect;
 mod expiry;

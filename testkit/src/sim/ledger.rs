@@ -1,0 +1,597 @@
+//! What was promised to whom and what came: written while a world runs, judged when it has settled.
+//!
+//! The judge knows nothing of the broker. It has the log of what clients saw, in one order, and the standard.
+//! Where a client cannot know whether the broker has heard it (a request without its answer, a publication
+//! without its acknowledgement), either outcome is right.
+//!
+//! Payloads name publications, so every payload of a judged world is used once; empty ones clear retained
+//! messages and are not judged as deliveries.
+
+use noctule_codec::QoS;
+use noctule_session::client::{Delivery, Token};
+use noctule_topic::{Subscription as FilterText, matches};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// One thing that a client did or saw.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the fields say what they are")]
+pub enum Entry {
+    /// A client exists.
+    Client { client: usize, client_id: Arc<str>, durable: bool },
+    /// It says CONNECT.
+    Connecting { client: usize, clean_start: bool, will: Option<(Arc<str>, Arc<[u8]>)>, delayed: bool },
+    /// CONNACK has come.
+    Connected { client: usize, session_present: bool },
+    /// It says DISCONNECT.
+    Leaving { client: usize },
+    /// It has heard of the end of its connection, or turns away from it.
+    Ended { client: usize },
+    /// It publishes.
+    Publish { client: usize, topic: Arc<str>, payload: Arc<[u8]>, qos: QoS, retain: bool },
+    /// PUBACK or PUBCOMP has come.
+    Acknowledged { client: usize, payload: Arc<[u8]> },
+    /// It says SUBSCRIBE.
+    Subscribe { client: usize, filter: Arc<str>, request: Token },
+    /// It says UNSUBSCRIBE.
+    Unsubscribe { client: usize, filter: Arc<str>, request: Token },
+    /// SUBACK or UNSUBACK has come.
+    Answered { client: usize, request: Token, granted: Option<QoS> },
+    /// A message has come.
+    Delivered { client: usize, delivery: Delivery },
+    /// Something happened that must not.
+    Wrong { client: usize, what: String },
+}
+
+/// A promise that was not kept.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// A client saw something that no broker may do.
+    Wrong(String),
+    /// An acknowledged publication did not reach somebody it was owed to.
+    Lost(String),
+    /// A publication came more often than it may.
+    Duplicate(String),
+    /// A publication came behind a later one.
+    Disorder(String),
+    /// A message that nobody published, or at another topic or a higher QoS.
+    Invented(String),
+    /// A message for somebody who did not subscribe.
+    NotSubscribed(String),
+    /// A publication was never acknowledged.
+    Unacknowledged(String),
+    /// A will was published too often or not at all.
+    Will(String),
+    /// A retained message that is not the last one.
+    Retained(String),
+}
+
+/// The log.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// Everything, in the order in which it happened.
+    pub entries: Vec<Entry>,
+}
+
+impl std::fmt::Display for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match self {
+            Self::Publish { client, topic, payload, qos, retain } => {
+                write!(f, "{client} publishes {:?} on {topic}, {qos:?}, retain {retain}", text(payload))
+            }
+            Self::Acknowledged { client, payload } => {
+                write!(f, "{client} has {:?} acknowledged", text(payload))
+            }
+            Self::Delivered {
+                client,
+                delivery: Delivery { topic, payload, qos, dup, retain, packet_id, .. },
+            } => {
+                let payload = text(payload);
+                let id = packet_id.map_or(0, noctule_codec::PacketId::get);
+                write!(f, "{client} got {payload:?} on {topic}, {qos:?}, dup {dup}, retain {retain}, id {id}")
+            }
+            Self::Connecting { client, clean_start, will, .. } => {
+                let will = will.as_ref().map(|(_, payload)| text(payload));
+                write!(f, "{client} says CONNECT, clean start {clean_start}, will {will:?}")
+            }
+            entry => write!(f, "{entry:?}"),
+        }
+    }
+}
+
+impl Ledger {
+    pub(super) fn write(&mut self, entry: Entry) {
+        self.entries.push(entry);
+    }
+
+    /// Judges a world that has settled. `watcher` is a durable client that has wanted every will at QoS 2
+    /// since before anybody had one.
+    pub fn check(&self, watcher: Option<usize>) -> Vec<Fault> {
+        let mut book = Book::read(&self.entries);
+        book.check_acknowledged();
+        book.check_deliveries();
+        book.check_owed();
+        book.check_groups();
+        if let Some(watcher) = watcher {
+            book.check_wills(watcher);
+        }
+        book.faults.sort();
+        book.faults
+    }
+
+    /// Judges what a client that came after everything had settled was given as retained messages.
+    pub fn check_retained(&self, newcomer: usize) -> Vec<Fault> {
+        Book::read(&self.entries).check_retained(newcomer)
+    }
+}
+
+/// A publication as its publisher saw it. Times are places in the log.
+#[derive(Debug)]
+struct Publication {
+    payload: Arc<[u8]>,
+    publisher: usize,
+    topic: Arc<str>,
+    qos: QoS,
+    retain: bool,
+    began: usize,
+    acknowledged: Option<usize>,
+    /// How often the publisher may have had it routed.
+    copies: usize,
+}
+
+/// A subscription between two changes.
+#[derive(Debug)]
+struct Interval {
+    filter: Arc<str>,
+    share: Option<Box<str>>,
+    request: Token,
+    asked: usize,
+    granted: Option<(usize, QoS)>,
+    end_asked: Option<(usize, Token)>,
+    /// From here on nothing new may be routed to it.
+    ended: Option<usize>,
+    /// Its session has ended, with everything it was owed.
+    is_void: bool,
+}
+
+#[derive(Debug, Default)]
+struct Subscriber {
+    client_id: Arc<str>,
+    durable: bool,
+    intervals: Vec<Interval>,
+    /// Where each of its connections began.
+    connections: Vec<usize>,
+    /// Where its session may have been lost.
+    session_ends: Vec<usize>,
+    deliveries: Vec<(usize, Delivery)>,
+}
+
+#[derive(Debug)]
+struct Will {
+    client: usize,
+    topic: Arc<str>,
+    payload: Arc<[u8]>,
+    delayed: bool,
+    is_connected: bool,
+    is_leaving: bool,
+    has_ended: bool,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    publications: Vec<Publication>,
+    by_payload: BTreeMap<Arc<[u8]>, usize>,
+    clients: BTreeMap<usize, Subscriber>,
+    wills: Vec<Will>,
+    faults: Vec<Fault>,
+}
+
+/// Reading the log.
+impl Book {
+    fn read(entries: &[Entry]) -> Self {
+        let mut book = Self::default();
+        for (at, entry) in entries.iter().enumerate() {
+            book.enter(at, entry);
+        }
+        book
+    }
+
+    fn enter(&mut self, at: usize, entry: &Entry) {
+        match entry {
+            Entry::Client { client, client_id, durable } => {
+                let subscriber = self.clients.entry(*client).or_default();
+                (subscriber.client_id, subscriber.durable) = (Arc::clone(client_id), *durable);
+            }
+            Entry::Connecting { client, clean_start, will, delayed } => {
+                if *clean_start {
+                    self.end_session(*client, at);
+                }
+                self.wills.extend(will.clone().map(|(topic, payload)| Will {
+                    client: *client,
+                    topic,
+                    payload,
+                    delayed: *delayed,
+                    is_connected: false,
+                    is_leaving: false,
+                    has_ended: false,
+                }));
+            }
+            Entry::Connected { client, session_present } => self.connected(*client, *session_present, at),
+            Entry::Leaving { client } => self.last_will(*client, |will| will.is_leaving = true),
+            Entry::Ended { client } => self.last_will(*client, |will| will.has_ended = true),
+            Entry::Publish { client, topic, payload, qos, retain } => {
+                self.by_payload.insert(Arc::clone(payload), self.publications.len());
+                self.publications.push(Publication {
+                    payload: Arc::clone(payload),
+                    publisher: *client,
+                    topic: Arc::clone(topic),
+                    qos: *qos,
+                    retain: *retain,
+                    began: at,
+                    acknowledged: None,
+                    copies: 1,
+                });
+            }
+            Entry::Acknowledged { payload, .. } => {
+                if let Some(&publication) = self.by_payload.get(payload) {
+                    self.publications[publication].acknowledged = Some(at);
+                }
+            }
+            Entry::Subscribe { client, filter, request } => self.subscribe(*client, filter, *request, at),
+            Entry::Unsubscribe { client, filter, request } => self.begin_end(*client, filter, *request, at),
+            Entry::Answered { client, request, granted } => self.answer(*client, *request, *granted, at),
+            Entry::Delivered { client, delivery } => {
+                self.client(*client).deliveries.push((at, delivery.clone()));
+            }
+            Entry::Wrong { client, what } => {
+                let client_id = Arc::clone(&self.client(*client).client_id);
+                self.faults.push(Fault::Wrong(format!("{client_id}: {what}")));
+            }
+        }
+    }
+
+    fn client(&mut self, client: usize) -> &mut Subscriber {
+        self.clients.entry(client).or_default()
+    }
+
+    fn last_will(&mut self, client: usize, change: impl FnOnce(&mut Will)) {
+        if let Some(will) = self.wills.iter_mut().rev().find(|will| will.client == client) {
+            change(will);
+        }
+    }
+
+    fn connected(&mut self, client: usize, session_present: bool, at: usize) {
+        self.last_will(client, |will| will.is_connected = true);
+        self.client(client).connections.push(at);
+        if !session_present {
+            self.end_session(client, at);
+        }
+        // What is not acknowledged is sent again: as a repetition, or as new where the session is lost.
+        let repeats = |publication: &&mut Publication| {
+            let is_waiting = publication.publisher == client && publication.acknowledged.is_none();
+            is_waiting && (publication.qos == QoS::AtLeastOnce || !session_present)
+        };
+        for publication in self.publications.iter_mut().filter(repeats) {
+            publication.copies += 1;
+        }
+    }
+
+    fn end_session(&mut self, client: usize, at: usize) {
+        let subscriber = self.client(client);
+        subscriber.session_ends.push(at);
+        for interval in subscriber.intervals.iter_mut().filter(|interval| interval.ended.is_none()) {
+            interval.ended = Some(at);
+        }
+        for interval in &mut subscriber.intervals {
+            interval.is_void = true;
+        }
+    }
+
+    fn subscribe(&mut self, client: usize, filter: &Arc<str>, request: Token, at: usize) {
+        // A subscription that is replaced ends when its successor begins.
+        self.begin_end(client, filter, request, at);
+        let parsed = FilterText::parse(filter).expect("the filters of tests are valid");
+        self.client(client).intervals.push(Interval {
+            filter: parsed.filter.as_str().into(),
+            share: parsed.share_name.map(|_| filter.as_ref().into()),
+            request,
+            asked: at,
+            granted: None,
+            end_asked: None,
+            ended: None,
+            is_void: false,
+        });
+    }
+
+    fn begin_end(&mut self, client: usize, filter: &str, request: Token, at: usize) {
+        let parsed = FilterText::parse(filter).expect("the filters of tests are valid");
+        let share: Option<Box<str>> = parsed.share_name.map(|_| filter.into());
+        let is_it = |interval: &&mut Interval| {
+            *interval.filter == *parsed.filter.as_str() && interval.share == share && interval.ended.is_none()
+        };
+        for interval in self.client(client).intervals.iter_mut().filter(is_it) {
+            // An earlier end that was never answered may have happened then already.
+            let since = interval.end_asked.map_or(at, |(since, _)| since);
+            interval.end_asked = Some((since, request));
+        }
+    }
+
+    fn answer(&mut self, client: usize, request: Token, granted: Option<QoS>, at: usize) {
+        for interval in &mut self.client(client).intervals {
+            if interval.request == request {
+                interval.granted = granted.map(|qos| (at, qos));
+            }
+            if interval.end_asked.is_some_and(|(_, token)| token == request) && interval.ended.is_none() {
+                interval.ended = Some(at);
+            }
+        }
+    }
+}
+
+/// Judging.
+impl Book {
+    /// What has settled is acknowledged.
+    fn check_acknowledged(&mut self) {
+        for publication in &self.publications {
+            if publication.qos > QoS::AtMostOnce && publication.acknowledged.is_none() {
+                self.faults.push(Fault::Unacknowledged(publication.name()));
+            }
+        }
+    }
+
+    /// Every single delivery is one that may be, as often as it may be, and in order.
+    fn check_deliveries(&mut self) {
+        let will_payloads: BTreeSet<_> = self.wills.iter().map(|will| Arc::clone(&will.payload)).collect();
+        let mut faults = Vec::new();
+        for subscriber in self.clients.values() {
+            let mut order = BTreeMap::new();
+            let mut counts = BTreeMap::new();
+            for (at, delivery) in &subscriber.deliveries {
+                if delivery.payload.is_empty() || will_payloads.contains(delivery.payload.as_ref()) {
+                    continue;
+                }
+                let Some(&number) = self.by_payload.get(delivery.payload.as_ref()) else {
+                    faults.push(Fault::Invented(subscriber.got(delivery)));
+                    continue;
+                };
+                let publication = &self.publications[number];
+                subscriber.check_right(publication, delivery, *at, &mut faults);
+                if !delivery.retain {
+                    subscriber.check_count(publication, delivery, *at, &mut counts, &mut faults);
+                    subscriber.check_order(number, publication, delivery, &mut order, &mut faults);
+                }
+            }
+        }
+        self.faults.append(&mut faults);
+    }
+
+    /// Every acknowledged publication has reached every durable session whose subscription was certain while
+    /// it was on its way.
+    fn check_owed(&mut self) {
+        for publication in self.publications.iter().filter(|publication| publication.is_judged()) {
+            for subscriber in self.clients.values().filter(|subscriber| subscriber.durable) {
+                let mut intervals = subscriber.intervals.iter();
+                let is_owed =
+                    intervals.any(|interval| interval.share.is_none() && interval.is_certain(publication));
+                if is_owed && !subscriber.has(publication) {
+                    let what = format!("{} to {}", publication.name(), subscriber.client_id);
+                    self.faults.push(Fault::Lost(what));
+                }
+            }
+        }
+    }
+
+    /// Every acknowledged publication has reached one member of every shared group, and no more than one while
+    /// no member's session ended.
+    fn check_groups(&mut self) {
+        let shares: BTreeSet<Box<str>> = self
+            .clients
+            .values()
+            .flat_map(|client| &client.intervals)
+            .filter_map(|it| it.share.clone())
+            .collect();
+        for share in &shares {
+            for publication in &self.publications {
+                let fault = self.check_group(share, publication);
+                self.faults.extend(fault);
+            }
+        }
+    }
+
+    fn check_group(&self, share: &str, publication: &Publication) -> Option<Fault> {
+        let of_group = |interval: &&Interval| interval.share.as_deref() == Some(share);
+        let members: Vec<_> = self
+            .clients
+            .values()
+            .filter(|client| client.intervals.iter().any(|interval| of_group(&interval)))
+            .collect();
+        let has_certain = members.iter().any(|member| {
+            let mut intervals = member.intervals.iter().filter(of_group);
+            member.durable && intervals.any(|interval| interval.is_certain(publication))
+        });
+        let session_ends = members.iter().flat_map(|member| &member.session_ends);
+        let ends = session_ends.filter(|end| **end > publication.began).count();
+        let having = members.iter().filter(|member| member.has(publication)).count();
+        // Transient members take messages with them to their end, so nothing is certain where there are any.
+        let is_owed = publication.is_judged() && has_certain && members.iter().all(|member| member.durable);
+        let what = || format!("{} in {share}", publication.name());
+        if is_owed && ends == 0 && having == 0 {
+            return Some(Fault::Lost(what()));
+        }
+        let most = publication.copies + if publication.qos == QoS::AtLeastOnce { ends } else { 0 };
+        (having > most).then(|| Fault::Duplicate(format!("{} for {having} members", what())))
+    }
+
+    /// A will is published once for a connection that ended without DISCONNECT, and not for one that lasts.
+    fn check_wills(&mut self, watcher: usize) {
+        let Some(watcher) = self.clients.get(&watcher) else { return };
+        for will in &self.wills {
+            let came = watcher.deliveries.iter().filter(|(_, delivery)| *delivery.payload == *will.payload);
+            let (came, topics) = came.fold((0, true), |(count, topics), (_, delivery)| {
+                (count + 1, topics && *delivery.topic == *will.topic)
+            });
+            let expected = match () {
+                () if !will.is_connected || will.is_leaving || will.delayed => 0..=1,
+                () if will.has_ended => 1..=1,
+                () => 0..=0,
+            };
+            if !expected.contains(&came) || !topics {
+                let payload = String::from_utf8_lossy(&will.payload).into_owned();
+                self.faults.push(Fault::Will(format!("{payload:?} came {came} times, not {expected:?}")));
+            }
+        }
+    }
+
+    /// A newcomer was given the last value of every topic it asked for, and nothing else.
+    fn check_retained(&self, newcomer: usize) -> Vec<Fault> {
+        let mut last: BTreeMap<&str, &Publication> = BTreeMap::new();
+        for publication in self.publications.iter().filter(|publication| publication.retain) {
+            last.insert(&publication.topic, publication);
+        }
+        last.retain(|_, publication| !publication.payload.is_empty());
+        let subscriber = &self.clients[&newcomer];
+        let mut got: BTreeMap<&str, &Delivery> = BTreeMap::new();
+        let mut faults = Vec::new();
+        for (_, delivery) in &subscriber.deliveries {
+            if !delivery.retain || got.insert(&delivery.topic, delivery).is_some() {
+                faults.push(Fault::Retained(format!("{} not once as retained", subscriber.got(delivery))));
+            }
+        }
+        for (topic, publication) in &last {
+            match got.remove(topic) {
+                Some(delivery) if *delivery.payload == *publication.payload => {}
+                got => faults.push(Fault::Retained(format!(
+                    "{}, but {} got {:?}",
+                    publication.name(),
+                    subscriber.client_id,
+                    got.map(|delivery| String::from_utf8_lossy(&delivery.payload).into_owned())
+                ))),
+            }
+        }
+        faults.extend(got.values().map(|delivery| Fault::Retained(subscriber.got(delivery))));
+        faults
+    }
+}
+
+impl Publication {
+    fn name(&self) -> String {
+        let payload = String::from_utf8_lossy(&self.payload);
+        format!("{payload:?} on {:?} at {:?} by {}", self.topic, self.qos, self.publisher)
+    }
+
+    /// Acknowledged above QoS 0, and not there to clear.
+    fn is_judged(&self) -> bool {
+        self.qos > QoS::AtMostOnce && self.acknowledged.is_some() && !self.payload.is_empty()
+    }
+}
+
+impl Interval {
+    /// The subscription was in force, above QoS 0, during the whole way of the publication.
+    fn is_certain(&self, publication: &Publication) -> bool {
+        let Some(acknowledged) = publication.acknowledged else { return false };
+        let is_granted =
+            self.granted.is_some_and(|(since, qos)| since < publication.began && qos > QoS::AtMostOnce);
+        let lasts = self.end_asked.is_none_or(|(end, _)| end > acknowledged)
+            && self.ended.is_none_or(|end| end > acknowledged);
+        is_granted && lasts && !self.is_void && matches(&self.filter, &publication.topic)
+    }
+
+    /// The subscription may have been in force at some point of the publication's way.
+    fn is_possible(&self, publication: &Publication) -> bool {
+        self.asked < publication.acknowledged.unwrap_or(usize::MAX)
+            && self.ended.is_none_or(|end| end > publication.began)
+            && matches(&self.filter, &publication.topic)
+    }
+}
+
+/// What was delivered how often: in all, first sent, and per connection.
+type Counts = BTreeMap<Arc<[u8]>, (usize, usize, BTreeMap<usize, usize>)>;
+/// The last publication by publisher, topic and QoS of the delivery, and what has come at all.
+type Order = BTreeMap<(usize, Arc<str>, QoS, bool), (usize, BTreeSet<usize>)>;
+
+impl Subscriber {
+    fn got(&self, delivery: &Delivery) -> String {
+        let payload = String::from_utf8_lossy(&delivery.payload);
+        let Delivery { topic, qos, dup, retain, packet_id, .. } = delivery;
+        format!(
+            "{} got {payload:?} on {topic:?} at {qos:?}, dup {dup}, retain {retain}, id {packet_id:?}",
+            self.client_id
+        )
+    }
+
+    fn has(&self, publication: &Publication) -> bool {
+        self.deliveries.iter().any(|(_, delivery)| delivery.payload[..] == publication.payload[..])
+    }
+
+    fn check_right(
+        &self,
+        publication: &Publication,
+        delivery: &Delivery,
+        at: usize,
+        faults: &mut Vec<Fault>,
+    ) {
+        if *delivery.topic != *publication.topic
+            || delivery.qos > publication.qos
+            || (delivery.retain && !publication.retain)
+        {
+            faults.push(Fault::Invented(format!("{}, but it is {}", self.got(delivery), publication.name())));
+        }
+        let mut intervals = self.intervals.iter();
+        let is_subscribed = match delivery.retain {
+            true => intervals.any(|it| it.asked < at && matches(&it.filter, &delivery.topic)),
+            false => intervals.any(|interval| interval.is_possible(publication)),
+        };
+        if !is_subscribed {
+            faults.push(Fault::NotSubscribed(self.got(delivery)));
+        }
+    }
+
+    fn check_count(
+        &self,
+        publication: &Publication,
+        delivery: &Delivery,
+        at: usize,
+        counts: &mut Counts,
+        faults: &mut Vec<Fault>,
+    ) {
+        let connection = self.connections.iter().filter(|began| **began < at).count();
+        let (all, first, per_connection) = counts.entry(Arc::clone(&publication.payload)).or_default();
+        let here = per_connection.entry(connection).or_default();
+        *all += 1;
+        *here += 1;
+        *first += usize::from(!delivery.dup);
+        let is_too_often = match delivery.qos {
+            QoS::AtLeastOnce => *here > publication.copies || *first > publication.copies,
+            QoS::AtMostOnce | QoS::ExactlyOnce => *all > publication.copies,
+        };
+        // A message of a group comes again from a member whose session ended, to whoever is left.
+        let is_shared = self.intervals.iter().any(|interval| interval.share.is_some());
+        if is_too_often && !(is_shared && delivery.qos == QoS::AtLeastOnce) {
+            let cause = format!("{}, {all} times, of {} copies", self.got(delivery), publication.copies);
+            faults.push(Fault::Duplicate(cause));
+        }
+    }
+
+    /// First deliveries keep the order of their publisher, per topic and QoS [MQTT-4.6.0-5]. A publication
+    /// that was routed twice may come late: its first copy may have been for nobody.
+    fn check_order(
+        &self,
+        number: usize,
+        publication: &Publication,
+        delivery: &Delivery,
+        order: &mut Order,
+        faults: &mut Vec<Fault>,
+    ) {
+        let is_shared = self.intervals.iter().any(|interval| interval.share.is_some());
+        // QoS 0 waits for no window and may overtake what does.
+        let waits = publication.qos > QoS::AtMostOnce;
+        let key = (publication.publisher, Arc::clone(&publication.topic), delivery.qos, waits);
+        let (last, seen) = order.entry(key).or_default();
+        let is_first = seen.insert(number);
+        if is_first && number < *last && publication.copies == 1 && !is_shared {
+            faults.push(Fault::Disorder(self.got(delivery)));
+        }
+        *last = (*last).max(number);
+    }
+}
