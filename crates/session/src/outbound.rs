@@ -417,6 +417,7 @@ mod tests {
             published_at: Instant::default(),
             expires_at: None,
             publisher: "".into(),
+            share: None,
         })
     }
 
