@@ -222,7 +222,7 @@ fn mqtt5_4_3_3_10_an_id_stays_taken_over_a_reconnect_until_the_session_ends() {
 // What clients receive.
 
 #[test]
-fn mqtt5_4_4_0_1_nothing_is_sent_again_on_the_same_connection() {
+fn mqtt5_4_4_0_1_4_3_2_2_4_3_3_2_and_mqtt311_4_3_2_1_nothing_is_sent_again_on_the_same_connection() {
     for version in VERSIONS {
         let mut sim = Sim::new();
         let subscriber = sim.connect(version, "subscriber");
@@ -243,7 +243,8 @@ fn mqtt5_4_4_0_1_nothing_is_sent_again_on_the_same_connection() {
 
 /// Bugs 8 and 15 of the list: bifromq 281, NanoNNG 1462.
 #[test]
-fn mqtt5_3_3_1_1_4_4_0_1_and_mqtt311_4_4_0_1_a_resumed_session_gets_again_what_it_has_not_acknowledged() {
+fn mqtt5_3_3_1_1_4_4_0_1_4_3_2_3_4_3_3_3_and_mqtt311_3_3_1_1_4_4_0_1_4_6_0_1_a_resumed_session_gets_again_what_it_has_not_acknowledged()
+ {
     for version in VERSIONS {
         for qos in [AtLeastOnce, ExactlyOnce] {
             let mut sim = Sim::new();
@@ -305,6 +306,7 @@ fn qos_0_waits_for_an_offline_session_where_that_is_configured() {
     assert_eq!(payloads(&sim.deliveries(subscriber)), ["1", "2", "3"]);
 }
 
+/// Bug 7 of the list: rmqtt 456.
 #[test]
 fn mqtt5_4_3_3_4_5_6_and_mqtt311_4_3_3_1_after_pubrec_only_pubrel_is_owed() {
     for version in VERSIONS {
@@ -434,9 +436,9 @@ fn mqtt5_2_2_1_5_an_acknowledgement_of_the_wrong_kind_closes() {
     }
 }
 
+/// Bug 16 of the list, emqx 16296: the ids wrap around while the first one is still unacknowledged.
 #[test]
 fn mqtt5_2_2_1_4_4_3_2_1_4_3_3_1_and_mqtt311_2_3_1_4_an_id_in_use_is_never_given_again() {
-    // Bug 16 of the list, emqx 16296: the ids wrap around while the first one is still unacknowledged.
     for qos in [AtLeastOnce, ExactlyOnce] {
         let mut sim = Sim::new();
         let subscriber = sim.connect(V5, "subscriber");
@@ -462,7 +464,7 @@ fn mqtt5_2_2_1_4_4_3_2_1_4_3_3_1_and_mqtt311_2_3_1_4_an_id_in_use_is_never_given
 }
 
 #[test]
-fn mqtt5_4_6_0_4_pubrels_leave_in_the_order_of_pubrecs() {
+fn mqtt5_4_6_0_4_and_mqtt311_4_6_0_4_pubrels_leave_in_the_order_of_pubrecs() {
     for version in VERSIONS {
         let mut sim = Sim::new();
         let subscriber = sim.connect_with(&durable(version, "subscriber"));
