@@ -209,3 +209,18 @@ fn a_client_that_asks_without_reading_is_not_read_any_more() {
     sim.run();
     assert_eq!(sim.drain(client).len(), 100_000, "and none is lost");
 }
+
+#[test]
+fn a_flush_does_not_ask_for_the_next_one() {
+    let mut sim = Sim::new();
+    let slow = sim.connect(V5, "slow");
+    sim.subscribe(slow, "#", AtMostOnce);
+    sim.wire(slow).reads_at_most = Some(10);
+    for _ in 0..5 {
+        sim.publish_own("a", b"more than ten bytes");
+    }
+    sim.wire(slow).reads_at_most = None;
+    // The connection is flushed now because there was more, not because anybody asked. It must come to rest.
+    sim.run();
+    assert_eq!(sim.deliveries(slow).len(), 5);
+}
