@@ -421,7 +421,9 @@ impl Book {
         if is_owed && ends == 0 && having == 0 {
             return Some(Fault::Lost(what()));
         }
-        let most = publication.copies + if publication.qos == QoS::AtLeastOnce { ends } else { 0 };
+        // A delivery at QoS 1 returns to the group when its session ends; one at QoS 2 that has begun does not.
+        let may_return = members.iter().any(|member| member.has_at(publication, QoS::AtLeastOnce));
+        let most = publication.copies + if may_return { ends } else { 0 };
         (having > most).then(|| Fault::Duplicate(format!("{} for {having} members", what())))
     }
 
@@ -524,6 +526,11 @@ impl Subscriber {
 
     fn has(&self, publication: &Publication) -> bool {
         self.deliveries.iter().any(|(_, delivery)| delivery.payload[..] == publication.payload[..])
+    }
+
+    fn has_at(&self, publication: &Publication, qos: QoS) -> bool {
+        let is_it = |delivery: &Delivery| delivery.payload[..] == publication.payload[..];
+        self.deliveries.iter().any(|(_, delivery)| is_it(delivery) && delivery.qos == qos)
     }
 
     fn check_right(
