@@ -273,12 +273,13 @@ def keep_alive(port: int, version: str):
     pings = Peer(wire.port, version, "pings", keep_alive=2, will=Will("will/pings", "pings"))
     pings.connect()
     silent = Peer(port, version, "silent", keep_alive=2, will=Will("will/silent", "silent"))
+    # Its CONNECT is its last packet, and paho takes up to a second to fall silent.
+    started = time.monotonic()
     silent.connect()
     silent.fall_silent()
-    started = time.monotonic()
     watch.wait_count(1)
     waited = time.monotonic() - started
-    check(2 <= waited <= 6, f"the will came {waited:.1f} s after the last packet, not 3 s")
+    check(2.9 <= waited <= 6, f"the will came {waited:.1f} s after the last packet, not 3 s")
     watch.expect("silent")
     check(wire.count(kind=Kind.PINGRESP) >= 1, "no PINGRESP")
     pings.publish("still/here")

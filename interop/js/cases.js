@@ -102,7 +102,10 @@ everyVersion('publisher_reconnects', async (connect, version) => {
   const durable = { clean: false, clientId: 'sensor', reconnectPeriod: 50 };
   if (version === '5') durable.properties = { sessionExpiryInterval: 3600 };
   const pub = await connect(durable);
-  const sent = numbers(200).map((number) => pub.publish('s', number, { qos: 2 }));
+  // When the lost packet was the PUBCOMP, the broker knows nothing of the PUBREL that comes again and may say
+  // so with 0x92. That is no error after a reconnect, but MQTT.js reports it as one.
+  const accept0x92 = (failure) => { if (failure.code !== 0x92) throw failure; };
+  const sent = numbers(200).map((number) => pub.publish('s', number, { qos: 2 }).catch(accept0x92));
   await sub.untilCount(1);
   await pub.cut();
   await Promise.all(sent);

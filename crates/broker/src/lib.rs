@@ -7,6 +7,7 @@
 pub mod config;
 mod data_dir;
 mod ledger;
+mod memory;
 mod runtime;
 mod signals;
 mod sockets;
@@ -56,7 +57,7 @@ pub enum Error {
 ///
 /// # Errors
 /// See [`Error`].
-pub fn run(config: Config) -> Result<(), Error> {
+pub fn run(mut config: Config) -> Result<(), Error> {
     let open_files = raise_open_file_limit();
     let _data_dir = DataDir::open(&config.data_dir)?;
     let signals = Signals::new().map_err(Error::Poll)?;
@@ -66,6 +67,10 @@ pub fn run(config: Config) -> Result<(), Error> {
     }
     let addresses: Vec<String> = listeners.iter().map(|l| format!("tcp://{}", l.local_addr())).collect();
     let connections_max = connections_max(&config, open_files);
+    if config.limits.memory_bytes_max == 0 {
+        config.limits.memory_bytes_max = memory::usable_bytes() / 2;
+    }
+    info!(bytes = config.limits.memory_bytes_max, "memory for publications");
     let mut runtime = Runtime::new(config, listeners, signals, connections_max).map_err(Error::Poll)?;
     warn!(
         "durability is memory: sessions, queued and retained messages are lost when the broker stops; \

@@ -11,7 +11,7 @@ use noctule_auth::AllowAll;
 use noctule_engine::{Directory, Effects, Flush, Mail, Next, Received, Shard, ShardConfig, ShardId, Turn};
 use noctule_session::{ConnectionId, Instant};
 use noctule_transport::{AcceptError, Listener, Read};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time;
@@ -31,11 +31,15 @@ pub(crate) struct Runtime {
     to_read: VecDeque<ConnectionId>,
     /// Connections to flush.
     to_flush: Vec<ConnectionId>,
+    /// Connections that are not read before then.
+    waiting: BTreeMap<Instant, Vec<ConnectionId>>,
     /// Sockets that close at the latest then.
     ending: VecDeque<(Instant, ConnectionId)>,
     sys: Option<SysRounds>,
     ledger: Ledger,
     connections_max: usize,
+    /// How many connections may still be accepted, where their rate is limited.
+    accepts: Option<Accepts>,
     surplus: u64,
     read_buffer: Vec<u8>,
     scratch: Vec<u8>,
@@ -48,6 +52,13 @@ struct Listening {
     is_readable: bool,
     /// Out of open files: try again then.
     paused_until: Option<Instant>,
+}
+
+/// Connections accepted, at most so many a second.
+struct Accepts {
+    per_second: u32,
+    left: u32,
+    since: Instant,
 }
 
 struct SysRounds {
@@ -90,10 +101,12 @@ impl Runtime {
             mailbox: VecDeque::new(),
             to_read: VecDeque::new(),
             to_flush: Vec::new(),
+            waiting: BTreeMap::new(),
             ending: VecDeque::new(),
             sys,
             ledger: Ledger::new(config.drop_ledger_entries_max, started),
             connections_max,
+            accepts: config.connects_per_second_max.map(|per_second| Accepts::new(per_second, now)),
             surplus: 0,
             read_buffer: vec![0; READ_BYTES],
             scratch: Vec::with_capacity(FLUSH_BYTES),
@@ -122,6 +135,7 @@ impl Runtime {
     /// has been kept, and nothing is visible to others before that either.
     fn turn(&mut self) {
         self.accept();
+        self.end_waits();
         self.read_sockets();
         self.receive_mail();
         self.handle_timeouts();
@@ -175,7 +189,8 @@ impl Runtime {
         let paused = self.listeners.iter().filter_map(|listening| listening.paused_until);
         let sys = self.sys.as_ref().map(|rounds| rounds.next);
         let ending = self.ending.front().map(|(at, _)| *at);
-        let due = paused.chain(self.shard.next_timeout()).chain(sys).chain(ending).min()?;
+        let waiting = self.waiting.keys().next().copied();
+        let due = paused.chain(self.shard.next_timeout()).chain(sys).chain(ending).chain(waiting).min()?;
         let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         // One millisecond more than the difference, because both clocks are cut to whole ones.
         Some(time::Duration::from_millis((due.as_millis() + 1).saturating_sub(elapsed)))
@@ -188,9 +203,15 @@ impl Runtime {
                 if listening.paused_until.is_some_and(|until| until > self.now) || !listening.is_readable {
                     break;
                 }
-                listening.paused_until = None;
+                listening.paused_until = self.accepts.as_mut().and_then(|accepts| accepts.pause(self.now));
+                if listening.paused_until.is_some() {
+                    break;
+                }
                 match listening.listener.accept() {
-                    Ok(Some((stream, address))) => self.open(stream, &address.to_string()),
+                    Ok(Some((stream, address))) => {
+                        self.accepts.iter_mut().for_each(|accepts| accepts.left -= 1);
+                        self.open(stream, &address.to_string());
+                    }
                     Ok(None) => listening.is_readable = false,
                     Err(AcceptError::Exhausted(cause)) => {
                         warn!(%cause, "no connection can be accepted for now: out of open files");
@@ -226,6 +247,18 @@ impl Runtime {
         }
         let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut self.fx };
         self.shard.open(id, address, is_surplus, &mut turn);
+    }
+
+    /// Lets connections be read again whose allowance has grown.
+    fn end_waits(&mut self) {
+        while let Some(first) = self.waiting.first_entry().filter(|first| *first.key() <= self.now) {
+            for id in first.remove() {
+                if let Some(socket) = self.sockets.get_mut(id) {
+                    socket.next = Next::Yield;
+                    queue(&mut self.to_read, socket);
+                }
+            }
+        }
     }
 
     fn read_sockets(&mut self) {
@@ -286,6 +319,7 @@ impl Runtime {
             Next::Yield => queue(&mut self.to_read, socket),
             Next::Read if socket.is_readable => queue(&mut self.to_read, socket),
             Next::Flush => self.to_flush.push(id),
+            Next::Wait(until) => self.waiting.entry(until).or_default().push(id),
             // With one shard every client is at home.
             Next::Read | Next::Close | Next::Move(_) => {}
         }
@@ -445,6 +479,20 @@ impl Runtime {
         }
         info!("stopped");
         Ok(())
+    }
+}
+
+impl Accepts {
+    fn new(per_second: u32, now: Instant) -> Self {
+        Self { per_second, left: per_second, since: now }
+    }
+
+    /// Until when nobody is accepted because this second's share is used up.
+    fn pause(&mut self, now: Instant) -> Option<Instant> {
+        if now >= self.since + 1000 {
+            *self = Self::new(self.per_second, now);
+        }
+        (self.left == 0).then_some(self.since + 1000)
     }
 }
 

@@ -29,7 +29,7 @@ impl Shard {
             return Next::Move(home);
         }
         let connack = self.connack(connect, client_id, assigned.is_some());
-        let checked = self.check_connect(id, connect, client_id);
+        let checked = self.check_connect(id, connect, client_id, turn);
         if let Err(violation) = checked.and_then(|()| check_connack(connect, &connack)) {
             self.refuse_connect(id, connect, &violation, turn);
             return Next::Close;
@@ -61,6 +61,7 @@ impl Shard {
         id: ConnectionId,
         connect: &Connect<'_>,
         client_id: &str,
+        turn: &Turn<'_>,
     ) -> Result<(), Violation> {
         let limits = &self.limits;
         if self.connection(id).is_some_and(|connection| connection.is_surplus) {
@@ -81,7 +82,26 @@ impl Shard {
             return Err(Violation::new(ReasonCode::BadAuthenticationMethod, cause));
         }
         self.check_will(connect)?;
+        self.check_room(client_id, turn)?;
         self.check_permissions(id, connect, client_id)
+    }
+
+    /// A client without a session needs room for one.
+    fn check_room(&self, client_id: &str, turn: &Turn<'_>) -> Result<(), Violation> {
+        if self.by_client_id.contains_key(client_id) {
+            return Ok(());
+        }
+        let limits = &self.limits;
+        // Every shard has its part of the sessions, since client ids spread evenly.
+        if self.sessions.len() >= (limits.sessions_max as usize).div_ceil(usize::from(self.config.shards)) {
+            let cause = "there are as many sessions as there may be (limits.sessions_max)";
+            return Err(Violation::new(ReasonCode::QuotaExceeded, cause));
+        }
+        if limits.memory_bytes_max > 0 && turn.directory.memory.bytes() >= limits.memory_bytes_max {
+            let cause = "the memory for messages is used up (limits.memory_bytes_max)";
+            return Err(Violation::new(ReasonCode::QuotaExceeded, cause));
+        }
+        Ok(())
     }
 
     fn check_will(&self, connect: &Connect<'_>) -> Result<(), Violation> {
@@ -204,6 +224,8 @@ impl Shard {
         session.link = Some(Box::new(link));
         session.will_due = None;
         session.expires_at = None;
+        // A SUBACK that died with the last connection is not sent again; what follows it is.
+        resident.retained.open();
         session.apply(&SessionChange::ExpirySet { session_expiry_interval });
         let will = connect.will.as_ref().map(|will| Arc::new(StoredWill::new(will)));
         self.record_attach(slot, will, turn);

@@ -58,6 +58,8 @@ pub enum Next {
     Yield,
     /// Give the rest again, and read more, once the connection has been flushed.
     Flush,
+    /// Give the rest again, and read more, at this time: the client has used up its allowance.
+    Wait(Instant),
     /// Hand the socket and all bytes that are not consumed to this shard, the client's home.
     Move(ShardId),
     /// Read nothing more; flush and close.
@@ -113,6 +115,7 @@ impl Shard {
                     return Received { consumed: bytes.len(), next: Next::Close };
                 }
             };
+            self.charge(id, matches!(packet, Packet::Publish(_)), length, turn.now);
             match self.handle_packet(id, packet, turn) {
                 // The packet moves with its connection, so it is not used up here.
                 Next::Move(home) => return Received { consumed, next: Next::Move(home) },
@@ -215,6 +218,14 @@ impl Shard {
         if self.has_more(slot) { Flush::More } else { Flush::Done }
     }
 
+    /// Counts a packet against the allowances of its sender.
+    fn charge(&mut self, id: ConnectionId, is_publish: bool, bytes: usize, now: Instant) {
+        let Some(slot) = self.session_of(id) else { return };
+        if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
+            link.pace.charge_packet(is_publish, bytes, now);
+        }
+    }
+
     /// Whether the connection must wait, and for what.
     fn cannot_receive(&mut self, id: ConnectionId, now: Instant) -> Option<Next> {
         let connection = self.connection(id)?;
@@ -227,6 +238,9 @@ impl Shard {
                         return Some(Next::Close);
                     }
                     link.last_heard = now;
+                    if let Some(until) = link.pace.paused_until(now) {
+                        return Some(Next::Wait(until));
+                    }
                 }
                 (!self.wants_input(id)).then_some(Next::Flush)
             }

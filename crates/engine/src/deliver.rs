@@ -19,16 +19,16 @@ pub(crate) struct Targets {
 
 impl Targets {
     /// Finds the sessions that want a publication. Overlapping subscriptions of one session become one
-    /// delivery with the highest QoS and all identifiers [MQTT-3.3.4-2, -4].
+    /// delivery with the highest QoS and all identifiers [MQTT-3.3.4-2, -4]. Says how many nodes it visited.
     pub(crate) fn collect(
         &mut self,
         directory: &Directory,
         message: &Publication,
         publisher: Option<SessionNumber>,
-    ) {
+    ) -> usize {
         self.entries.clear();
         self.merged.clear();
-        directory.filters.for_each_match(&message.topic, |subscriber, interest| {
+        let visits = directory.filters.for_each_match(&message.topic, |subscriber, interest| {
             // No Local keeps a publication from its own publisher [MQTT-3.8.3-3].
             if !(interest.options.no_local && publisher == Some(subscriber.session)) {
                 self.entries.push((subscriber, *interest));
@@ -47,6 +47,7 @@ impl Targets {
                 _ => self.merged.push((Target::new(*subscriber, interest), interest.durable)),
             }
         }
+        visits
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -177,7 +178,6 @@ impl Shard {
     pub(crate) fn has_more(&mut self, slot: usize) -> bool {
         let Resident { session, retained, .. } = &mut self.sessions[slot];
         let waits = session.link.as_ref().is_some_and(|link| !link.output.is_empty());
-        waits
-            || (retained.front().is_some_and(|phase| phase.is_open) && session.has_window_room(&self.limits))
+        waits || (retained.has_open() && session.has_window_room(&self.limits))
     }
 }

@@ -7,7 +7,7 @@
 use crate::ShardId;
 use crate::share::Groups;
 use noctule_codec::SubscriptionOptions;
-use noctule_session::{GroupNumber, Instant, MessageNumber, Publication, SessionNumber};
+use noctule_session::{GroupNumber, Instant, MemoryGauge, MessageNumber, Publication, SessionNumber};
 use noctule_topic::{FilterIndex, RetainedTree, TopicFilter};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -43,6 +43,8 @@ pub struct Directory {
     pub groups: Groups,
     /// Retained messages by topic.
     pub retained: RetainedTree<Arc<Publication>>,
+    /// Memory held by publications.
+    pub memory: MemoryGauge,
     retained_messages: u64,
     retained_bytes: u64,
     last_message: Cell<u64>,

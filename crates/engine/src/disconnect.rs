@@ -181,7 +181,8 @@ impl Shard {
         resident.session.apply(&SessionChange::WillSet { will: None });
         let publisher = Arc::clone(&resident.session.client_id);
         let number = turn.directory.next_message();
-        let message = Arc::new(Publication::from_will(number, &will, Arc::clone(&publisher), turn.now));
+        let message = Publication::from_will(number, &will, Arc::clone(&publisher), turn.now);
+        let message = Arc::new(message.counted_on(&turn.directory.memory));
         let action = Action::Will { topic: &will.topic, qos: will.qos, retain: will.retain };
         if !self.is_permitted(slot, &action) {
             self.record_will_end(slot, turn);

@@ -24,6 +24,7 @@ mod publish;
 mod record;
 mod resident;
 mod retained;
+mod retained_phases;
 mod shard;
 mod share;
 mod stats;

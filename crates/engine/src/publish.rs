@@ -33,6 +33,8 @@ pub(crate) struct Published {
     pub(crate) has_subscribers: bool,
     /// It had to be recorded, so its acknowledgement waits.
     pub(crate) is_recorded: bool,
+    /// Nodes of the filter index that its match visited.
+    pub(crate) visits: usize,
 }
 
 /// A publication that is not accepted: the code for its acknowledgement, the reason for the ledger.
@@ -61,7 +63,10 @@ impl Shard {
             self.check_receive_maximum(slot)?;
         }
         match self.check_acceptable(slot, &message, turn) {
-            Ok(()) => self.accept_publish(slot, publish, &Arc::new(message), turn),
+            Ok(()) => {
+                let message = Arc::new(message.counted_on(&turn.directory.memory));
+                self.accept_publish(slot, publish, &message, turn);
+            }
             Err(refusal) => return self.refuse_publish(slot, publish, &message, refusal, turn),
         }
         Ok(())
@@ -79,6 +84,7 @@ impl Shard {
             published_at: turn.now,
             expires_at: None,
             publisher: "".into(),
+            share: None,
         };
         self.publish(&Arc::new(message), Origin::Broker, turn);
     }
@@ -192,6 +198,13 @@ impl Shard {
                 cause: format!("{} ({})", decision.rule, decision.source),
             });
         }
+        if !self.has_memory_room(message, turn) {
+            return Err(Refusal {
+                reason_code: ReasonCode::QuotaExceeded,
+                reason: DropReason::MemoryFull,
+                cause: "there is no memory for more messages (limits.memory_bytes_max)".to_owned(),
+            });
+        }
         if message.retain && !self.has_retained_room(message, turn) {
             return Err(Refusal {
                 reason_code: ReasonCode::QuotaExceeded,
@@ -202,6 +215,14 @@ impl Shard {
             });
         }
         Ok(())
+    }
+
+    /// Whether there is memory for another publication. Clearing a retained message always is possible, since
+    /// it gives memory back.
+    fn has_memory_room(&self, message: &Publication, turn: &Turn<'_>) -> bool {
+        let (bytes_max, clears) =
+            (self.limits.memory_bytes_max, message.retain && message.payload.is_empty());
+        bytes_max == 0 || clears || turn.directory.memory.bytes() + message.bytes() <= bytes_max
     }
 
     /// A topic name within the broker's bounds. `$SYS` is the broker's own, `$share` no topic at all.
@@ -238,6 +259,9 @@ impl Shard {
         let inbound = taken.filter(|_| session.is_durable());
         let origin = Origin::Client(session.number, inbound);
         let published = self.publish(message, origin, turn);
+        if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
+            link.pace.charge_match(published.visits, turn.now);
+        }
         if let Some(packet_id) = publish.packet_id {
             let code = match published.has_subscribers {
                 true => ReasonCode::Success,
@@ -306,11 +330,12 @@ impl Shard {
             Origin::Broker => None,
         };
         let mut targets = std::mem::take(&mut self.targets);
-        targets.collect(turn.directory, message, publisher);
-        let groups = turn.directory.groups.matching(&message.topic);
+        let visits = targets.collect(turn.directory, message, publisher);
+        let (groups, group_visits) = turn.directory.groups.matching(&message.topic);
         let published = Published {
             has_subscribers: !targets.is_empty() || !groups.is_empty(),
             is_recorded: record_publication(message, origin, &targets, &groups, turn),
+            visits: visits + group_visits,
         };
         if message.retain {
             turn.fx.retained_staged.stage(message, turn.directory);

@@ -1,11 +1,10 @@
 //! A session with what its shard keeps beside it.
 
 use crate::Subscriber;
+use crate::retained_phases::RetainedPhases;
 use crate::timers::{Timer, Timers};
 use noctule_auth::Identity;
-use noctule_session::{GroupNumber, Instant, Session, Subscription};
-use noctule_topic::{RetainedCursor, TopicFilter};
-use std::collections::VecDeque;
+use noctule_session::{GroupNumber, Instant, Session};
 
 /// A session that lives on this shard.
 #[derive(Debug)]
@@ -15,7 +14,7 @@ pub(crate) struct Resident {
     /// Who it was opened by, for permissions.
     pub(crate) identity: Identity,
     /// Retained messages that subscriptions still bring.
-    pub(crate) retained: VecDeque<RetainedPhase>,
+    pub(crate) retained: RetainedPhases,
     /// Shared groups that have more for this session than it had room for.
     pub(crate) hungry: Vec<GroupNumber>,
     /// Shared groups that were told that this session has no room.
@@ -29,44 +28,18 @@ pub(crate) struct Resident {
     timer_at: Option<Instant>,
 }
 
-/// The retained messages that one subscription still brings.
-#[derive(Debug)]
-pub(crate) struct RetainedPhase {
-    /// The filter as the client wrote it.
-    pub(crate) filter: Box<str>,
-    /// How far the look-up has come.
-    pub(crate) cursor: RetainedCursor,
-    /// The subscription.
-    pub(crate) subscription: Subscription,
-    /// The SUBACK has left.
-    pub(crate) is_open: bool,
-}
-
-impl RetainedPhase {
-    pub(crate) fn new(text: &str, filter: &TopicFilter, subscription: Subscription) -> Self {
-        Self { filter: text.into(), cursor: RetainedCursor::new(filter), subscription, is_open: false }
-    }
-}
-
 impl Resident {
     pub(crate) fn new(session: Session, identity: Identity) -> Self {
         Self {
             session,
             identity,
-            retained: VecDeque::new(),
+            retained: RetainedPhases::default(),
             hungry: Vec::new(),
             busy: Vec::new(),
             joined: Vec::new(),
             shared_subscriptions: 0,
             is_recorded: false,
             timer_at: None,
-        }
-    }
-
-    /// Lets the retained messages follow the SUBACK that has left.
-    pub(crate) fn open_retained_phases(&mut self) {
-        for phase in &mut self.retained {
-            phase.is_open = true;
         }
     }
 

@@ -1,6 +1,6 @@
 //! Retained messages: how they reach new subscriptions, and how they are forgotten when they expire.
 
-use crate::resident::RetainedPhase;
+use crate::retained_phases::RetainedPhase;
 use crate::shard::{Shard, Turn};
 use crate::timers::Timer;
 use crate::{Change, Directory};
@@ -81,13 +81,10 @@ impl Shard {
             if !self.sessions[slot].session.has_window_room(&self.limits) {
                 return;
             }
-            let Some(mut phase) = self.sessions[slot].retained.pop_front() else { return };
-            if !phase.is_open {
-                return self.sessions[slot].retained.push_front(phase);
-            }
+            let Some((place, mut phase)) = self.sessions[slot].retained.take_open() else { return };
             self.advance_phase(slot, &mut phase, &mut visits, turn);
             if !phase.cursor.is_done() {
-                self.sessions[slot].retained.push_front(phase);
+                self.sessions[slot].retained.put_back(place, phase);
             }
         }
     }

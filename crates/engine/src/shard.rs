@@ -132,7 +132,7 @@ impl Shard {
             Then::Nothing | Then::Retained => link.send(promise.packet),
         }
         if matches!(promise.then, Then::Retained) {
-            self.sessions[slot].open_retained_phases();
+            self.sessions[slot].retained.open();
             self.ask_joined_groups(slot, turn);
         }
         self.mark_dirty(slot, turn);

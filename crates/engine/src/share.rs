@@ -42,13 +42,14 @@ struct Member {
 }
 
 impl Groups {
-    /// The groups whose filter matches a topic.
-    pub fn matching(&self, topic: &str) -> Vec<GroupNumber> {
+    /// The groups whose filter matches a topic, and how many nodes were visited to find them.
+    pub fn matching(&self, topic: &str) -> (Vec<GroupNumber>, usize) {
         let mut groups = Vec::new();
-        if !self.groups.is_empty() {
-            self.by_filter.for_each_match(topic, |group, ()| groups.push(group));
+        if self.groups.is_empty() {
+            return (groups, 0);
         }
-        groups
+        let visits = self.by_filter.for_each_match(topic, |group, ()| groups.push(group));
+        (groups, visits)
     }
 
     /// The number of a group.

@@ -4,7 +4,7 @@ use crate::Change;
 use crate::directory::Interest;
 use crate::effects::Event;
 use crate::mail::{Then, Violation};
-use crate::resident::RetainedPhase;
+use crate::retained_phases::RetainedPhase;
 use crate::shard::{Shard, Turn};
 use noctule_auth::Action;
 use noctule_codec::{
@@ -170,7 +170,7 @@ impl Shard {
         let me = self.subscriber(slot);
         self.stage_removal(me, text, turn);
         let resident = &mut self.sessions[slot];
-        resident.retained.retain(|phase| *phase.filter != *text);
+        resident.retained.remove(text);
         if text.starts_with(SHARE) {
             resident.shared_subscriptions -= 1;
         }
@@ -230,9 +230,8 @@ impl Shard {
         let retained = &mut self.sessions[slot].retained;
         if wanted && parsed.share_name.is_none() {
             // A replaced subscription starts its retained messages anew, and only once.
-            retained.retain(|phase| *phase.filter != *text);
-            retained.push_back(RetainedPhase::new(text, &parsed.filter, subscription));
-        } else if let Some(phase) = retained.iter_mut().find(|phase| *phase.filter == *text) {
+            retained.push(RetainedPhase::new(text, &parsed.filter, subscription));
+        } else if let Some(phase) = retained.get_mut(text) {
             // What the replaced subscription still brings is not lost [MQTT-3.8.4-4].
             phase.subscription = subscription;
         }

@@ -116,11 +116,13 @@ pub enum DropReason {
     TopicNameInvalid,
     /// The broker's room for retained messages is used up.
     RetainedFull,
+    /// The broker's memory for publications is used up.
+    MemoryFull,
 }
 
 impl DropReason {
     /// All of them, in the order in which they are listed.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Expired,
         Self::TooOld,
         Self::QueueFull,
@@ -132,6 +134,7 @@ impl DropReason {
         Self::GroupEnded,
         Self::TopicNameInvalid,
         Self::RetainedFull,
+        Self::MemoryFull,
     ];
 
     /// The name under which it is counted.
@@ -148,6 +151,7 @@ impl DropReason {
             Self::GroupEnded => "group_ended",
             Self::TopicNameInvalid => "topic_name_invalid",
             Self::RetainedFull => "retained_full",
+            Self::MemoryFull => "memory_full",
         }
     }
 }

@@ -49,6 +49,17 @@ pub struct Limits {
     pub topic_levels_max: u16,
     /// Bytes of a topic name or filter.
     pub topic_bytes_max: u16,
+    /// PUBLISH packets of one client in a second; beyond it the client is not read. `0`: no limit.
+    pub messages_per_second_max: u32,
+    /// Bytes of one client in a second; beyond it the client is not read. `0`: no limit.
+    pub bytes_per_second_max: u64,
+    /// Nodes of the filter index that one client's publications may visit in a second beyond the ordinary;
+    /// beyond it the client is not read. `0`: no limit.
+    pub match_visits_per_second_max: u32,
+    /// Sessions, connected or not.
+    pub sessions_max: u32,
+    /// Bytes of publications kept for anybody; above it no more are accepted. `0`: no limit.
+    pub memory_bytes_max: u64,
     /// Client identifiers longer than this are refused, in bytes.
     pub client_id_bytes_max: u16,
     /// Highest QoS of publications accepted and delivered.
@@ -94,6 +105,11 @@ impl Default for Limits {
             wildcard_subscriptions_max: 16_384,
             topic_levels_max: 128,
             topic_bytes_max: u16::MAX,
+            messages_per_second_max: 0,
+            bytes_per_second_max: 0,
+            match_visits_per_second_max: 1_000_000,
+            sessions_max: 1_000_000,
+            memory_bytes_max: 0,
             client_id_bytes_max: u16::MAX,
             maximum_qos: QoS::ExactlyOnce,
             retain_available: true,

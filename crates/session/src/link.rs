@@ -1,7 +1,7 @@
 //! The part of a session that lives and dies with one connection.
 
 use crate::output::{Outgoing, Output, Wire};
-use crate::{AliasesIn, AliasesOut, Instant, Limits};
+use crate::{AliasesIn, AliasesOut, Instant, Limits, Pace};
 use noctule_codec::{Connect, ProtocolVersion};
 
 /// A connection as the runtime names it. The generation tells a reused slot from its former owner.
@@ -35,6 +35,8 @@ pub struct Link {
     pub request_problem_information: bool,
     /// Longest silence allowed, in milliseconds, one and a half keep alives; 0: none.
     pub silence_millis_max: u64,
+    /// How fast the client may still go.
+    pub pace: Pace,
     /// When the client was last heard of.
     pub last_heard: Instant,
     /// The Session Expiry Interval it asked for at CONNECT, in seconds; a DISCONNECT cannot raise it from 0.
@@ -72,6 +74,7 @@ impl Link {
             unacknowledged: 0,
             request_problem_information: properties.request_problem_information().unwrap_or(true),
             silence_millis_max: u64::from(keep_alive_seconds) * 1500,
+            pace: Pace::new(limits, now),
             last_heard: now,
             connect_expiry_interval: connect.session_expiry_interval(),
         }
@@ -89,6 +92,7 @@ impl Link {
             unacknowledged: 0,
             request_problem_information: true,
             silence_millis_max: 0,
+            pace: Pace::new(&Limits::default(), now),
             last_heard: now,
             connect_expiry_interval: 0,
         }

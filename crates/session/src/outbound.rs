@@ -404,6 +404,7 @@ mod tests {
     use super::*;
     use crate::Instant;
     use noctule_codec::Properties;
+    use proptest::prelude::*;
 
     fn message(number: u64) -> Arc<Publication> {
         Arc::new(Publication {
@@ -416,6 +417,7 @@ mod tests {
             published_at: Instant::default(),
             expires_at: None,
             publisher: "".into(),
+            share: None,
         })
     }
 
@@ -477,5 +479,157 @@ mod tests {
         assert_eq!(ids, [1, 2, 3]);
         outbound.settle(MessageNumber(0), PacketId::new(1));
         assert_eq!(outbound.free_packet_id(), PacketId::new(1));
+    }
+
+    /// The same list as one would write it without regard to cost: what is settled is gone.
+    #[derive(Debug, Default)]
+    struct Model {
+        entries: Vec<ModelEntry>,
+        quota: usize,
+        quota_max: usize,
+    }
+
+    #[derive(Debug)]
+    struct ModelEntry {
+        number: u64,
+        phase: Phase,
+        id: Option<PacketId>,
+        is_sent_here: bool,
+        holds_quota: bool,
+    }
+
+    impl Model {
+        fn next(&mut self) -> Option<&mut ModelEntry> {
+            self.entries.iter_mut().find(|entry| !entry.is_sent_here)
+        }
+
+        fn begun(&self, choice: usize) -> Option<usize> {
+            let begun = self.entries.iter().filter(|entry| entry.phase != Phase::Waiting).count();
+            (begun > 0).then(|| choice % begun)
+        }
+
+        fn settle(&mut self, place: usize) {
+            if self.entries.remove(place).holds_quota {
+                self.quota = (self.quota + 1).min(self.quota_max);
+            }
+        }
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Push(u64),
+        Send,
+        Drop,
+        Receive(usize),
+        Settle(usize),
+        Attach(u16),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => (0..8_u64).prop_map(Step::Push),
+            8 => Just(Step::Send),
+            1 => Just(Step::Drop),
+            2 => any::<usize>().prop_map(Step::Receive),
+            5 => any::<usize>().prop_map(Step::Settle),
+            1 => (1..5_u16).prop_map(Step::Attach),
+        ];
+        prop::collection::vec(step, 0..400)
+    }
+
+    fn take(step: Step, outbound: &mut Outbound, model: &mut Model) {
+        match step {
+            Step::Push(number) => {
+                outbound.push(Owed::new(message(number), QoS::ExactlyOnce, false, SubscriptionIds::None));
+                let (phase, id) = (Phase::Waiting, None);
+                model.entries.push(ModelEntry { number, phase, id, is_sent_here: false, holds_quota: false });
+            }
+            Step::Send => send_next(outbound, model),
+            Step::Drop => {
+                let place = model.entries.iter().position(|entry| entry.phase == Phase::Waiting);
+                let is_next = model.next().is_some_and(|entry| entry.phase == Phase::Waiting);
+                if let Some(place) = place.filter(|_| is_next) {
+                    outbound.settle(MessageNumber(model.entries[place].number), None);
+                    model.settle(place);
+                }
+            }
+            Step::Receive(choice) => {
+                if let Some(place) = model.begun(choice) {
+                    model.entries[place].phase = Phase::Received;
+                    outbound.receive(model.entries[place].id.expect("begun"));
+                }
+            }
+            Step::Settle(choice) => {
+                if let Some(place) = model.begun(choice) {
+                    let entry = &model.entries[place];
+                    outbound.settle(MessageNumber(entry.number), entry.id);
+                    model.settle(place);
+                }
+            }
+            Step::Attach(receive_maximum) => {
+                outbound.attach(receive_maximum);
+                (model.quota, model.quota_max) = (receive_maximum.into(), receive_maximum.into());
+                for entry in &mut model.entries {
+                    (entry.is_sent_here, entry.holds_quota) = (false, false);
+                }
+            }
+        }
+    }
+
+    fn send_next(outbound: &mut Outbound, model: &mut Model) {
+        let quota = model.quota;
+        let ids: Vec<_> = model.entries.iter().filter_map(|entry| entry.id).collect();
+        let shown = outbound.front().map(|owed| (owed.number.0, owed.phase()));
+        let next = model.next();
+        assert_eq!(shown, next.as_ref().map(|entry| (entry.number, entry.phase)));
+        let Some(next) = next else { return };
+        if next.phase != Phase::Received && quota == 0 {
+            return;
+        }
+        if next.phase == Phase::Waiting {
+            let all_in_use = ids.len() == usize::from(outbound.last_id.get());
+            let Some(id) = outbound.free_packet_id() else { return assert!(all_in_use) };
+            assert!(!ids.contains(&id) && id <= outbound.last_id, "{id:?} is in use");
+            outbound.begin(MessageNumber(next.number), id);
+            (next.phase, next.id) = (Phase::Sent, Some(id));
+        }
+        outbound.advance();
+        next.is_sent_here = true;
+        next.holds_quota = next.phase == Phase::Sent;
+        model.quota -= usize::from(next.holds_quota);
+    }
+
+    fn check(outbound: &mut Outbound, model: &mut Model) {
+        let owed: Vec<_> =
+            outbound.iter().map(|owed| (owed.number.0, owed.phase(), owed.packet_id())).collect();
+        let expected: Vec<_> =
+            model.entries.iter().map(|entry| (entry.number, entry.phase, entry.id)).collect();
+        assert_eq!(owed, expected);
+        assert_eq!((outbound.len(), outbound.is_empty()), (expected.len(), expected.is_empty()));
+        let of_phase = |phase| expected.iter().filter(|(_, other, _)| *other == phase).count();
+        assert_eq!(outbound.waiting_len(), of_phase(Phase::Waiting));
+        let held = expected.len() - of_phase(Phase::Received);
+        assert_eq!(outbound.bytes(), held as u64 * message(0).bytes(), "after PUBREC the content is let go");
+        assert_eq!(usize::from(outbound.quota()), model.quota);
+        assert_eq!(outbound.is_drained(), model.next().is_none());
+        for (number, _, id) in expected {
+            if let Some(id) = id {
+                assert_eq!(outbound.find(id).map(|owed| owed.number.0), Some(number));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_list_agrees_with_a_simple_one(last_id in 4..20_u16, steps in steps()) {
+            // With few ids they wrap around often, and may all be in use.
+            let last_id = PacketId::new(last_id).expect("not zero");
+            let mut outbound = Outbound { last_id, ..Outbound::default() };
+            let mut model = Model::default();
+            for step in steps {
+                take(step, &mut outbound, &mut model);
+                check(&mut outbound, &mut model);
+            }
+        }
     }
 }

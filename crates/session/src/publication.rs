@@ -1,6 +1,6 @@
 //! One published message, shared by everybody it is owed to.
 
-use crate::Instant;
+use crate::{Instant, MemoryGauge, MemoryShare};
 use noctule_codec::{Properties, Publish, QoS, Will};
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ pub struct MessageNumber(pub u64);
 
 /// A publication as it was accepted. It never changes; what differs between receivers (QoS, packet id,
 /// flags, subscription identifiers) is kept beside the reference to it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Publication {
     /// Its number, in the order in which one shard accepted publications.
     pub number: MessageNumber,
@@ -30,6 +30,8 @@ pub struct Publication {
     pub expires_at: Option<Instant>,
     /// The client id of the publisher, for No Local [MQTT-3.8.3-3].
     pub publisher: Arc<str>,
+    /// Its share of the broker's memory, where that is counted.
+    pub share: Option<MemoryShare>,
 }
 
 impl Publication {
@@ -51,6 +53,7 @@ impl Publication {
             published_at: now,
             expires_at: publish.properties.message_expiry_interval().map(|seconds| now.plus_seconds(seconds)),
             publisher,
+            share: None,
         }
     }
 
@@ -66,7 +69,15 @@ impl Publication {
             published_at: now,
             expires_at: will.message_expiry_interval.map(|seconds| now.plus_seconds(seconds)),
             publisher,
+            share: None,
         }
+    }
+
+    /// The same, counted on a gauge for as long as anybody refers to it.
+    #[must_use]
+    pub fn counted_on(self, gauge: &MemoryGauge) -> Self {
+        let share = Some(gauge.take(self.bytes()));
+        Self { share, ..self }
     }
 
     /// Whether the broker itself published it, which no client id can claim.

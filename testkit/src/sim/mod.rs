@@ -224,7 +224,8 @@ impl Sim {
         let end = self.now + millis;
         self.run();
         while self.now < end {
-            let next = self.nodes.iter().filter_map(|node| node.shard.next_timeout()).min();
+            let timeouts = self.nodes.iter().filter_map(|node| node.shard.next_timeout());
+            let next = timeouts.chain(self.wires.iter().filter_map(Wire::waits_until)).min();
             self.now = next.map_or(end, |next| next.max(self.now).min(end));
             for shard in 0..self.nodes.len() {
                 self.turn(shard, Shard::handle_timeouts);
@@ -287,7 +288,7 @@ impl Sim {
     fn step(&mut self) -> bool {
         let mut steps: Vec<Step> = Vec::new();
         for (wire, state) in self.wires.iter().enumerate() {
-            if state.wants_to_write() {
+            if state.wants_to_write(self.now) {
                 steps.push(Step::Bytes(wire));
             }
             if state.wants_flush && state.can_read() {
@@ -332,7 +333,7 @@ impl Sim {
                 self.turn(home, |shard, turn| shard.open(id, "127.0.0.1:moved", false, turn));
             }
             Next::Flush => self.wires[wire].wants_flush = true,
-            Next::Read | Next::Yield | Next::Close => {}
+            Next::Read | Next::Yield | Next::Wait(_) | Next::Close => {}
         }
     }
 

@@ -5,7 +5,7 @@ use noctule_codec::{
     SubscribeFilters, SubscriptionOptions, Unsubscribe, UnsubscribeFilters, Will,
 };
 use noctule_engine::Next;
-use noctule_session::ConnectionId;
+use noctule_session::{ConnectionId, Instant};
 
 /// A client's end of a connection.
 #[derive(Debug)]
@@ -49,13 +49,22 @@ impl Wire {
         &self.from_broker[self.taken..]
     }
 
-    pub(super) fn wants_to_write(&self) -> bool {
+    pub(super) fn wants_to_write(&self, now: Instant) -> bool {
         let has_bytes = match self.next {
             Next::Read => self.to_broker.len() > self.arrived,
             Next::Yield => !self.to_broker.is_empty(),
+            Next::Wait(until) => until <= now && !self.to_broker.is_empty(),
             Next::Flush | Next::Move(_) | Next::Close => false,
         };
         has_bytes && !self.is_closed
+    }
+
+    /// When the broker goes on reading a client that was too fast.
+    pub(super) fn waits_until(&self) -> Option<Instant> {
+        match self.next {
+            Next::Wait(until) if !self.is_closed && !self.to_broker.is_empty() => Some(until),
+            _ => None,
+        }
     }
 
     pub(super) fn room(&self) -> usize {

@@ -705,7 +705,7 @@ impl World {
             self.client_lost(client);
             return true;
         }
-        if !is_closed && broker_sees && !self.sim.wires[wire].wants_to_write() {
+        if !is_closed && broker_sees && !self.sim.wires[wire].wants_to_write(self.sim.now) {
             self.sim.lose(wire);
             return true;
         }

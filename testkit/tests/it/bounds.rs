@@ -4,7 +4,7 @@ use noctule_codec::ProtocolVersion::{V3_1, V3_1_1, V5};
 use noctule_codec::{Packet, ProtocolVersion, QoS, ReasonCode, SubscribeFilters, SubscriptionOptions};
 use noctule_session::{DropReason, Limits};
 use noctule_testkit::sim::{
-    ConnectOptions, Sim, SimOptions, VERSIONS, publish, raw_connect, raw_text, subscribe, will,
+    ConnectOptions, Sim, SimOptions, VERSIONS, publish, raw_connect, raw_text, subscribe, unsubscribe, will,
 };
 
 fn deep(levels: usize) -> String {
@@ -96,7 +96,7 @@ fn a_shorter_bound_on_topics_is_exact() {
 fn subscribe_all(sim: &mut Sim, wire: usize, filters: impl Iterator<Item = String>) -> (usize, usize) {
     let filters: Vec<String> = filters.collect();
     let (mut granted, mut refused) = (0, 0);
-    for chunk in filters.chunks(1_000) {
+    for chunk in filters.chunks(50_000) {
         let list: SubscribeFilters<'_> =
             chunk.iter().map(|filter| (filter.as_str(), SubscriptionOptions::default())).collect();
         let Packet::Subscribe(subscribe) = subscribe(1, &[]) else { panic!("no SUBSCRIBE") };
@@ -130,6 +130,28 @@ fn of_100_000_filters_a_session_gets_its_bound_and_gives_all_back_when_it_ends()
         assert_eq!((sim.directory().filters.len(), sim.stats().subscriptions), (0, 0));
         assert_eq!(sim.stats().sessions, 0);
     }
+}
+
+#[test]
+fn many_filters_in_one_packet_cost_no_more_than_in_many() {
+    // The client reads nothing, so that all retained messages of its subscriptions are still to come. A cost
+    // that grows with the square of their number would be a minute here.
+    let mut sim = Sim::with_limits(Limits { output_bytes_max: 1, ..Limits::default() });
+    let wire = sim.connect(V5, "greedy");
+    sim.wire(wire).reads_at_most = Some(0);
+    let names: Vec<String> = (0..60_000).map(|n| n.to_string()).collect();
+    let wanted: Vec<(&str, QoS)> = names.iter().map(|name| (name.as_str(), QoS::AtMostOnce)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for packet in
+        [subscribe(1, &wanted), subscribe(2, &wanted), unsubscribe(3, &names), subscribe(4, &wanted)]
+    {
+        sim.queue(wire, &packet);
+    }
+    sim.run();
+    sim.wire(wire).reads_at_most = None;
+    sim.run();
+    assert_eq!(sim.drain(wire).len(), 4);
+    assert_eq!(sim.directory().filters.len(), 60_000);
 }
 
 #[test]

@@ -167,8 +167,62 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Number { range: 0..=U32_MAX, field: field!(connections_max) },
         flag: None,
         help: "Connections served at a time; 0 for as many as the limit of open files allows",
-        details: "The limit of open files is raised as far as the system lets the process. Further \
-                  connections are not accepted until one ends.",
+        details: "The limit of open files is raised as far as the system lets the process. A few \
+                  connections above the limit are told why (0x97), the rest are closed at once.",
+        hint: "",
+    },
+    Key {
+        name: "limits.connects_per_second_max",
+        kind: Kind::Number { range: 0..=U32_MAX, field: field!(connects_per_second_max) },
+        flag: None,
+        help: "Connections accepted in a second; 0 for no limit",
+        details: "Further ones wait in the operating system's queue until their turn comes.",
+        hint: "",
+    },
+    Key {
+        name: "limits.sessions_max",
+        kind: Kind::Number { range: 1..=U32_MAX, field: field!(limits.sessions_max) },
+        flag: None,
+        help: "Sessions kept, of connected clients and of those that are away",
+        details: "A client without a session is refused (0x97) when there are as many.",
+        hint: "",
+    },
+    Key {
+        name: "limits.memory_bytes_max",
+        kind: Kind::Size { range: 0..=PIB, field: field!(limits.memory_bytes_max) },
+        flag: None,
+        help: "Memory for publications kept for anybody; 0 for half of what the process may use",
+        details: "What the process may use is the machine's memory or its control group's limit. Above it \
+                  publications are refused (0x97; QoS 0 is dropped and counted) and clients without a \
+                  session are refused (0x97), until messages have been delivered or expire. Clearing a \
+                  retained message always works.",
+        hint: "",
+    },
+    Key {
+        name: "limits.messages_per_second_max",
+        kind: Kind::Number { range: 0..=U32_MAX, field: field!(limits.messages_per_second_max) },
+        flag: None,
+        help: "Publications of one client in a second; 0 for no limit",
+        details: "A second's worth may come at once. A client that goes beyond is not read until its \
+                  allowance has grown again; nothing is lost and nobody else waits.",
+        hint: "",
+    },
+    Key {
+        name: "limits.bytes_per_second_max",
+        kind: Kind::Size { range: 0..=PIB, field: field!(limits.bytes_per_second_max) },
+        flag: None,
+        help: "Bytes of one client in a second; 0 for no limit",
+        details: "Counted over all packets; otherwise like limits.messages_per_second_max.",
+        hint: "",
+    },
+    Key {
+        name: "limits.match_visits_per_second_max",
+        kind: Kind::Number { range: 0..=U32_MAX, field: field!(limits.match_visits_per_second_max) },
+        flag: None,
+        help: "Nodes of the filter index visited for one client in a second; 0 for no limit",
+        details: "An ordinary publication visits a few and is not charged. Filters made to be expensive \
+                  (`a/+/+/+`, thousands of them) make the clients that publish below them wait, like \
+                  limits.messages_per_second_max.",
         hint: "",
     },
     Key {

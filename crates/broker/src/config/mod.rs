@@ -58,6 +58,8 @@ pub struct Config {
     pub sys_interval: Option<Duration>,
     /// Connections served at a time; `None`: as many as the limit of open files allows.
     pub connections_max: Option<u32>,
+    /// Connections accepted in a second; `None`: no limit.
+    pub connects_per_second_max: Option<u32>,
     /// Dropped messages remembered in the drop ledger, the newest ones; 0: none.
     pub drop_ledger_entries_max: u32,
     /// Bounds and features as the protocol sees them.
@@ -101,6 +103,7 @@ impl Default for Config {
             log_format: LogFormat::Text,
             sys_interval: Some(Duration::from_secs(10)),
             connections_max: None,
+            connects_per_second_max: None,
             drop_ledger_entries_max: 10_000,
             limits: Limits::default(),
         }

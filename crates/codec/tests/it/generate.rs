@@ -31,7 +31,7 @@ static PAYLOADS: [u8; 512] = {
     bytes
 };
 
-/// Any packet this end may send once the connection is open, in the one form in which this version can express it.
+/// Any packet this end may send, in the one form in which this version can express it.
 pub(crate) fn packet(sender: Role, version: ProtocolVersion) -> BoxedStrategy<Packet<'static>> {
     let both_ends = prop_oneof![
         2 => publish(sender, version),
@@ -41,6 +41,7 @@ pub(crate) fn packet(sender: Role, version: ProtocolVersion) -> BoxedStrategy<Pa
     match sender {
         Role::Client => prop_oneof![
             4 => both_ends,
+            1 => connect(version).prop_map(Packet::from),
             1 => subscribe(version),
             1 => unsubscribe(version),
             1 => Just(Packet::PingReq),

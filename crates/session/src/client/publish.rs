@@ -147,5 +147,6 @@ fn publication(number: MessageNumber, message: &Message<'_>, now: Instant) -> Pu
         published_at: now,
         expires_at: expiry.map(|seconds| now.plus_seconds(seconds)),
         publisher: "".into(),
+        share: None,
     }
 }

@@ -60,7 +60,7 @@ fn slices_are_bounded(index: &FilterIndex<u32, ()>, topic: &str) {
     assert_eq!(reported_total, 65_536);
 }
 
-/// The deepest filters and topics that fit in a packet must not exhaust the stack.
+/// The deepest filters of `+` that fit in a packet must not exhaust the stack.
 #[test]
 fn the_deepest_filters_and_topics_work() {
     let depth = 32_768;
@@ -102,6 +102,27 @@ fn the_deepest_retained_topics_work() {
         });
         assert!(topics == [topic.as_str()] && cursor.is_done());
     }
+}
+
+/// A packet has room for 65,535 slashes.
+#[test]
+fn the_deepest_topic_of_all_works() {
+    let topic = "/".repeat(65_535);
+    let below = "/".repeat(65_533) + "#";
+    let mut index = FilterIndex::new();
+    index.insert(&parsed(&topic), 0, ());
+    index.insert(&parsed(&below), 1, ());
+    let mut reported = Vec::new();
+    index.for_each_match(&topic, |key, ()| reported.push(key));
+    assert_eq!(reported, [0, 1]);
+
+    let mut tree = RetainedTree::new();
+    tree.insert(&topic, ());
+    assert!(tree.iter().all(|(found, ())| found == topic));
+    let mut cursor = RetainedCursor::new(&parsed(&below));
+    assert!(cursor.next(&tree, &mut usize::MAX.clone()).is_some_and(|(found, ())| found == topic));
+    assert_eq!(tree.remove(&topic), Some(()));
+    assert_eq!(tree.size(), Default::default());
 }
 
 /// `+/+/…/x` over a full tree in which no topic ends with `x`.

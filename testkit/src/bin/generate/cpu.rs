@@ -19,17 +19,18 @@ pub(crate) struct CpuTime {
 }
 
 impl CpuTime {
-    /// Reads what this process has used so far. A thread that has ended takes its time with it.
+    /// Reads what this process has used so far. A thread that has ended takes its time with it, also one that ends
+    /// while this is read.
     pub(crate) fn of_process(pid: u32) -> Result<Self> {
         let process = Path::new("/proc").join(pid.to_string());
         let mut total = Duration::ZERO;
         let threads = process.join("task");
         for thread in fs::read_dir(&threads).with_context(|| format!("no process {pid}"))? {
-            let schedstat = read(&thread?.path().join("schedstat"))?;
+            let Ok(schedstat) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
             let nanoseconds = schedstat.split(' ').next().and_then(|word| word.parse().ok());
             total += Duration::from_nanos(nanoseconds.context("schedstat begins with a number")?);
         }
-        let stat = read(&process.join("stat"))?;
+        let stat = fs::read_to_string(process.join("stat")).with_context(|| format!("no process {pid}"))?;
         let (user, system) = user_and_system(&stat).context("stat has the fields of proc(5)")?;
         Ok(Self { total, user, system })
     }
@@ -52,10 +53,6 @@ impl Sub for CpuTime {
     }
 }
 
-fn read(path: &Path) -> Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
 /// Fields 14 and 15 of `/proc/PID/stat`. The second field, the program's name in parentheses, may hold spaces.
 fn user_and_system(stat: &str) -> Option<(u64, u64)> {
     let (_, after_name) = stat.rsplit_once(") ")?;
@@ -74,7 +71,17 @@ mod tests {
     }
 
     #[test]
-    fn this_process_has_used_some() {
-        assert!(CpuTime::of_process(std::process::id()).unwrap().total > Duration::ZERO);
+    fn this_process_can_be_read_while_threads_come_and_go() {
+        let pid = std::process::id();
+        for _ in 0..200 {
+            let thread = std::thread::spawn(|| ());
+            assert!(CpuTime::of_process(pid).unwrap().total > Duration::ZERO);
+            thread.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn no_such_process_is_an_error() {
+        assert!(CpuTime::of_process(u32::MAX).is_err());
     }
 }
