@@ -12,6 +12,7 @@ mod permission;
 mod publish;
 mod qos;
 mod relay;
+mod replay;
 mod retained;
 mod session;
 mod shared;
