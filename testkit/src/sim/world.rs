@@ -653,7 +653,11 @@ impl World {
     fn pump_stream(&mut self, stream: usize) -> bool {
         let now = self.sim.now;
         let mut has_moved = false;
-        let wire = self.streams[stream].wire;
+        let Stream { client, wire, ref up, .. } = self.streams[stream];
+        let is_current = self.clients[client].stream == Some(stream);
+        if !is_current && up.is_empty() && self.sim.is_closed(wire) {
+            return false;
+        }
         while let Some(bytes) = self.streams[stream].up.receive(now) {
             has_moved = true;
             if !self.sim.is_closed(wire) {

@@ -18,6 +18,7 @@ mod session;
 mod shared;
 mod slow;
 mod smoke;
+mod story;
 mod subscribe;
 mod takeover;
 mod will;
