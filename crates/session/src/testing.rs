@@ -48,6 +48,7 @@ pub(crate) fn message(number: u64) -> Publication {
         published_at: Instant::default(),
         expires_at: None,
         publisher: "publisher".into(),
+        share: None,
     }
 }
 
