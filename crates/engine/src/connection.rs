@@ -156,6 +156,8 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) -> Flush {
         let Some(connection) = self.connection_mut(id) else { return Flush::Done };
+        // What the session queues meanwhile is flushed here and need not be asked for, whether or not this
+        // flush was; otherwise every flush would bring about the next one.
         connection.is_dirty = true;
         let flush = match &mut connection.state {
             State::Handshaking => Flush::Done,
@@ -170,7 +172,6 @@ impl Shard {
                 self.flush_session(slot, bytes_max, out, turn)
             }
         };
-        // Only now: what the session queued meanwhile has just been flushed.
         if let Some(connection) = self.connection_mut(id) {
             connection.is_dirty = false;
         }

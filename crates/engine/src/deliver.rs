@@ -140,10 +140,6 @@ impl Shard {
             return;
         }
         let slot = target.subscriber.slot as usize;
-        if !self.is_permitted(slot, &Action::Receive { topic: &message.topic }) {
-            let client_id = Arc::clone(&self.sessions[slot].session.client_id);
-            return self.drop_message(&client_id, message, DropReason::NotAuthorized, turn);
-        }
         let offer = Offer {
             message: Arc::clone(message),
             qos: message.qos.min(target.qos),
@@ -151,6 +147,10 @@ impl Shard {
             subscription_ids: target.subscription_ids,
             group: None,
         };
+        if !self.is_permitted(slot, &Action::Receive { topic: &message.topic }) {
+            self.sessions[slot].session.refuse(offer, DropReason::NotAuthorized, &mut self.session_fx);
+            return self.collect(slot, turn);
+        }
         self.offer(slot, offer, turn);
     }
 

@@ -293,16 +293,17 @@ impl Shard {
             return Err(Violation::new(reason_code, event_cause));
         }
         let Some(packet_id) = publish.packet_id else { return Ok(()) };
-        let ack = if version == ProtocolVersion::V5 {
-            refusing_ack(publish.qos, packet_id, reason_code, wants_reason.then_some(&*cause))
-        } else {
-            // 3.x cannot be told. Its QoS 2 goes on with PUBREL, so the id is taken.
-            if publish.qos == QoS::ExactlyOnce {
-                self.sessions[slot].session.apply(&SessionChange::InboundTaken { packet_id });
-            }
-            ack(publish.qos, packet_id, ReasonCode::Success)
-        };
-        self.acknowledge(slot, ack, false, turn);
+        if version == ProtocolVersion::V5 {
+            let ack = refusing_ack(publish.qos, packet_id, reason_code, wants_reason.then_some(&*cause));
+            self.acknowledge(slot, ack, false, turn);
+            return Ok(());
+        }
+        // 3.x cannot be told. Its QoS 2 goes on with PUBREL, so the id is taken, and PUBREC waits for that.
+        let is_taken = publish.qos == QoS::ExactlyOnce;
+        if is_taken {
+            self.record_session(slot, SessionChange::InboundTaken { packet_id }, turn);
+        }
+        self.acknowledge(slot, ack(publish.qos, packet_id, ReasonCode::Success), is_taken, turn);
         Ok(())
     }
 

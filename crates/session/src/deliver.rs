@@ -85,13 +85,21 @@ impl Session {
         if bytes > limits.queue_bytes_max
             || (limits.queue_messages_max > 0 && count >= limits.queue_messages_max)
         {
-            let settlement = Settlement::Dropped(DropReason::QueueFull);
-            self.record(SessionChange::Settled { message: message.number, packet_id: None, settlement }, fx);
-            fx.drops.push((offer.message, DropReason::QueueFull));
-            return;
+            return self.refuse(offer, DropReason::QueueFull, fx);
         }
         // The publication's own record says what is owed; applying it here is not recorded again.
         self.apply(&offer.into_owed());
+    }
+
+    /// Drops a message that the session has not taken. The publication's record says that a durable session
+    /// is owed it, so another one says that it is not.
+    pub fn refuse(&mut self, offer: Offer, reason: DropReason, fx: &mut SessionEffects) {
+        let (message, settlement) = (offer.message.number, Settlement::Dropped(reason));
+        // Nothing is applied: another copy of the message may be owed, and would be taken for this one.
+        if self.is_durable() && offer.qos > QoS::AtMostOnce {
+            fx.changes.push(SessionChange::Settled { message, packet_id: None, settlement });
+        }
+        fx.drops.push((offer.message, reason));
     }
 
     /// Sends one packet of the list; `false` when there is none or it has to wait for room in the window.

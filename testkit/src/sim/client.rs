@@ -21,7 +21,7 @@ pub(super) struct SimClient {
     /// Subscriptions it wants and whether they are confirmed.
     pub(super) wanted: Vec<Wanted>,
     /// Publications above QoS 0 that are not settled.
-    pub(super) unsettled: Vec<(Token, Arc<[u8]>)>,
+    pub(super) unsettled: Vec<Token>,
     pub(super) received: VecDeque<Delivery>,
     pub(super) is_slow: bool,
 }

@@ -28,9 +28,9 @@ pub enum Entry {
     /// It has heard of the end of its connection, or turns away from it.
     Ended { client: usize },
     /// It publishes.
-    Publish { client: usize, topic: Arc<str>, payload: Arc<[u8]>, qos: QoS, retain: bool },
+    Publish { client: usize, token: Token, topic: Arc<str>, payload: Arc<[u8]>, qos: QoS, retain: bool },
     /// PUBACK or PUBCOMP has come.
-    Acknowledged { client: usize, payload: Arc<[u8]> },
+    Acknowledged { client: usize, token: Token },
     /// It says SUBSCRIBE.
     Subscribe { client: usize, filter: Arc<str>, request: Token },
     /// It says UNSUBSCRIBE.
@@ -77,12 +77,11 @@ impl std::fmt::Display for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match self {
-            Self::Publish { client, topic, payload, qos, retain } => {
-                write!(f, "{client} publishes {:?} on {topic}, {qos:?}, retain {retain}", text(payload))
+            Self::Publish { client, token, topic, payload, qos, retain } => {
+                let (token, payload) = (token.0, text(payload));
+                write!(f, "{client} publishes {token}: {payload:?} on {topic}, {qos:?}, retain {retain}")
             }
-            Self::Acknowledged { client, payload } => {
-                write!(f, "{client} has {:?} acknowledged", text(payload))
-            }
+            Self::Acknowledged { client, token } => write!(f, "{client} has {} acknowledged", token.0),
             Self::Delivered {
                 client,
                 delivery: Delivery { topic, payload, qos, dup, retain, packet_id, .. },
@@ -131,6 +130,7 @@ impl Ledger {
 struct Publication {
     payload: Arc<[u8]>,
     publisher: usize,
+    token: Token,
     topic: Arc<str>,
     qos: QoS,
     retain: bool,
@@ -220,11 +220,12 @@ impl Book {
             Entry::Connected { client, session_present } => self.connected(*client, *session_present, at),
             Entry::Leaving { client } => self.last_will(*client, |will| will.is_leaving = true),
             Entry::Ended { client } => self.last_will(*client, |will| will.has_ended = true),
-            Entry::Publish { client, topic, payload, qos, retain } => {
+            Entry::Publish { client, token, topic, payload, qos, retain } => {
                 self.by_payload.insert(Arc::clone(payload), self.publications.len());
                 self.publications.push(Publication {
                     payload: Arc::clone(payload),
                     publisher: *client,
+                    token: *token,
                     topic: Arc::clone(topic),
                     qos: *qos,
                     retain: *retain,
@@ -233,9 +234,10 @@ impl Book {
                     copies: 1,
                 });
             }
-            Entry::Acknowledged { payload, .. } => {
-                if let Some(&publication) = self.by_payload.get(payload) {
-                    self.publications[publication].acknowledged = Some(at);
+            Entry::Acknowledged { client, token } => {
+                let is_it = |it: &&mut Publication| it.publisher == *client && it.token == *token;
+                if let Some(publication) = self.publications.iter_mut().find(is_it) {
+                    publication.acknowledged = Some(at);
                 }
             }
             Entry::Subscribe { client, filter, request } => self.subscribe(*client, filter, *request, at),
@@ -419,7 +421,9 @@ impl Book {
         if is_owed && ends == 0 && having == 0 {
             return Some(Fault::Lost(what()));
         }
-        let most = publication.copies + if publication.qos == QoS::AtLeastOnce { ends } else { 0 };
+        // A delivery at QoS 1 returns to the group when its session ends; one at QoS 2 that has begun does not.
+        let may_return = members.iter().any(|member| member.has_at(publication, QoS::AtLeastOnce));
+        let most = publication.copies + if may_return { ends } else { 0 };
         (having > most).then(|| Fault::Duplicate(format!("{} for {having} members", what())))
     }
 
@@ -524,6 +528,11 @@ impl Subscriber {
         self.deliveries.iter().any(|(_, delivery)| delivery.payload[..] == publication.payload[..])
     }
 
+    fn has_at(&self, publication: &Publication, qos: QoS) -> bool {
+        let is_it = |delivery: &Delivery| delivery.payload[..] == publication.payload[..];
+        self.deliveries.iter().any(|(_, delivery)| is_it(delivery) && delivery.qos == qos)
+    }
+
     fn check_right(
         &self,
         publication: &Publication,
@@ -540,7 +549,11 @@ impl Subscriber {
         let mut intervals = self.intervals.iter();
         let is_subscribed = match delivery.retain {
             true => intervals.any(|it| it.asked < at && matches(&it.filter, &delivery.topic)),
-            false => intervals.any(|interval| interval.is_possible(publication)),
+            // A group may have kept the message for whoever joins it.
+            false => intervals.any(|it| {
+                it.is_possible(publication)
+                    || (it.share.is_some() && it.asked < at && matches(&it.filter, &delivery.topic))
+            }),
         };
         if !is_subscribed {
             faults.push(Fault::NotSubscribed(self.got(delivery)));

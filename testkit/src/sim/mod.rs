@@ -280,7 +280,8 @@ impl Sim {
 
     /// Lets the broker work until nothing is left to do.
     pub fn run(&mut self) {
-        while self.step() {}
+        let steps = (0..STEPS_MAX).take_while(|_| self.step()).count();
+        assert!(steps < STEPS_MAX, "the broker does not come to rest");
     }
 
     /// One thing that can happen: bytes arrive, mail arrives, or a connection is flushed.
@@ -429,3 +430,6 @@ enum Step {
     Flush(usize),
     Mail(usize),
 }
+
+/// Steps after which a broker that was given nothing more to do should have come to rest.
+const STEPS_MAX: usize = 1_000_000;

@@ -368,9 +368,16 @@ impl World {
         let Ok(token) = state.machine.publish(&message, now) else { return };
         let payload: Arc<[u8]> = payload.as_bytes().into();
         if qos > QoS::AtMostOnce {
-            state.unsettled.push((token, Arc::clone(&payload)));
+            state.unsettled.push(token);
         }
-        self.ledger.write(Entry::Publish { client: client.0, topic: topic.into(), payload, qos, retain });
+        self.ledger.write(Entry::Publish {
+            client: client.0,
+            token,
+            topic: topic.into(),
+            payload,
+            qos,
+            retain,
+        });
         self.settle();
     }
 
@@ -564,10 +571,10 @@ impl World {
 
     fn handle_published(&mut self, client: usize, token: Token, outcome: PublishOutcome) {
         let unsettled = &mut self.clients[client].unsettled;
-        let Some(place) = unsettled.iter().position(|(waiting, _)| *waiting == token) else { return };
-        let (_, payload) = unsettled.remove(place);
+        let Some(place) = unsettled.iter().position(|waiting| *waiting == token) else { return };
+        unsettled.remove(place);
         match outcome {
-            PublishOutcome::Acknowledged(_) => self.ledger.write(Entry::Acknowledged { client, payload }),
+            PublishOutcome::Acknowledged(_) => self.ledger.write(Entry::Acknowledged { client, token }),
             outcome => {
                 let what = format!("a publication ended as {outcome:?}");
                 self.ledger.write(Entry::Wrong { client, what });
@@ -646,7 +653,11 @@ impl World {
     fn pump_stream(&mut self, stream: usize) -> bool {
         let now = self.sim.now;
         let mut has_moved = false;
-        let wire = self.streams[stream].wire;
+        let Stream { client, wire, ref up, .. } = self.streams[stream];
+        let is_current = self.clients[client].stream == Some(stream);
+        if !is_current && up.is_empty() && self.sim.is_closed(wire) {
+            return false;
+        }
         while let Some(bytes) = self.streams[stream].up.receive(now) {
             has_moved = true;
             if !self.sim.is_closed(wire) {

@@ -5,6 +5,7 @@
 
 use noctule_codec::{ProtocolVersion, QoS};
 use noctule_session::Limits;
+use noctule_session::client::Delivery;
 use noctule_testkit::sim::{
     ClientOptions, Entry, Fault, Faults, Handle, Mangle, Random, SimOptions, WillOptions, World,
     WorldOptions, check_replay,
@@ -53,6 +54,239 @@ fn a_seed_says_everything() {
     }
 }
 
+/// Changes the log of worlds that went well and says how many of them the judge then finds fault with, of how
+/// many in which there was something to change.
+fn judged_wrong(
+    seeds: u64,
+    change: impl Fn(&mut Vec<Entry>, &Chaos) -> bool,
+    is_meant: impl Fn(&Fault) -> bool,
+) -> (usize, usize) {
+    let (mut found, mut changed) = (0, 0);
+    for seed in 0..seeds {
+        let mut chaos = Chaos::new(seed, 3, None);
+        assert_eq!(chaos.run(), [], "seed {seed}");
+        let mut ledger = chaos.world.ledger.clone();
+        if change(&mut ledger.entries, &chaos) {
+            changed += 1;
+            let mut faults = ledger.check(Some(chaos.watcher.0));
+            faults.extend(ledger.check_retained(chaos.newcomer.0));
+            found += usize::from(faults.iter().any(&is_meant));
+        }
+    }
+    (found, changed)
+}
+
+/// The places in the log of deliveries like this.
+fn deliveries(entries: &[Entry], is_it: impl Fn(usize, &Delivery) -> bool) -> Vec<usize> {
+    let is_meant = |entry: &Entry| match entry {
+        Entry::Delivered { client, delivery } => is_it(*client, delivery),
+        _ => false,
+    };
+    entries.iter().enumerate().filter(|(_, entry)| is_meant(entry)).map(|(at, _)| at).collect()
+}
+
+#[test]
+fn a_will_that_is_lost_is_found() {
+    let (found, changed) = judged_wrong(
+        12,
+        |entries, chaos| {
+            // Of some connections it is not sure that they have a will, so one alone may not be missed.
+            let wills = deliveries(entries, |client, _| client == chaos.watcher.0);
+            wills.iter().rev().for_each(|at| drop(entries.remove(*at)));
+            !wills.is_empty()
+        },
+        |fault| matches!(fault, Fault::Will(_)),
+    );
+    assert!(changed > 3 && found * 2 > changed, "{found} of {changed}");
+}
+
+#[test]
+fn a_will_that_comes_twice_is_found() {
+    let (found, changed) = judged_wrong(
+        12,
+        |entries, chaos| {
+            let place = deliveries(entries, |client, _| client == chaos.watcher.0).pop();
+            place.map(|at| entries.push(entries[at].clone())).is_some()
+        },
+        |fault| matches!(fault, Fault::Will(_)),
+    );
+    assert!(changed > 3 && found == changed, "{found} of {changed}");
+}
+
+#[test]
+fn a_delivery_that_is_lost_is_found() {
+    let (found, changed) = judged_wrong(
+        12,
+        |entries, _| {
+            let lost = deliveries(entries, |_, delivery| delivery.qos > QoS::AtMostOnce && !delivery.retain);
+            lost.iter().rev().for_each(|at| drop(entries.remove(*at)));
+            !lost.is_empty()
+        },
+        |fault| matches!(fault, Fault::Lost(_)),
+    );
+    assert!(changed > 3 && found * 2 > changed, "{found} of {changed}");
+}
+
+#[test]
+fn a_qos_2_delivery_that_comes_twice_is_found() {
+    let (found, changed) = judged_wrong(
+        12,
+        |entries, chaos| {
+            let watcher = chaos.watcher.0;
+            let places = deliveries(entries, |client, delivery| {
+                client != watcher && delivery.qos == QoS::ExactlyOnce && !delivery.retain
+            });
+            let place = places.into_iter().find(|at| !is_repeated(entries, *at));
+            place.map(|at| entries.insert(at, entries[at].clone())).is_some()
+        },
+        |fault| matches!(fault, Fault::Duplicate(_)),
+    );
+    assert!(changed > 3 && found * 2 > changed, "{found} of {changed}");
+}
+
+/// Whether the publication of a delivery was published while its publisher connected more than once.
+fn is_repeated(entries: &[Entry], at: usize) -> bool {
+    let Entry::Delivered { delivery, .. } = &entries[at] else { return false };
+    let published = entries.iter().position(
+        |entry| matches!(entry, Entry::Publish { payload, .. } if payload[..] == delivery.payload[..]),
+    );
+    published
+        .is_none_or(|began| entries[began..at].iter().any(|entry| matches!(entry, Entry::Connected { .. })))
+}
+
+#[test]
+fn two_deliveries_that_change_places_are_found() {
+    let (found, changed) = judged_wrong(
+        12,
+        |entries, _| {
+            let mut has_changed = false;
+            let places = deliveries(entries, |_, delivery| !delivery.retain && !delivery.dup);
+            for (place, first) in places.iter().enumerate() {
+                for second in &places[place + 1..] {
+                    if !has_changed && is_ordered_pair(entries, *first, *second) {
+                        entries.swap(*first, *second);
+                        has_changed = true;
+                    }
+                }
+            }
+            has_changed
+        },
+        |fault| matches!(fault, Fault::Disorder(_)),
+    );
+    assert!(changed > 3 && found * 2 > changed, "{found} of {changed}");
+}
+
+/// Two deliveries to one client of two publications of one publisher, topic and QoS.
+fn is_ordered_pair(entries: &[Entry], first: usize, second: usize) -> bool {
+    let key = |at: usize| {
+        let Entry::Delivered { client, delivery } = &entries[at] else { return None };
+        let publisher = entries.iter().find_map(|entry| match entry {
+            Entry::Publish { client, payload, qos, .. } if payload[..] == delivery.payload[..] => {
+                Some((*client, *qos))
+            }
+            _ => None,
+        })?;
+        Some((*client, publisher, delivery.topic.clone(), delivery.qos))
+    };
+    !is_repeated(entries, first)
+        && !is_repeated(entries, second)
+        && key(first).is_some()
+        && key(first) == key(second)
+}
+
+#[test]
+fn a_message_that_nobody_published_is_found() {
+    let (found, changed) = judged_wrong(
+        12,
+        |entries, _| {
+            let place = deliveries(entries, |_, delivery| !delivery.payload.is_empty()).pop();
+            if let Some(Entry::Delivered { delivery, .. }) = place.map(|at| &mut entries[at]) {
+                delivery.payload = b"nobody said this".as_slice().into();
+            }
+            place.is_some()
+        },
+        |fault| matches!(fault, Fault::Invented(_)),
+    );
+    assert!(changed > 3 && found == changed, "{found} of {changed}");
+}
+
+#[test]
+fn a_message_for_somebody_who_did_not_subscribe_is_found() {
+    let (found, changed) = judged_wrong(
+        12,
+        |entries, chaos| {
+            let watcher = chaos.watcher.0;
+            let place = deliveries(entries, |client, delivery| {
+                client != watcher && !delivery.retain && !delivery.topic.starts_with("will")
+            })
+            .pop();
+            if let Some(Entry::Delivered { client, .. }) = place.map(|at| &mut entries[at]) {
+                *client = watcher;
+            }
+            place.is_some()
+        },
+        |fault| matches!(fault, Fault::NotSubscribed(_)),
+    );
+    assert!(changed > 3 && found == changed, "{found} of {changed}");
+}
+
+#[test]
+fn an_acknowledgement_that_never_came_is_found() {
+    let (found, changed) = judged_wrong(
+        12,
+        |entries, _| {
+            let place = entries.iter().position(|entry| matches!(entry, Entry::Acknowledged { .. }));
+            place.map(|at| entries.remove(at)).is_some()
+        },
+        |fault| matches!(fault, Fault::Unacknowledged(_)),
+    );
+    assert!(changed > 3 && found == changed, "{found} of {changed}");
+}
+
+#[test]
+fn a_job_for_two_workers_is_found() {
+    let (found, changed) = judged_wrong(
+        60,
+        |entries, chaos| {
+            let [first, second, ..] = chaos.workers[..] else { return false };
+            let of_first =
+                |client, delivery: &Delivery| client == first.0 && delivery.qos == QoS::ExactlyOnce;
+            let place = deliveries(entries, of_first).into_iter().find(|at| !is_repeated(entries, *at));
+            let Some(at) = place else { return false };
+            let Entry::Delivered { delivery, .. } = entries[at].clone() else { return false };
+            entries.push(Entry::Delivered { client: second.0, delivery });
+            true
+        },
+        |fault| matches!(fault, Fault::Duplicate(_)),
+    );
+    assert!(changed > 3 && found * 2 > changed, "{found} of {changed}");
+}
+
+#[test]
+fn an_old_retained_message_is_found() {
+    let (found, changed) = judged_wrong(
+        12,
+        |entries, chaos| {
+            let newcomer = chaos.newcomer.0;
+            let place = deliveries(entries, |client, _| client == newcomer).pop();
+            if let Some(Entry::Delivered { delivery, .. }) = place.map(|at| &mut entries[at]) {
+                delivery.payload = b"message 0".as_slice().into();
+            }
+            place.is_some()
+        },
+        |fault| matches!(fault, Fault::Retained(_)),
+    );
+    assert!(changed > 3 && found == changed, "{found} of {changed}");
+}
+
+#[test]
+fn a_network_that_loses_or_repeats_whole_packets_is_found() {
+    for mangle in [Mangle::LosePublish, Mangle::RepeatPublish, Mangle::LosePubRel] {
+        let found = (0..10).filter(|seed| !Chaos::new(*seed, 3, Some(mangle)).run().is_empty()).count();
+        assert!(found >= 5, "{mangle:?} was found in {found} worlds of 10");
+    }
+}
+
 /// A broker and its clients with what they are about to do.
 struct Chaos {
     world: World,
@@ -62,6 +296,8 @@ struct Chaos {
     subscribers: Vec<Handle>,
     workers: Vec<Handle>,
     retained_qos: Vec<QoS>,
+    /// Who comes when everything has settled.
+    newcomer: Handle,
     published: u32,
 }
 
@@ -93,6 +329,7 @@ impl Chaos {
             subscribers: Vec::new(),
             workers: Vec::new(),
             retained_qos: Vec::new(),
+            newcomer: Handle(0),
             published: 0,
         };
         chaos.populate();
@@ -156,7 +393,7 @@ impl Chaos {
             self.act();
             let pause = self.random.below(200) as u64;
             self.world.run_for(pause);
-            if self.random.one_in(10)
+            if self.random.one_in(3)
                 && let Err(difference) = self.replay()
             {
                 return vec![Fault::Wrong(difference)];
@@ -187,7 +424,7 @@ impl Chaos {
     }
 
     /// The records give the sessions back, whenever no mail is on its way.
-    fn replay(&mut self) -> Result<(), String> {
+    fn replay(&self) -> Result<(), String> {
         check_replay(&self.world.sim.records, self.world.sim.sessions())
     }
 
@@ -282,6 +519,7 @@ impl Chaos {
     /// Who comes after everything has settled is given the last values.
     fn check_retained(&mut self) -> Vec<Fault> {
         let newcomer = self.world.connect("newcomer");
+        self.newcomer = newcomer;
         self.world.subscribe(newcomer, "kept/#", QoS::ExactlyOnce);
         self.world.run_for(1_000);
         self.world.ledger.check_retained(newcomer.0)

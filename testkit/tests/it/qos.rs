@@ -120,7 +120,7 @@ fn a_pubrel_that_comes_again_after_a_reconnect_gets_success() {
         let mut sim = Sim::new();
         let options = ConnectOptions::durable(version, "publisher", 100);
         let publisher = sim.connect_with(&options);
-        assert_eq!(sim.publish(publisher, "t", "once", ExactlyOnce), ReasonCode::NoMatchingSubscribers);
+        sim.publish(publisher, "t", "once", ExactlyOnce);
         sim.cut(publisher);
         let publisher = sim.connect_with(&options);
         sim.send(publisher, &Packet::PubRel(ack(60_002)));

@@ -234,3 +234,18 @@ fn mqtt5_3_4_2_3_3_5_2_3_3_6_2_2_3_3_7_2_2_3_3_9_2_1_2_3_11_2_1_2_no_answer_is_a
         assert!(answer.encoded_len(V5) <= maximum as usize, "{answer:?}");
     }
 }
+
+#[test]
+fn a_flush_does_not_ask_for_the_next_one() {
+    let mut sim = Sim::new();
+    let slow = sim.connect(V5, "slow");
+    sim.subscribe(slow, "#", AtMostOnce);
+    sim.wire(slow).reads_at_most = Some(10);
+    for _ in 0..5 {
+        sim.publish_own("a", b"more than ten bytes");
+    }
+    sim.wire(slow).reads_at_most = None;
+    // The connection is flushed now because there was more, not because anybody asked. It must come to rest.
+    sim.run();
+    assert_eq!(sim.deliveries(slow).len(), 5);
+}
