@@ -243,8 +243,7 @@ fn mqtt5_4_4_0_1_4_3_2_2_4_3_3_2_and_mqtt311_4_3_2_1_nothing_is_sent_again_on_th
 
 /// Bugs 8 and 15 of the list: bifromq 281, NanoNNG 1462.
 #[test]
-fn mqtt5_3_3_1_1_4_4_0_1_4_3_2_3_4_3_3_3_and_mqtt311_3_3_1_1_4_4_0_1_4_6_0_1_a_resumed_session_gets_again_what_it_has_not_acknowledged()
- {
+fn mqtt5_3_3_1_1_4_4_0_1_and_mqtt311_3_3_1_1_4_4_0_1_4_6_0_1_a_resumed_session_gets_its_deliveries_again() {
     for version in VERSIONS {
         for qos in [AtLeastOnce, ExactlyOnce] {
             let mut sim = Sim::new();
@@ -305,7 +304,7 @@ fn qos_0_waits_for_an_offline_session_where_that_is_configured() {
 
 /// Bug 7 of the list: rmqtt 456.
 #[test]
-fn mqtt5_4_3_3_4_5_6_and_mqtt311_4_3_3_1_after_pubrec_only_pubrel_is_owed() {
+fn mqtt5_4_3_3_3_4_5_6_and_mqtt311_4_3_3_1_after_pubrec_only_pubrel_is_owed() {
     for version in VERSIONS {
         let mut sim = Sim::new();
         let subscriber = sim.connect_with(&durable(version, "subscriber"));
@@ -481,7 +480,7 @@ fn mqtt5_4_6_0_4_and_mqtt311_4_6_0_4_pubrels_leave_in_the_order_of_pubrecs() {
 }
 
 #[test]
-fn acknowledgements_may_come_in_any_order() {
+fn mqtt5_4_3_2_3_acknowledgements_may_come_in_any_order() {
     for version in VERSIONS {
         let mut sim = Sim::new();
         let subscriber = sim.connect_with(&durable(version, "subscriber"));
