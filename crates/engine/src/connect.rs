@@ -163,6 +163,7 @@ impl Shard {
             false => self.open_session(client_id, identity(connect, client_id.into()), turn),
         };
         self.attach(slot, id, connect, turn);
+        self.sessions[slot].session.link.iter_mut().for_each(|link| link.is_resumed = session_present);
         let connack = Packet::ConnAck(ConnAck { session_present, ..connack });
         let connack = Outgoing::Packet(Box::new(connack));
         let session = &self.sessions[slot].session;

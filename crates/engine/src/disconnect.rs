@@ -209,16 +209,12 @@ impl Shard {
         turn.fx.records.push(Record::Session { session, change: SessionChange::WillSet { will: None } });
     }
 
-    /// Publishes the wills that the stop of the broker makes due, while there is somebody to receive them.
-    /// The runtime lets every shard do so, and delivers the mail, before the first one is
-    /// [shut down](Self::shut_down).
+    /// Publishes all wills, while there is somebody to receive them: kept in memory, every session ends with the
+    /// broker, and no will waits longer than its session [MQTT-3.1.2-8]. The runtime lets every shard do so,
+    /// and delivers the mail, before the first one is [shut down](Self::shut_down).
     pub fn fire_last_wills(&mut self, turn: &mut Turn<'_>) {
-        for slot in self.connected_slots() {
-            let session = &self.sessions[slot].session;
-            let fires = |delay| delay == 0 || session.session_expiry_interval == 0;
-            if session.will.as_ref().is_some_and(|will| fires(will.delay_seconds)) {
-                self.fire_will(slot, turn);
-            }
+        for slot in self.sessions.iter().map(|(slot, _)| slot).collect::<Vec<_>>() {
+            self.fire_will(slot, turn);
         }
     }
 

@@ -129,7 +129,7 @@ impl Shard {
                 link.acks_promised = link.acks_promised.saturating_sub(1);
                 crate::publish::send_ack(link, promise.packet);
             }
-            Then::Nothing | Then::Retained => link.send(promise.packet),
+            Then::Nothing | Then::Retained => link.keep_promise(promise.packet),
         }
         if matches!(promise.then, Then::Retained) {
             self.sessions[slot].retained.open();

@@ -212,10 +212,11 @@ impl Session {
 
     /// Queues a packet that must not leave before what was recorded is durable, where that `waits`.
     pub(crate) fn send_after_record(&mut self, outgoing: Outgoing, waits: bool, fx: &mut SessionEffects) {
-        if waits && self.is_durable() {
-            fx.promises.push(outgoing);
-        } else {
-            self.send(outgoing);
+        let waits = waits && self.is_durable();
+        match (self.link.as_deref_mut(), outgoing) {
+            (Some(link), Outgoing::Publish(publish)) => send_publish(link, publish, waits, fx),
+            (_, outgoing) if waits => fx.promises.push(outgoing),
+            (_, outgoing) => self.send(outgoing),
         }
     }
 }
@@ -236,5 +237,200 @@ fn send_now(link: &mut Link, offer: Offer, fx: &mut SessionEffects) {
     if publish.encoded_len(link.wire.version, link.last_heard) > link.wire.packet_bytes_max as usize {
         return fx.drops.push((publish.message, DropReason::Oversize));
     }
-    link.send(Outgoing::Publish(publish));
+    send_publish(link, publish, false, fx);
+}
+
+/// Sends a delivery, or promises it where it `waits` for its record or stands behind one that does: what a
+/// client receives stays in order whatever the QoS.
+fn send_publish(link: &mut Link, publish: OutgoingPublish, waits: bool, fx: &mut SessionEffects) {
+    if waits || link.publishes_promised > 0 {
+        link.publishes_promised += 1;
+        fx.promises.push(Outgoing::Publish(publish));
+    } else {
+        link.send(Outgoing::Publish(publish));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SessionNumber;
+    use crate::testing::{attach, connected, id, message, offer};
+    use noctule_codec::{Properties, Property};
+    use proptest::prelude::*;
+
+    const NOW: Instant = Instant::from_millis(0);
+
+    fn give(session: &mut Session, offer: Offer, limits: &Limits) -> SessionEffects {
+        let mut fx = SessionEffects::default();
+        session.offer(offer, limits, &mut fx);
+        session.transmit(NOW, limits, &mut fx);
+        fx
+    }
+
+    fn reasons(fx: &SessionEffects) -> Vec<DropReason> {
+        fx.drops.iter().map(|(_, reason)| *reason).collect()
+    }
+
+    #[test]
+    fn only_a_session_that_outlives_its_connection_records_and_waits() {
+        for (expiry, qos, changes, promises) in [
+            (100, QoS::AtMostOnce, 0, 0),
+            (100, QoS::AtLeastOnce, 1, 0),
+            (100, QoS::ExactlyOnce, 1, 1),
+            (0, QoS::AtLeastOnce, 0, 0),
+            (0, QoS::ExactlyOnce, 0, 0),
+        ] {
+            let fx = give(&mut connected(expiry), offer(1, qos), &Limits::default());
+            assert_eq!((fx.changes.len(), fx.promises.len()), (changes, promises), "{expiry} {qos:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_queue_drops_what_comes_and_records_that() {
+        let limits = Limits { queue_messages_max: 1, ..Limits::default() };
+        let mut session = connected(100);
+        session.link = None;
+        assert!(reasons(&give(&mut session, offer(1, QoS::AtLeastOnce), &limits)).is_empty());
+        let fx = give(&mut session, offer(2, QoS::AtLeastOnce), &limits);
+        assert_eq!(reasons(&fx), [DropReason::QueueFull]);
+        assert!(matches!(
+            fx.changes[..],
+            [SessionChange::Settled { packet_id: None, settlement: Settlement::Dropped(_), .. }]
+        ));
+        assert_eq!(session.outbound.len(), 1);
+    }
+
+    #[test]
+    fn a_retained_message_is_recorded_as_owed_and_not_bounded() {
+        let limits = Limits { queue_messages_max: 1, queue_bytes_max: 1, ..Limits::default() };
+        let mut session = connected(100);
+        for number in 1..=3 {
+            assert!(session.has_window_room(&limits));
+            let mut fx = SessionEffects::default();
+            session.offer_retained(offer(number, QoS::AtLeastOnce), &mut fx);
+            session.transmit(NOW, &limits, &mut fx);
+            assert!(matches!(fx.changes[..], [SessionChange::Owed { .. }, SessionChange::Begun { .. }]));
+        }
+    }
+
+    #[test]
+    fn causes_to_drop_are_found_when_a_message_takes_its_window_place() {
+        let mut expired = offer(1, QoS::AtLeastOnce);
+        let ends = crate::Publication { expires_at: Some(Instant::from_millis(5)), ..message(1) };
+        expired.message = Arc::new(ends);
+        let mut long = offer(2, QoS::AtLeastOnce);
+        long.message = Arc::new(crate::Publication { payload: vec![0; 200].into(), ..message(2) });
+        let aged = Limits { queue_age_seconds_max: 1, ..Limits::default() };
+        let any = Limits::default();
+        for (offer, limits, now, reason) in [
+            (expired.clone(), &any, 5, Some(DropReason::Expired)),
+            (expired, &any, 4, None),
+            (offer(3, QoS::AtLeastOnce), &aged, 1001, Some(DropReason::TooOld)),
+            (offer(3, QoS::AtLeastOnce), &aged, 1000, None),
+            (long, &any, 0, Some(DropReason::Oversize)),
+        ] {
+            let mut session = connected(100);
+            session.link = None;
+            give(&mut session, offer, limits);
+            attach(&mut session, Properties::new().with(Property::MaximumPacketSize(100)));
+            let mut fx = SessionEffects::default();
+            session.transmit(Instant::from_millis(now), limits, &mut fx);
+            assert_eq!(reasons(&fx), Vec::from_iter(reason));
+            assert_eq!(session.outbound.is_empty(), reason.is_some());
+        }
+    }
+
+    #[test]
+    fn the_output_buffer_paces_what_is_sent() {
+        let limits = Limits { output_bytes_max: 1, ..Limits::default() };
+        let mut session = connected(0);
+        for number in 1..=3 {
+            give(&mut session, offer(number, QoS::AtLeastOnce), &limits);
+        }
+        for sent in 1..=3 {
+            let begun = session.outbound.iter().filter(|owed| owed.phase() == Phase::Sent).count();
+            assert_eq!(begun, sent, "one at a time");
+            let link = session.link.as_deref_mut().expect("it is connected");
+            link.output.encode(&mut link.wire, NOW, usize::MAX, &mut Vec::new(), &mut Vec::new());
+            session.transmit(NOW, &limits, &mut SessionEffects::default());
+        }
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Offer(QoS),
+        Retained(QoS),
+        Answer(u16, AckKind, bool),
+        Detach,
+        Attach(u16),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let qos = || prop::sample::select(vec![QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce]);
+        let kind = prop::sample::select(vec![AckKind::PubAck, AckKind::PubRec, AckKind::PubComp]);
+        let step = prop_oneof![
+            4 => qos().prop_map(Step::Offer),
+            1 => qos().prop_map(Step::Retained),
+            8 => (1..12_u16, kind, prop::bool::weighted(0.9)).prop_map(|(id, kind, ok)| Step::Answer(id, kind, ok)),
+            1 => Just(Step::Detach),
+            1 => (1..5_u16).prop_map(Step::Attach),
+        ];
+        prop::collection::vec(step, 0..150)
+    }
+
+    fn take(session: &mut Session, step: Step, number: u64, limits: &Limits) -> Vec<SessionChange> {
+        let mut fx = SessionEffects::default();
+        let mut changes = Vec::new();
+        match step {
+            Step::Offer(qos) => {
+                // What the publication's own record says.
+                if qos > QoS::AtMostOnce {
+                    changes.push(offer(number, qos).into_owed());
+                }
+                session.offer(offer(number, qos), limits, &mut fx);
+            }
+            Step::Retained(qos) if session.has_window_room(limits) => {
+                session.offer_retained(offer(number, qos), &mut fx);
+            }
+            Step::Retained(_) => {}
+            Step::Answer(packet_id, kind, ok) => {
+                let code = if ok { ReasonCode::Success } else { ReasonCode::UnspecifiedError };
+                // An answer of the wrong kind changes nothing; the engine closes the connection.
+                let _ = match kind {
+                    AckKind::PubAck => session.handle_puback(id(packet_id), code, &mut fx),
+                    AckKind::PubRec => session.handle_pubrec(id(packet_id), code, &mut fx),
+                    _ => session.handle_pubcomp(id(packet_id), &mut fx),
+                };
+            }
+            Step::Detach => session.link = None,
+            Step::Attach(receive_maximum) => {
+                attach(session, Properties::new().with(Property::ReceiveMaximum(receive_maximum)));
+            }
+        }
+        session.transmit(NOW, limits, &mut fx);
+        changes.append(&mut fx.changes);
+        changes
+    }
+
+    proptest! {
+        /// What was recorded gives the session back.
+        #[test]
+        fn recovery_gives_the_same_session(steps in steps()) {
+            let limits = Limits { queue_messages_max: 6, ..Limits::default() };
+            let mut session = connected(u32::MAX);
+            let mut recovered = Session::new(SessionNumber(1), "client".into());
+            for (number, step) in (1..).zip(steps) {
+                for change in take(&mut session, step, number, &limits) {
+                    recovered.apply(&change);
+                }
+                let owed = |session: &Session| {
+                    let owed = session.outbound.iter();
+                    owed.map(|owed| (owed.number, owed.qos, owed.phase(), owed.packet_id())).collect::<Vec<_>>()
+                };
+                prop_assert_eq!(owed(&session), owed(&recovered));
+                prop_assert_eq!(session.outbound.bytes(), recovered.outbound.bytes());
+            }
+        }
+    }
 }

@@ -20,6 +20,8 @@ mod output;
 mod pace;
 mod publication;
 mod session;
+#[cfg(test)]
+mod testing;
 mod time;
 
 pub use acks::AckMismatch;

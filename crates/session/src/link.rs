@@ -28,6 +28,10 @@ pub struct Link {
     pub receive_maximum: u16,
     /// Acknowledgements of publications of the client that wait for their records.
     pub acks_promised: u16,
+    /// Deliveries that wait for their records, or behind one that does.
+    pub publishes_promised: u32,
+    /// The session was there before this connection.
+    pub is_resumed: bool,
     /// QoS 1 and 2 publications of the client on this connection that have had neither PUBACK nor PUBCOMP
     /// [MQTT-3.3.4-7].
     pub unacknowledged: u16,
@@ -71,6 +75,8 @@ impl Link {
             aliases_in: AliasesIn::default(),
             receive_maximum,
             acks_promised: 0,
+            publishes_promised: 0,
+            is_resumed: false,
             unacknowledged: 0,
             request_problem_information: properties.request_problem_information().unwrap_or(true),
             silence_millis_max: u64::from(keep_alive_seconds) * 1500,
@@ -89,6 +95,8 @@ impl Link {
             aliases_in: AliasesIn::default(),
             receive_maximum: 0,
             acks_promised: 0,
+            publishes_promised: 0,
+            is_resumed: false,
             unacknowledged: 0,
             request_problem_information: true,
             silence_millis_max: 0,
@@ -102,6 +110,14 @@ impl Link {
     /// counted here [MQTT-4.9.0-1].
     pub fn acknowledged(&mut self) {
         self.unacknowledged = self.unacknowledged.saturating_sub(1);
+    }
+
+    /// Sends a packet that was promised.
+    pub fn keep_promise(&mut self, outgoing: Outgoing) {
+        if matches!(outgoing, Outgoing::Publish(_)) {
+            self.publishes_promised = self.publishes_promised.saturating_sub(1);
+        }
+        self.send(outgoing);
     }
 
     /// Queues a packet for the peer.

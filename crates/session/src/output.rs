@@ -280,6 +280,70 @@ mod tests {
         Outgoing::Packet(Box::new(packet.into()))
     }
 
+    fn publish(expires_at: Option<Instant>, qos: QoS) -> Outgoing {
+        let message = Arc::new(Publication { expires_at, ..crate::testing::message(1) });
+        let packet_id = (qos > QoS::AtMostOnce).then(|| PacketId::new(1).expect("not zero"));
+        let (dup, retain, subscription_ids) = (false, false, SubscriptionIds::None);
+        Outgoing::Publish(OutgoingPublish { message, packet_id, qos, dup, retain, subscription_ids })
+    }
+
+    #[test]
+    fn mqtt_3_3_2_5_qos_0_expires_in_the_output_and_what_was_begun_does_not() {
+        let soon = Some(Instant::from_millis(10));
+        for (qos, now, is_sent) in
+            [(QoS::AtMostOnce, 9, true), (QoS::AtMostOnce, 10, false), (QoS::AtLeastOnce, 10, true)]
+        {
+            let mut output = Output::default();
+            output.push(publish(soon, qos));
+            let (version, packet_bytes_max) = (ProtocolVersion::V5, u32::MAX);
+            let mut wire = Wire { version, packet_bytes_max, aliases: AliasesOut::new(0) };
+            let (mut out, mut drops) = (Vec::new(), Vec::new());
+            let counts =
+                output.encode(&mut wire, Instant::from_millis(now), usize::MAX, &mut out, &mut drops);
+            assert_eq!(counts, if is_sent { (1, 1) } else { (0, 0) });
+            assert_eq!((out.is_empty(), drops.is_empty()), (!is_sent, is_sent));
+            assert_eq!(output.bytes(), 0);
+        }
+    }
+
+    #[test]
+    fn encoding_stops_at_the_bound_and_goes_on_later() {
+        let mut output = Output::default();
+        for _ in 0..10 {
+            output.push(publish(None, QoS::AtMostOnce));
+        }
+        let waiting = output.bytes();
+        let (version, packet_bytes_max) = (ProtocolVersion::V5, u32::MAX);
+        let mut wire = Wire { version, packet_bytes_max, aliases: AliasesOut::new(0) };
+        let mut out = Vec::new();
+        assert_eq!(output.encode(&mut wire, Instant::default(), 1, &mut out, &mut Vec::new()), (1, 1));
+        assert_eq!(output.bytes() * 10, waiting * 9);
+        assert!(waiting >= 10 * out.len() as u64, "the estimate is never below what is sent");
+        let rest = output.encode(&mut wire, Instant::default(), usize::MAX, &mut out, &mut Vec::new());
+        assert_eq!((rest, output.is_empty()), ((9, 9), true));
+    }
+
+    #[test]
+    fn mqtt_3_1_2_24_an_alias_is_used_only_where_it_fits() {
+        let (version, aliases) = (ProtocolVersion::V5, AliasesOut::new(1));
+        // Two bytes of header, the topic behind its length, no properties, the payload.
+        let packet_bytes_max = 2 + 2 + 5 + 1 + 7;
+        let mut wire = Wire { version, packet_bytes_max, aliases };
+        let mut lengths = Vec::new();
+        for _ in 0..2 {
+            let mut out = Vec::new();
+            wire.encode(&publish(None, QoS::AtMostOnce), Instant::default(), &mut out);
+            lengths.push(out.len());
+        }
+        assert_eq!(lengths, [17, 17], "the introduction does not fit, so nothing is introduced");
+        wire.packet_bytes_max = 20;
+        for expected in [20, 15] {
+            let mut out = Vec::new();
+            wire.encode(&publish(None, QoS::AtMostOnce), Instant::default(), &mut out);
+            assert_eq!(out.len(), expected);
+        }
+    }
+
     const PINGRESP: [u8; 2] = [0xd0, 0];
     const DISCONNECT: [u8; 3] = [0xe0, 1, 0x8b];
 

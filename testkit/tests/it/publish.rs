@@ -3,7 +3,9 @@
 use noctule_codec::{
     Packet, Properties, Property, ProtocolVersion, Publish, QoS, ReasonCode, SubscriptionOptions,
 };
-use noctule_testkit::sim::{EVERY_QOS, Sim, SimOptions, VERSIONS, in_many_worlds, payloads, publish, texts};
+use noctule_testkit::sim::{
+    EVERY_QOS, Sim, SimOptions, VERSIONS, in_many_worlds, payloads, publish, raw, texts,
+};
 
 use ProtocolVersion::{V3_1, V3_1_1, V5};
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
@@ -45,7 +47,8 @@ fn mqtt5_3_3_1_3_and_mqtt311_3_3_1_3_dup_of_the_publisher_is_not_passed_on() {
 }
 
 #[test]
-fn mqtt5_4_3_1_1_and_mqtt311_3_3_1_2_qos_0_is_sent_without_dup_and_without_packet_id() {
+fn mqtt5_4_3_1_1_2_2_1_2_and_mqtt311_3_3_1_2_4_3_1_1_2_3_1_5_qos_0_is_sent_without_dup_and_without_packet_id()
+{
     for version in VERSIONS {
         let mut sim = Sim::new();
         let subscriber = sim.connect(version, "subscriber");
@@ -58,7 +61,7 @@ fn mqtt5_4_3_1_1_and_mqtt311_3_3_1_2_qos_0_is_sent_without_dup_and_without_packe
 }
 
 #[test]
-fn mqtt5_3_3_4_1_and_mqtt311_3_3_4_1_publish_is_answered_as_its_qos_demands() {
+fn mqtt5_3_3_4_1_2_2_1_5_and_mqtt311_3_3_4_1_2_3_1_6_publish_is_answered_as_its_qos_demands() {
     for version in VERSIONS {
         for (qos, id) in [(AtMostOnce, 0), (AtLeastOnce, 1), (ExactlyOnce, 2)] {
             let mut sim = Sim::new();
@@ -133,7 +136,7 @@ fn a_topic_alias_of_the_publisher_is_not_passed_on() {
 }
 
 #[test]
-fn mqtt5_3_4_2_1_and_3_5_2_1_0x10_says_that_nobody_is_subscribed() {
+fn mqtt5_3_4_2_1_3_5_2_1_code_0x10_says_that_nobody_is_subscribed() {
     for qos in [AtLeastOnce, ExactlyOnce] {
         let mut sim = Sim::new();
         let publisher = sim.connect(V5, "publisher");
@@ -150,7 +153,7 @@ fn mqtt5_3_4_2_1_and_3_5_2_1_0x10_says_that_nobody_is_subscribed() {
 }
 
 #[test]
-fn mqtt5_4_5_0_1_and_mqtt311_4_5_0_1_every_matching_session_gets_a_message_and_no_other() {
+fn mqtt5_4_5_0_1_3_3_2_3_and_mqtt311_4_5_0_1_3_3_2_3_every_matching_session_gets_a_message_and_no_other() {
     in_many_worlds(20, |options| {
         let mut sim = Sim::with(options);
         let filters =
@@ -430,4 +433,43 @@ fn mqtt5_3_3_1_13_retain_as_published_keeps_the_flag_also_of_queued_messages() {
     let deliveries = sim.deliveries(subscriber);
     assert_eq!(payloads(&deliveries), ["3", "4"]);
     assert_eq!(flags(&deliveries), [true, false]);
+}
+
+#[test]
+fn mqtt5_3_3_2_1_3_3_2_13_3_3_2_19_and_mqtt311_3_3_2_1_strings_that_are_not_utf_8_close() {
+    for version in VERSIONS {
+        let mut sim = Sim::new();
+        let publisher = sim.connect(version, "publisher");
+        let end: &[u8] = if version == V5 { &[0, b'x'] } else { b"x" };
+        sim.send_bytes(publisher, &raw(0x30, &[&[0, 1, 0xFF], end].concat()));
+        sim.expect_end(publisher, ReasonCode::MalformedPacket);
+    }
+    let (content_type, response_topic) = (0x03, 0x08);
+    for property in [content_type, response_topic] {
+        let mut sim = Sim::new();
+        let publisher = sim.connect(V5, "publisher");
+        sim.send_bytes(publisher, &raw(0x30, &[0, 1, b'a', 4, property, 0, 1, 0xFF, b'x']));
+        sim.expect_end(publisher, ReasonCode::MalformedPacket);
+    }
+}
+
+#[test]
+fn mqtt5_3_4_2_1_3_5_2_1_3_6_2_1_3_7_2_1_an_acknowledgement_with_another_code_closes() {
+    let (puback, pubrec, pubrel, pubcomp) = (0x40, 0x50, 0x62, 0x70);
+    for (first_byte, code) in [
+        (puback, 0x01),
+        (puback, 0x92),
+        (puback, 0xFF),
+        (pubrec, 0x11),
+        (pubrec, 0x92),
+        (pubrel, 0x80),
+        (pubrel, 0x10),
+        (pubcomp, 0x80),
+        (pubcomp, 0x97),
+    ] {
+        let mut sim = Sim::new();
+        let client = sim.connect(V5, "client");
+        sim.send_bytes(client, &raw(first_byte, &[0, 1, code]));
+        sim.expect_end(client, ReasonCode::ProtocolError);
+    }
 }

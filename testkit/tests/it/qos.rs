@@ -113,6 +113,44 @@ fn mqtt5_4_3_3_11_pubrel_of_an_unknown_id_gets_pubcomp() {
     }
 }
 
+/// The PUBCOMP was lost with the earlier connection. 0x92 would tell some clients that they had failed.
+#[test]
+fn a_pubrel_that_comes_again_after_a_reconnect_gets_success() {
+    for version in VERSIONS {
+        let mut sim = Sim::new();
+        let options = ConnectOptions::durable(version, "publisher", 100);
+        let publisher = sim.connect_with(&options);
+        sim.publish(publisher, "t", "once", ExactlyOnce);
+        sim.cut(publisher);
+        let publisher = sim.connect_with(&options);
+        sim.send(publisher, &Packet::PubRel(ack(60_002)));
+        assert_eq!(sim.expect(publisher), Packet::PubComp(ack(60_002)));
+    }
+}
+
+/// A QoS 2 delivery to a durable session waits for its record; what comes behind it waits with it.
+#[test]
+fn deliveries_of_one_publisher_stay_in_order_whatever_their_qos() {
+    for version in VERSIONS {
+        let mut sim = Sim::new();
+        let subscriber = sim.connect_with(&ConnectOptions::durable(version, "subscriber", 100));
+        sim.subscribe(subscriber, "t", ExactlyOnce);
+        let publisher = sim.connect(V5, "publisher");
+        for (place, qos) in
+            [ExactlyOnce, AtMostOnce, AtLeastOnce, ExactlyOnce, AtMostOnce].into_iter().enumerate()
+        {
+            let packet_id = if qos == AtMostOnce { 0 } else { place as u16 + 1 };
+            sim.queue(publisher, &Packet::Publish(publish("t", &[b'0' + place as u8], qos, packet_id)));
+        }
+        sim.run();
+        let received = std::iter::from_fn(|| sim.receive(subscriber)).map(|packet| match packet {
+            Packet::Publish(publish) => publish.payload[0] - b'0',
+            packet => panic!("{packet:?} is no PUBLISH"),
+        });
+        assert_eq!(received.collect::<Vec<_>>(), [0, 1, 2, 3, 4], "{version:?}");
+    }
+}
+
 #[test]
 fn qos_2_is_routed_at_publish() {
     for version in VERSIONS {
@@ -184,7 +222,7 @@ fn mqtt5_4_3_3_10_an_id_stays_taken_over_a_reconnect_until_the_session_ends() {
 // What clients receive.
 
 #[test]
-fn mqtt5_4_4_0_1_nothing_is_sent_again_on_the_same_connection() {
+fn mqtt5_4_4_0_1_4_3_2_2_4_3_3_2_and_mqtt311_4_3_2_1_nothing_is_sent_again_on_the_same_connection() {
     for version in VERSIONS {
         let mut sim = Sim::new();
         let subscriber = sim.connect(version, "subscriber");
@@ -205,7 +243,8 @@ fn mqtt5_4_4_0_1_nothing_is_sent_again_on_the_same_connection() {
 
 /// Bugs 8 and 15 of the list: bifromq 281, NanoNNG 1462.
 #[test]
-fn mqtt5_3_3_1_1_4_4_0_1_and_mqtt311_4_4_0_1_a_resumed_session_gets_again_what_it_has_not_acknowledged() {
+fn mqtt5_3_3_1_1_4_4_0_1_4_3_2_3_4_3_3_3_and_mqtt311_3_3_1_1_4_4_0_1_4_6_0_1_a_resumed_session_gets_again_what_it_has_not_acknowledged()
+ {
     for version in VERSIONS {
         for qos in [AtLeastOnce, ExactlyOnce] {
             let mut sim = Sim::new();
@@ -267,6 +306,7 @@ fn qos_0_waits_for_an_offline_session_where_that_is_configured() {
     assert_eq!(payloads(&sim.deliveries(subscriber)), ["1", "2", "3"]);
 }
 
+/// Bug 7 of the list: rmqtt 456.
 #[test]
 fn mqtt5_4_3_3_4_5_6_and_mqtt311_4_3_3_1_after_pubrec_only_pubrel_is_owed() {
     for version in VERSIONS {
@@ -396,9 +436,9 @@ fn mqtt5_2_2_1_5_an_acknowledgement_of_the_wrong_kind_closes() {
     }
 }
 
+/// Bug 16 of the list, emqx 16296: the ids wrap around while the first one is still unacknowledged.
 #[test]
 fn mqtt5_2_2_1_4_4_3_2_1_4_3_3_1_and_mqtt311_2_3_1_4_an_id_in_use_is_never_given_again() {
-    // Bug 16 of the list, emqx 16296: the ids wrap around while the first one is still unacknowledged.
     for qos in [AtLeastOnce, ExactlyOnce] {
         let mut sim = Sim::new();
         let subscriber = sim.connect(V5, "subscriber");
@@ -424,7 +464,7 @@ fn mqtt5_2_2_1_4_4_3_2_1_4_3_3_1_and_mqtt311_2_3_1_4_an_id_in_use_is_never_given
 }
 
 #[test]
-fn mqtt5_4_6_0_4_pubrels_leave_in_the_order_of_pubrecs() {
+fn mqtt5_4_6_0_4_and_mqtt311_4_6_0_4_pubrels_leave_in_the_order_of_pubrecs() {
     for version in VERSIONS {
         let mut sim = Sim::new();
         let subscriber = sim.connect_with(&durable(version, "subscriber"));

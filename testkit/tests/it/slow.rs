@@ -2,7 +2,9 @@
 
 use noctule_codec::{Packet, Property, ProtocolVersion, QoS, ReasonCode};
 use noctule_session::{DropReason, Limits};
-use noctule_testkit::sim::{ConnectOptions, Sim, VERSIONS, in_many_worlds, payloads, publish};
+use noctule_testkit::sim::{
+    ConnectOptions, Sim, VERSIONS, ack, in_many_worlds, payloads, publish, subscribe, unsubscribe,
+};
 
 use ProtocolVersion::{V3_1_1, V5};
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
@@ -208,6 +210,29 @@ fn a_client_that_asks_without_reading_is_not_read_any_more() {
     sim.wire(client).reads_at_most = None;
     sim.run();
     assert_eq!(sim.drain(client).len(), 100_000, "and none is lost");
+}
+
+#[test]
+fn mqtt5_3_4_2_3_3_5_2_3_3_6_2_2_3_3_7_2_2_3_3_9_2_1_2_3_11_2_1_2_no_answer_is_above_the_maximum() {
+    let maximum = 20;
+    let mut sim = Sim::new();
+    let options = ConnectOptions { client_id: "client", ..ConnectOptions::default() };
+    let client = sim.connect_with(&options.with(Property::MaximumPacketSize(maximum)));
+    for (qos, id) in [(AtLeastOnce, 1), (ExactlyOnce, 2)] {
+        for topic in ["fine", "$SYS/refused"] {
+            sim.queue(client, &Packet::Publish(publish(topic, b"x", qos, id)));
+            sim.queue(client, &Packet::PubRel(ack(id)));
+        }
+    }
+    sim.queue(client, &Packet::PubRec(ack(9)));
+    sim.queue(client, &subscribe(3, &[("a", AtMostOnce), ("$SYS/#", AtMostOnce)]));
+    sim.queue(client, &unsubscribe(4, &["a", "none"]));
+    sim.run();
+    let answers = sim.drain(client);
+    assert_eq!(answers.len(), 11, "{answers:?}");
+    for answer in answers {
+        assert!(answer.encoded_len(V5) <= maximum as usize, "{answer:?}");
+    }
 }
 
 #[test]

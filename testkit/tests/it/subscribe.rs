@@ -3,7 +3,7 @@
 use noctule_codec::{Packet, ProtocolVersion, QoS, ReasonCode, SubAck, SubscriptionOptions, UnsubAck};
 use noctule_session::Limits;
 use noctule_testkit::sim::{
-    ConnectOptions, EVERY_QOS, Random, Sim, VERSIONS, in_many_worlds, payloads, publish, subscribe,
+    ConnectOptions, EVERY_QOS, Random, Sim, VERSIONS, in_many_worlds, payloads, publish, raw, subscribe,
     subscribe_with, texts, unsubscribe,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,7 +42,8 @@ fn refused(version: ProtocolVersion, code: ReasonCode) -> ReasonCode {
 }
 
 #[test]
-fn mqtt5_3_8_4_1_2_5_6_7_3_9_3_1_and_mqtt311_3_8_4_1_2_4_5_3_9_3_1_one_suback_with_a_code_per_filter() {
+fn mqtt5_2_2_1_6_3_8_4_1_2_5_6_7_3_9_3_1_and_mqtt311_2_3_1_7_3_8_4_1_2_4_5_3_9_3_1_one_suback_with_a_code_per_filter()
+ {
     for version in VERSIONS {
         let mut sim = Sim::new();
         let client = sim.connect(version, "client");
@@ -193,8 +194,14 @@ fn mqtt5_3_8_3_5_and_mqtt311_3_8_3_4_wrong_subscription_options_close() {
 }
 
 #[test]
-fn mqtt5_2_2_1_3_packet_id_0_closes() {
+fn mqtt5_2_2_1_3_and_mqtt311_2_3_1_1_packet_id_0_closes() {
     for version in VERSIONS {
+        let end: &[u8] = if version == V5 { &[0] } else { &[] };
+        let publish = raw(0x32, &[&[0, 1, b'a', 0, 0], end].concat());
+        let mut sim = Sim::new();
+        let client = sim.connect(version, "client");
+        sim.send_bytes(client, &publish);
+        sim.expect_end(client, ReasonCode::ProtocolError);
         for (first_byte, option) in [(0x82, &[0_u8] as &[u8]), (0xA2, &[])] {
             let mut sim = Sim::new();
             let client = sim.connect(version, "client");
@@ -252,7 +259,7 @@ fn mqtt5_3_8_4_4_and_mqtt311_3_8_4_3_replacing_a_subscription_loses_and_doubles_
 }
 
 #[test]
-fn mqtt5_3_10_4_1_only_an_equal_filter_is_removed() {
+fn mqtt5_3_10_4_1_2_and_mqtt311_3_10_4_1_2_only_an_equal_filter_is_removed() {
     for version in VERSIONS {
         let mut sim = Sim::new();
         let client = sim.connect(version, "client");
@@ -350,7 +357,7 @@ fn mqtt5_3_3_4_3_4_5_a_delivery_lists_the_identifiers_of_all_subscriptions_it_an
 }
 
 #[test]
-fn mqtt5_3_8_2_a_subscription_identifier_of_0_closes() {
+fn a_subscription_identifier_of_0_closes() {
     let mut sim = Sim::new();
     let client = sim.connect(V5, "client");
     sim.send_bytes(client, &[0x82, 9, 0, 1, 2, 0x0B, 0, 0, 1, b'a', 0]);

@@ -340,7 +340,9 @@ impl Client {
     fn collect(&mut self) {
         for packet in self.fx.promises.drain(..) {
             // The runtime makes changes durable before it sends, so nothing waits here.
-            self.session.send(packet);
+            if let Some(link) = self.session.link.as_deref_mut() {
+                link.keep_promise(packet);
+            }
         }
         self.changes.append(&mut self.fx.changes);
         if !self.fx.records_all {
