@@ -349,6 +349,7 @@ impl Book {
         for subscriber in self.clients.values() {
             let mut order = BTreeMap::new();
             let mut counts = BTreeMap::new();
+            let mut kept = BTreeMap::new();
             for (at, delivery) in &subscriber.deliveries {
                 if delivery.payload.is_empty() || will_payloads.contains(delivery.payload.as_ref()) {
                     continue;
@@ -359,6 +360,10 @@ impl Book {
                 };
                 let publication = &self.publications[number];
                 subscriber.check_right(publication, delivery, *at, &mut faults);
+                let is_routed_once = self.is_routed_once(&publication.topic);
+                if publication.retain && is_routed_once {
+                    subscriber.check_kept(number, delivery, *at, &mut kept, &mut faults);
+                }
                 if !delivery.retain {
                     subscriber.check_count(publication, delivery, *at, &mut counts, &mut faults);
                     subscriber.check_order(number, publication, delivery, &mut order, &mut faults);
@@ -366,6 +371,11 @@ impl Book {
             }
         }
         self.faults.append(&mut faults);
+    }
+
+    /// No publication on this topic was repeated, so their order is certain.
+    fn is_routed_once(&self, topic: &str) -> bool {
+        self.publications.iter().all(|publication| *publication.topic != *topic || publication.copies == 1)
     }
 
     /// Every acknowledged publication has reached every durable session whose subscription was certain while
@@ -512,6 +522,8 @@ impl Interval {
 /// What was delivered how often: in all, first sent, and per connection.
 type Counts = BTreeMap<Arc<[u8]>, (usize, usize, BTreeMap<usize, usize>)>;
 /// The last publication by publisher, topic and QoS of the delivery, and what has come at all.
+/// The last publication by topic, as live and as retained message, and the session it was for.
+type Kept = BTreeMap<(Box<str>, usize), (usize, usize)>;
 type Order = BTreeMap<(usize, Arc<str>, QoS, bool), (usize, BTreeSet<usize>)>;
 
 impl Subscriber {
@@ -584,6 +596,25 @@ impl Subscriber {
             let cause = format!("{}, {all} times, of {} copies", self.got(delivery), publication.copies);
             faults.push(Fault::Duplicate(cause));
         }
+    }
+
+    /// A retained message is never older than a live one that was sent before it, and no live one that comes
+    /// for the first time is older than a retained one. A topic of retained messages has one publisher.
+    fn check_kept(
+        &self,
+        number: usize,
+        delivery: &Delivery,
+        at: usize,
+        kept: &mut Kept,
+        faults: &mut Vec<Fault>,
+    ) {
+        let session = self.session_ends.iter().filter(|end| **end < at).count();
+        let (live, retained) = kept.entry((delivery.topic.clone(), session)).or_default();
+        let (this, other) = if delivery.retain { (retained, live) } else { (live, retained) };
+        if number < *other && number > *this && !delivery.dup {
+            faults.push(Fault::Disorder(format!("{} behind a later one", self.got(delivery))));
+        }
+        *this = (*this).max(number);
     }
 
     /// First deliveries keep the order of their publisher, per topic and QoS [MQTT-4.6.0-5]. A publication

@@ -599,3 +599,20 @@ fn who_gets_what_agrees_with_a_simple_matcher_after_any_changes() {
         assert!(held.len() > 1);
     });
 }
+
+#[test]
+fn nothing_that_was_routed_before_arrives_behind_unsuback() {
+    in_many_worlds(200, |options| {
+        let mut sim = Sim::with(options);
+        let panel = sim.connect(V5, "panel");
+        sim.subscribe(panel, "a", AtLeastOnce);
+        let sensors: Vec<_> = (0..4).map(|n| sim.connect(V5, &format!("sensor {n}"))).collect();
+        for sensor in sensors {
+            sim.queue(sensor, &Packet::Publish(publish("a", b"m", AtLeastOnce, 1)));
+        }
+        sim.queue(panel, &unsubscribe(2, &["a"]));
+        sim.run();
+        let packets = sim.drain(panel);
+        assert!(matches!(packets.last(), Some(Packet::UnsubAck(_))), "{packets:?}");
+    });
+}
