@@ -344,7 +344,8 @@ impl World {
             let stream = &self.streams[stream];
             let wire = &self.sim.wires[stream.wire];
             format!(
-                "stream of {}: wire {}, broken {}, to broker {} bytes, from broker {} bytes, next {:?}, wants flush {}\n",
+                "stream of {}: wire {}, broken {}, to broker {} bytes, from broker {} bytes, \
+                 next {:?}, wants flush {}\n",
                 stream.client,
                 stream.wire,
                 stream.is_broken,

@@ -29,6 +29,12 @@ server_moved = false                       # default
 
 [limits]
 connections_max = 0                        # default
+connects_per_second_max = 0                # default
+sessions_max = 1000000                     # default
+memory_bytes_max = "0B"                    # default
+messages_per_second_max = 0                # default
+bytes_per_second_max = "0B"                # default
+match_visits_per_second_max = 1000000      # default
 connect_timeout = "5s"                     # --set limits.connect_timeout
 packet_bytes_max = "1MiB"                  # NOCTULE_LIMITS_PACKET_BYTES_MAX
 receive_maximum = 1024                     # default
