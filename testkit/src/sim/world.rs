@@ -104,8 +104,7 @@ impl ClientOptions {
         ConnectOptions {
             version: self.version,
             client_id: self.client_id.as_ref().into(),
-            // A durable 3.x client has no clean start that leaves a session behind, so it starts clean with
-            // one connection of its own; see `World::connect_again`.
+            // In 3.x this leaves no session behind, so `handle_connected` connects once more without it.
             clean_start: must_start_clean,
             keep_alive_seconds: self.keep_alive_seconds,
             will: self.will.as_ref().map(|will| ClientWill {

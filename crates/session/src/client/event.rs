@@ -153,7 +153,7 @@ pub enum DisconnectCause {
     Violation(Violation),
     /// CONNACK did not come in time.
     NoConnAck,
-    /// Nothing came after PINGREQ [MQTT-3.1.2-24 of 3.1.1 for the server's side of it].
+    /// Nothing came in time after PINGREQ.
     NoPingResp,
     /// The stream ended.
     ConnectionLost,
