@@ -49,6 +49,11 @@ impl Wire {
         &self.from_broker[self.taken..]
     }
 
+    /// Takes the bytes the broker sent that nobody has read as packets.
+    pub fn take_unread(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.from_broker)
+    }
+
     pub(super) fn wants_to_write(&self, now: Instant) -> bool {
         let has_bytes = match self.next {
             Next::Read => self.to_broker.len() > self.arrived,
