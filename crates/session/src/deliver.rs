@@ -145,7 +145,7 @@ impl Session {
         }
         let message = publish.message.number;
         let Some(packet_id) = publish.packet_id else {
-            self.send(Outgoing::Publish(publish));
+            self.send_after_record(Outgoing::Publish(publish), false, fx);
             let settled = SessionChange::Settled { message, packet_id: None, settlement: Settlement::Sent };
             return self.record(settled, fx);
         };

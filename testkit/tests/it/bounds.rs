@@ -283,3 +283,89 @@ fn a_packet_that_arrives_byte_by_byte_is_the_same_packet() {
     let kinds: Vec<_> = sim.drain(wire).iter().map(|packet| packet.packet_type().name()).collect();
     assert_eq!(kinds, ["CONNACK", "SUBACK", "PUBLISH", "PUBACK", "PINGRESP"]);
 }
+
+/// Every mix of `a` and `+` over 14 levels: one publication visits all of their nodes.
+#[test]
+fn a_filter_bomb_costs_its_publisher_time_and_nobody_else() {
+    let limits = Limits { match_visits_per_second_max: 100_000, ..Limits::default() };
+    let mut sim = Sim::with_limits(limits);
+    let bomber = sim.connect(V5, "bomber");
+    let mixes = (0..1 << 14).map(|mix: u32| {
+        let levels = (0..14).map(|level| if mix >> level & 1 == 0 { "a" } else { "+" });
+        levels.collect::<Vec<_>>().join("/")
+    });
+    assert_eq!(subscribe_all(&mut sim, bomber, mixes).0, 1 << 14);
+    let bystander = sim.connect(V5, "bystander");
+    sim.subscribe(bystander, "own", QoS::AtMostOnce);
+
+    let topic = ["a"; 14].join("/");
+    let before = sim.stats().publishes_received;
+    for _ in 0..20 {
+        sim.queue(bomber, &Packet::Publish(publish(&topic, b"", QoS::AtMostOnce, 0)));
+    }
+    sim.run();
+    // Each visits some 32,000 nodes: a second's worth and one more are taken, the rest waits.
+    assert_eq!(sim.stats().publishes_received - before, 4);
+    assert_eq!(sim.publish(bystander, "own", "mine", QoS::AtMostOnce), ReasonCode::Success);
+    assert_eq!(sim.payloads(bystander), ["mine"]);
+    sim.advance(10_000);
+    assert_eq!(sim.stats().publishes_received - before, 21, "nothing is lost");
+}
+
+#[test]
+fn a_client_beyond_its_message_rate_is_read_later_and_loses_nothing() {
+    let limits = Limits { messages_per_second_max: 10, ..Limits::default() };
+    let mut sim = Sim::with_limits(limits);
+    let client = sim.connect(V5, "fast");
+    sim.subscribe(client, "t", QoS::AtMostOnce);
+    for n in 0..40 {
+        sim.queue(client, &Packet::Publish(publish("t", n.to_string().as_bytes(), QoS::AtMostOnce, 0)));
+    }
+    sim.run();
+    assert_eq!(sim.payloads(client).len(), 11);
+    sim.advance(1_000);
+    assert_eq!(sim.payloads(client).len(), 10);
+    sim.advance(2_000);
+    assert_eq!(sim.payloads(client).last().map(String::as_str), Some("39"));
+}
+
+#[test]
+fn a_client_without_a_session_is_refused_when_there_are_as_many_as_may_be() {
+    let mut sim = Sim::with_limits(Limits { sessions_max: 2, ..Limits::default() });
+    let away = ConnectOptions::durable(V5, "away", 100);
+    let wire = sim.connect_with(&away);
+    sim.cut(wire);
+    sim.connect(V5, "here");
+    let third = ConnectOptions { client_id: "third", ..ConnectOptions::default() };
+    assert_eq!(sim.refusal(&third), ReasonCode::QuotaExceeded);
+    // Who has a session comes back to it; what ends makes room.
+    sim.connect_with(&away);
+    sim.connect(V5, "here");
+    let here = sim.connect(V5, "here");
+    sim.cut(here);
+    sim.connect_with(&third);
+}
+
+#[test]
+fn publications_are_refused_while_memory_is_full_and_accepted_when_it_is_free_again() {
+    let mut sim = Sim::with_limits(Limits { memory_bytes_max: 10_000, ..Limits::default() });
+    let options = ConnectOptions::durable(V5, "away", 1000);
+    let away = sim.connect_with(&options);
+    sim.subscribe(away, "t", QoS::AtLeastOnce);
+    sim.cut(away);
+    let publisher = sim.connect(V5, "publisher");
+    let payload = "x".repeat(1000);
+    let codes: Vec<ReasonCode> =
+        (0..20).map(|_| sim.publish(publisher, "t", &payload, QoS::AtLeastOnce)).collect();
+    let accepted = codes.iter().take_while(|code| **code == ReasonCode::Success).count();
+    assert_eq!(accepted, 8);
+    assert!(codes[accepted..].iter().all(|code| *code == ReasonCode::QuotaExceeded), "{codes:?}");
+    assert_eq!(sim.drops.iter().filter(|drop| drop.reason == DropReason::MemoryFull).count(), 12);
+
+    let away = sim.connect_with(&options);
+    assert_eq!(sim.deliveries(away).len(), accepted);
+    // The simulator keeps every record, and a record refers to its publication.
+    sim.records.clear();
+    assert_eq!(sim.directory().memory.bytes(), 0, "all of it is given back");
+    assert_eq!(sim.publish(publisher, "t", &payload, QoS::AtLeastOnce), ReasonCode::Success);
+}
