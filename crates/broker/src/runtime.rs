@@ -227,14 +227,14 @@ impl Runtime {
     }
 
     fn open(&mut self, stream: noctule_transport::Stream, address: &str) {
-        let is_surplus = self.sockets.len() >= self.connections_max;
+        let is_surplus = self.sockets.served() >= self.connections_max;
         if is_surplus {
             self.surplus += 1;
             if self.surplus.is_power_of_two() {
                 warn!(refused = self.surplus, "connections are refused: limits.connections_max is reached");
             }
             // A few are told by CONNACK; beyond that there is no file to spare for politeness.
-            if self.sockets.len() >= self.connections_max + SURPLUS_CONNECTIONS {
+            if self.sockets.served() >= self.connections_max + SURPLUS_CONNECTIONS {
                 return;
             }
         }
@@ -279,11 +279,14 @@ impl Runtime {
         }
         if socket.next == Next::Yield {
             // What waited for the last turn goes first.
-            let unread = std::mem::take(&mut socket.unread);
-            self.give(id, &unread);
+            self.give_unread(id);
             return Ok(());
         }
         if socket.next != Next::Read || !socket.is_readable {
+            return Ok(());
+        }
+        if socket.is_long() && self.directory.memory.bytes() > self.shard.limits().memory_bytes_max {
+            self.lose(id, "the packet it sends does not fit into memory (limits.memory_bytes_max)");
             return Ok(());
         }
         match socket.stream.read(&mut self.read_buffer)? {
@@ -293,36 +296,56 @@ impl Runtime {
                 // After a short read the kernel has nothing more, unless the peer has ended the stream.
                 socket.is_readable = length == self.read_buffer.len() || socket.is_read_closed;
                 if socket.unread.is_empty() {
-                    let buffer = std::mem::take(&mut self.read_buffer);
-                    self.give(id, &buffer[..length]);
-                    self.read_buffer = buffer;
+                    self.give_read(id, length);
                 } else {
-                    let mut unread = std::mem::take(&mut socket.unread);
-                    unread.extend_from_slice(&self.read_buffer[..length]);
-                    self.give(id, &unread);
+                    socket.unread.extend_from_slice(&self.read_buffer[..length]);
+                    self.give_unread(id);
                 }
             }
         }
         Ok(())
     }
 
-    /// Gives the shard bytes and does what it says with the rest.
-    fn give(&mut self, id: ConnectionId, bytes: &[u8]) {
+    /// Gives the shard what has just been read; only what is left over is copied.
+    fn give_read(&mut self, id: ConnectionId, length: usize) {
+        let buffer = std::mem::take(&mut self.read_buffer);
+        let consumed = self.give(id, &buffer[..length]);
+        if let Some(socket) = self.sockets.get_mut(id) {
+            socket.keep_unread(buffer[consumed..length].to_vec(), &self.directory.memory);
+        }
+        self.read_buffer = buffer;
+    }
+
+    /// Gives the shard what was left over. A long packet that grows stays where it is.
+    fn give_unread(&mut self, id: ConnectionId) {
+        let Some(socket) = self.sockets.get_mut(id) else { return };
+        let mut unread = std::mem::take(&mut socket.unread);
+        let consumed = self.give(id, &unread);
+        let Some(socket) = self.sockets.get_mut(id) else { return };
+        match consumed < unread.len() {
+            true => drop(unread.drain(..consumed)),
+            false => unread = Vec::new(),
+        }
+        socket.keep_unread(unread, &self.directory.memory);
+    }
+
+    /// Gives the shard bytes and does what it wants next; says how many of them it used up.
+    fn give(&mut self, id: ConnectionId, bytes: &[u8]) -> usize {
         let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut self.fx };
         let Received { consumed, next } = self.shard.receive(id, bytes, &mut turn);
-        let Some(socket) = self.sockets.get_mut(id) else { return };
+        let Some(socket) = self.sockets.get_mut(id) else { return bytes.len() };
         socket.next = next;
-        if next != Next::Close {
-            socket.unread = bytes[consumed..].to_vec();
-        }
         match next {
             Next::Yield => queue(&mut self.to_read, socket),
             Next::Read if socket.is_readable => queue(&mut self.to_read, socket),
             Next::Flush => self.to_flush.push(id),
             Next::Wait(until) => self.waiting.entry(until).or_default().push(id),
+            // What follows the end of a connection is nobody's.
+            Next::Close => return bytes.len(),
             // With one shard every client is at home.
-            Next::Read | Next::Close | Next::Move(_) => {}
+            Next::Read | Next::Move(_) => {}
         }
+        consumed
     }
 
     /// Throws away what a connection still sends, so that the kernel does not answer it with a reset that
@@ -420,7 +443,7 @@ impl Runtime {
             Flush::More | Flush::Done => {}
             Flush::Close => {
                 self.shard.forget(id);
-                socket.is_ending = true;
+                self.sockets.begin_ending(id);
                 self.ending.push_back((self.now + ENDING_MILLIS_MAX, id));
                 return self.end_when_sent(id);
             }

@@ -3,7 +3,7 @@
 
 use mio::Token;
 use noctule_engine::Next;
-use noctule_session::ConnectionId;
+use noctule_session::{ConnectionId, MemoryGauge, MemoryShare};
 use noctule_transport::{Stream, Write};
 use std::io;
 
@@ -14,6 +14,8 @@ pub(crate) struct Socket {
     pub(crate) id: ConnectionId,
     /// Bytes received that are not used up.
     pub(crate) unread: Vec<u8>,
+    /// What a long unread packet takes of the broker's memory.
+    share: Option<MemoryShare>,
     /// Bytes encoded that the kernel has not taken.
     pub(crate) unsent: Vec<u8>,
     /// What the engine wants next.
@@ -35,12 +37,21 @@ pub(crate) struct Sockets {
     generations: Vec<u32>,
     free: Vec<u32>,
     len: usize,
+    ending: usize,
 }
 
 impl Sockets {
-    /// How many connections there are.
-    pub(crate) fn len(&self) -> usize {
-        self.len
+    /// How many connections are served. Those that have been told their end do not count.
+    pub(crate) fn served(&self) -> usize {
+        self.len - self.ending
+    }
+
+    /// The connection has been told its end.
+    pub(crate) fn begin_ending(&mut self, id: ConnectionId) {
+        if let Some(socket) = self.get_mut(id).filter(|socket| !socket.is_ending) {
+            socket.is_ending = true;
+            self.ending += 1;
+        }
     }
 
     /// Takes a stream and gives it a name.
@@ -57,6 +68,7 @@ impl Sockets {
             stream,
             id,
             unread: Vec::new(),
+            share: None,
             unsent: Vec::new(),
             next: Next::Read,
             is_readable: false,
@@ -79,7 +91,8 @@ impl Sockets {
 
     /// Closes a connection's socket.
     pub(crate) fn remove(&mut self, id: ConnectionId) {
-        if self.get_mut(id).is_some() {
+        if let Some(is_ending) = self.get_mut(id).map(|socket| socket.is_ending) {
+            self.ending -= usize::from(is_ending);
             self.slots[id.slot as usize] = None;
             self.free.push(id.slot);
             self.len -= 1;
@@ -96,6 +109,17 @@ impl Socket {
     /// The token of a connection.
     pub(crate) fn token(id: ConnectionId) -> Token {
         Token(id.slot as usize + FIRST_TOKEN)
+    }
+
+    /// Keeps bytes that are not a packet yet. Long ones count as the broker's memory.
+    pub(crate) fn keep_unread(&mut self, unread: Vec<u8>, gauge: &MemoryGauge) {
+        self.share = (unread.len() > UNREAD_BYTES_FREE).then(|| gauge.take(unread.len() as u64));
+        self.unread = unread;
+    }
+
+    /// Whether it holds a long packet that is not complete.
+    pub(crate) fn is_long(&self) -> bool {
+        self.share.is_some()
     }
 
     /// Writes `bytes` behind what the kernel has not taken, keeping what it does not take now.
@@ -133,3 +157,5 @@ fn write_all(stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
 
 /// Tokens below this belong to the signals and listeners.
 pub(crate) const FIRST_TOKEN: usize = 1024;
+/// An incomplete packet up to this length is not counted as the broker's memory.
+const UNREAD_BYTES_FREE: usize = 64 << 10;

@@ -233,8 +233,10 @@ impl Shard {
         if was_durable != self.sessions[slot].session.is_durable() {
             self.reindex(slot, turn);
         }
+        let packet_bytes_max = self.limits.packet_bytes_max;
         if let Some(connection) = self.connection_mut(id) {
             connection.state = State::Connected { slot };
+            connection.decoder.set_packet_bytes_max(packet_bytes_max);
         }
         if silence_millis_max > 0 {
             self.timers.arm(turn.now + silence_millis_max, turn.now, Timer::Connection(id));

@@ -88,7 +88,7 @@ impl Shard {
         self.connections[slot] = Some(Connection {
             id,
             address: address.into(),
-            decoder: Decoder::server(self.limits.packet_bytes_max),
+            decoder: Decoder::server(self.limits.packet_bytes_max.min(CONNECT_BYTES_MAX)),
             state: State::Handshaking,
             opened_at: turn.now,
             is_surplus,
@@ -324,3 +324,5 @@ impl Shard {
 
 /// Bytes of answers beyond the output limit that one client can make us owe before it is not read any more.
 const CONTROL_BYTES_MAX: u64 = 64 << 10;
+/// The longest CONNECT, in bytes: room for all its fields at their longest, before anybody is known.
+const CONNECT_BYTES_MAX: u32 = 1 << 20;

@@ -165,7 +165,9 @@ impl Shard {
         if link.connection != id || link.silence_millis_max == 0 {
             return;
         }
-        let due = link.last_heard + link.silence_millis_max;
+        // A client that is not read because it was too fast cannot be heard.
+        let heard = link.pace.paused_until(turn.now).unwrap_or(link.last_heard);
+        let due = heard + link.silence_millis_max;
         if due > turn.now {
             return self.timers.arm(due, turn.now, Timer::Connection(id));
         }

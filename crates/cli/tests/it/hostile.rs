@@ -181,7 +181,7 @@ fn more_connections_than_allowed_are_told_so() {
 
     drop(peers.pop());
     drop(surplus);
-    let admitted = (0..100).any(|_| {
+    let admitted = (0..5000).any(|_| {
         let mut peer = Peer::dial(address);
         peer.send(&connect("next"));
         peer.receive(|packet| matches!(packet, Packet::ConnAck(ack) if !ack.reason_code.is_error()))
@@ -208,4 +208,24 @@ fn connections_that_come_and_go_leave_nothing_behind() {
     others.round_trip("bystander");
     let grown = resident_bytes(&broker).saturating_sub(before);
     assert!(grown < 16 << 20, "the broker grew by {grown} bytes");
+}
+
+#[test]
+fn long_packets_that_never_end_are_bounded_by_the_memory_there_is() {
+    let (broker, address) = start("unfinished", &["limits.memory_bytes_max=32MiB"]);
+    let mut others = bystander(address);
+    let before = resident_bytes(&broker);
+    let mut bytes = encoded(&Packet::Publish(publish("t", &[0; 8_000_000])));
+    bytes.truncate(7_000_000);
+    let mut unfinished: Vec<Peer> =
+        (0..20).map(|n| Peer::connect(address, &format!("unfinished-{n}"))).collect();
+    for peer in &mut unfinished {
+        // The broker may have no room for it and close.
+        let _ = peer.socket.write_all(&bytes);
+        others.round_trip("bystander");
+    }
+    let grown = resident_bytes(&broker).saturating_sub(before);
+    assert!(grown < 100 << 20, "the broker grew by {grown} bytes");
+    drop(unfinished);
+    others.round_trip("bystander");
 }
