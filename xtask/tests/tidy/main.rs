@@ -7,6 +7,7 @@ mod files;
 mod manifests;
 mod rust_text;
 mod sources;
+mod statements;
 mod texts;
 
 /// Fails with the whole list if anything broke the rule.
