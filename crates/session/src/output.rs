@@ -200,7 +200,8 @@ impl Output {
             packets += 1;
             wire.encode(&outgoing, now, out);
         }
-        if self.queue.is_empty() && self.queue.capacity() > CAPACITY_KEPT {
+        // An idle connection owns no buffer.
+        if self.queue.is_empty() {
             self.queue = VecDeque::new();
         }
         (publishes, packets)
@@ -258,8 +259,6 @@ fn ack(kind: AckKind, packet_id: PacketId, reason_code: ReasonCode) -> Packet<'s
     }
 }
 
-/// An empty queue keeps at most this many places.
-const CAPACITY_KEPT: usize = 16;
 
 #[cfg(test)]
 mod tests {
