@@ -200,8 +200,7 @@ impl Output {
             packets += 1;
             wire.encode(&outgoing, now, out);
         }
-        // An idle connection owns no buffer.
-        if self.queue.is_empty() {
+        if self.queue.is_empty() && self.queue.capacity() > CAPACITY_KEPT {
             self.queue = VecDeque::new();
         }
         (publishes, packets)
@@ -259,6 +258,8 @@ fn ack(kind: AckKind, packet_id: PacketId, reason_code: ReasonCode) -> Packet<'s
     }
 }
 
+/// An empty queue keeps at most this many places.
+const CAPACITY_KEPT: usize = 16;
 
 #[cfg(test)]
 mod tests {
