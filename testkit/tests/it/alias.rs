@@ -46,7 +46,7 @@ fn mqtt5_3_3_2_12_every_alias_up_to_the_announced_maximum_is_accepted() {
 
 /// Bug 11 of the list: nanomq 2336.
 #[test]
-fn mqtt5_3_3_2_8_9_an_alias_of_0_or_above_the_maximum_closes_with_0x94() {
+fn bug_11_mqtt5_3_3_2_8_9_an_alias_of_0_or_above_the_maximum_closes_with_0x94() {
     for (maximum, alias) in [(4, 5), (4, 65_535), (0, 1)] {
         let mut sim = Sim::with_limits(Limits { topic_alias_maximum: maximum, ..Limits::default() });
         let publisher = sim.connect(V5, "publisher");
@@ -107,7 +107,7 @@ fn reader(sim: &mut Sim, maximum: u16) -> usize {
 
 /// Bug 10 of the list: nanomq 2040.
 #[test]
-fn mqtt5_3_1_2_27_a_client_that_allows_no_alias_gets_none() {
+fn bug_10_mqtt5_3_1_2_27_a_client_that_allows_no_alias_gets_none() {
     for version in VERSIONS {
         let mut sim = Sim::new();
         let subscriber = sim.connect(version, "subscriber");

@@ -83,7 +83,7 @@ fn mqtt5_3_3_2_5_a_message_expires_while_the_window_is_full() {
 
 /// Bug 18 of the list: emqx 17698 and 17702.
 #[test]
-fn mqtt5_4_3_3_7_what_was_sent_does_not_expire() {
+fn bug_18_mqtt5_4_3_3_7_what_was_sent_does_not_expire() {
     for qos in [AtLeastOnce, ExactlyOnce] {
         let mut sim = Sim::new();
         let subscriber = sim.connect_with(&durable("subscriber"));

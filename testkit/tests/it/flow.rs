@@ -237,7 +237,7 @@ fn mqtt5_3_3_4_7_a_client_may_use_its_whole_window_at_once() {
 
 /// Bug 8 of the list, bifromq 281: a PUBREL that a resumed session owes is known, not 0x92.
 #[test]
-fn mqtt5_4_9_0_1_a_new_connection_begins_with_the_whole_window() {
+fn bug_8_mqtt5_4_9_0_1_a_new_connection_begins_with_the_whole_window() {
     let mut sim = announced(3);
     let durable = ConnectOptions::durable(V5, "publisher", 100);
     let publisher = sim.connect_with(&durable);

@@ -285,7 +285,7 @@ fn mqtt5_3_3_2_14_a_response_topic_with_wildcards_closes() {
 
 /// Bug 12 of the list: emqx 8029.
 #[test]
-fn a_property_that_may_stand_once_closes_when_it_stands_twice() {
+fn bug_12_a_property_that_may_stand_once_closes_when_it_stands_twice() {
     for property in [
         Property::PayloadFormatIndicator(true),
         Property::MessageExpiryInterval(1),
@@ -412,7 +412,7 @@ fn mqtt5_3_3_1_12_and_mqtt311_3_3_1_9_an_established_subscription_gets_messages_
 
 /// Bug 19 of the list, vernemq 2551: the flag survives the offline queue.
 #[test]
-fn mqtt5_3_3_1_13_retain_as_published_keeps_the_flag_also_of_queued_messages() {
+fn bug_19_mqtt5_3_3_1_13_retain_as_published_keeps_the_flag_also_of_queued_messages() {
     let mut sim = Sim::with(SimOptions::default());
     let options = noctule_testkit::sim::ConnectOptions::durable(V5, "subscriber", 100);
     let subscriber = sim.connect_with(&options);

@@ -37,7 +37,7 @@ fn unanswered(sim: &mut Sim, wire: usize) -> Vec<Publish<'static>> {
 
 /// Bugs 6 and 7 of the list: mosquitto 3602 and 3599, rmqtt 456.
 #[test]
-fn mqtt5_4_3_3_8_10_and_mqtt311_4_3_3_2_a_repeated_id_gets_pubrec_and_is_delivered_once() {
+fn bug_6_and_bug_7_mqtt5_4_3_3_8_10_and_mqtt311_4_3_3_2_a_repeated_id_gets_pubrec_and_is_delivered_once() {
     for version in VERSIONS {
         for dups in [[false, true, true], [false, false, false], [true, false, true]] {
             let mut sim = Sim::new();
@@ -243,7 +243,7 @@ fn mqtt5_4_4_0_1_4_3_2_2_4_3_3_2_and_mqtt311_4_3_2_1_nothing_is_sent_again_on_th
 
 /// Bugs 8 and 15 of the list: bifromq 281, NanoNNG 1462.
 #[test]
-fn mqtt5_3_3_1_1_4_4_0_1_and_mqtt311_3_3_1_1_4_4_0_1_4_6_0_1_a_resumed_session_gets_its_deliveries_again() {
+fn bug_8_and_bug_15_mqtt5_3_3_1_1_4_4_0_1_and_mqtt311_3_3_1_1_4_4_0_1_4_6_0_1_a_resumed_session_resends() {
     for version in VERSIONS {
         for qos in [AtLeastOnce, ExactlyOnce] {
             let mut sim = Sim::new();
@@ -270,7 +270,7 @@ fn mqtt5_3_3_1_1_4_4_0_1_and_mqtt311_3_3_1_1_4_4_0_1_4_6_0_1_a_resumed_session_g
 
 /// Bug 9 of the list: rmqtt 18.
 #[test]
-fn mqtt5_3_1_2_5_and_mqtt311_3_1_2_5_an_offline_session_keeps_qos_1_and_2_and_not_qos_0() {
+fn bug_9_mqtt5_3_1_2_5_and_mqtt311_3_1_2_5_an_offline_session_keeps_qos_1_and_2_and_not_qos_0() {
     for version in VERSIONS {
         let mut sim = Sim::new();
         let subscriber = sim.connect_with(&durable(version, "subscriber"));
@@ -304,7 +304,7 @@ fn qos_0_waits_for_an_offline_session_where_that_is_configured() {
 
 /// Bug 7 of the list: rmqtt 456.
 #[test]
-fn mqtt5_4_3_3_3_4_5_6_and_mqtt311_4_3_3_1_after_pubrec_only_pubrel_is_owed() {
+fn bug_7_mqtt5_4_3_3_3_4_5_6_and_mqtt311_4_3_3_1_after_pubrec_only_pubrel_is_owed() {
     for version in VERSIONS {
         let mut sim = Sim::new();
         let subscriber = sim.connect_with(&durable(version, "subscriber"));
@@ -434,7 +434,7 @@ fn mqtt5_2_2_1_5_an_acknowledgement_of_the_wrong_kind_closes() {
 
 /// Bug 16 of the list, emqx 16296: the ids wrap around while the first one is still unacknowledged.
 #[test]
-fn mqtt5_2_2_1_4_4_3_2_1_4_3_3_1_and_mqtt311_2_3_1_4_an_id_in_use_is_never_given_again() {
+fn bug_16_mqtt5_2_2_1_4_4_3_2_1_4_3_3_1_and_mqtt311_2_3_1_4_an_id_in_use_is_never_given_again() {
     for qos in [AtLeastOnce, ExactlyOnce] {
         let mut sim = Sim::new();
         let subscriber = sim.connect(V5, "subscriber");
@@ -666,7 +666,7 @@ fn a_publisher_that_breaks_off_and_repeats_has_its_qos_2_messages_published_once
 
 /// Bug 25 of the list, mosquitto 1322: the newest value wins although its publisher repeats an older one.
 #[test]
-fn a_repeated_qos_2_publish_does_not_bring_back_an_old_retained_value() {
+fn bug_25_a_repeated_qos_2_publish_does_not_bring_back_an_old_retained_value() {
     for version in VERSIONS {
         let mut sim = Sim::new();
         let old = sim.connect_with(&durable(version, "old"));

@@ -120,7 +120,7 @@ fn mqtt5_3_8_4_4_and_mqtt311_3_8_4_3_subscribing_again_brings_the_retained_messa
 
 /// Bug 21 of the list: flashmq 119.
 #[test]
-fn mqtt5_3_3_1_9_10_11_retain_handling_decides_whether_retained_messages_are_sent() {
+fn bug_21_mqtt5_3_3_1_9_10_11_retain_handling_decides_whether_retained_messages_are_sent() {
     let expected = [
         (RetainHandling::Send, [1, 1, 1]),
         (RetainHandling::SendIfNew, [1, 0, 1]),
@@ -164,7 +164,7 @@ fn mqtt5_3_3_1_10_a_subscription_of_a_resumed_session_is_not_new() {
 
 /// Bug 13 of the list, nanomq 1817: each filter brings its own matches and no more.
 #[test]
-fn several_filters_of_one_subscribe_bring_each_retained_message_once_per_match() {
+fn bug_13_several_filters_of_one_subscribe_bring_each_retained_message_once_per_match() {
     let mut sim = Sim::new();
     let publisher = sim.connect(V5, "publisher");
     for topic in ["a", "b", "c/d"] {
@@ -183,7 +183,7 @@ fn several_filters_of_one_subscribe_bring_each_retained_message_once_per_match()
 
 /// Bug 20 of the list: vernemq 1287, mqtt-lib 113.
 #[test]
-fn mqtt5_3_3_4_3_retained_messages_carry_the_identifier_of_their_subscription() {
+fn bug_20_mqtt5_3_3_4_3_retained_messages_carry_the_identifier_of_their_subscription() {
     let mut sim = Sim::new();
     let publisher = sim.connect(V5, "publisher");
     sim.retain(publisher, "a", "x", AtLeastOnce);
@@ -311,7 +311,7 @@ fn replacing_and_clearing_need_no_room_however_fast_they_come() {
 
 /// Bug 23 of the list: mosquitto 2887 and 2196.
 #[test]
-fn retained_messages_reach_a_subscriber_completely_whatever_the_queue_limits() {
+fn bug_23_retained_messages_reach_a_subscriber_completely_whatever_the_queue_limits() {
     for (version, qos) in VERSIONS.into_iter().flat_map(|version| EVERY_QOS.map(|qos| (version, qos))) {
         for reads_at_most in [None, Some(200)] {
             let limits = Limits {
@@ -338,7 +338,7 @@ fn retained_messages_reach_a_subscriber_completely_whatever_the_queue_limits() {
 
 /// Bug 23 of the list, as a load test.
 #[test]
-fn a_hundred_thousand_retained_topics_reach_one_subscriber() {
+fn bug_23_a_hundred_thousand_retained_topics_reach_one_subscriber() {
     let limits = Limits { queue_messages_max: 10, output_bytes_max: 10_000, ..Limits::default() };
     let mut sim = Sim::with(SimOptions { limits, shards: 3, ..SimOptions::default() });
     let publisher = sim.connect(V5, "publisher");

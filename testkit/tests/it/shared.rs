@@ -100,7 +100,7 @@ fn each_matching_group_and_each_other_subscription_gets_its_own_copy() {
 
 /// Bug 22 of the list: emqx 5063.
 #[test]
-fn a_member_that_has_gone_gets_nothing_and_nothing_is_lost() {
+fn bug_22_a_member_that_has_gone_gets_nothing_and_nothing_is_lost() {
     for ends_by in ["a cut", "DISCONNECT", "UNSUBSCRIBE", "a clean start"] {
         in_many_worlds(5, |options| {
             let mut sim = Sim::with(options);

@@ -115,9 +115,9 @@ fn mqtt5_4_7_1_1_2_4_7_3_1_4_8_2_1_2_and_mqtt311_4_7_1_2_3_a_wrong_filter_closes
     }
 }
 
-/// Bug 14 of the list: nanomq 1817.
+/// Bug 14 of the list: nanomq 1883.
 #[test]
-fn every_right_filter_is_granted() {
+fn bug_14_every_right_filter_is_granted() {
     for version in VERSIONS {
         let mut sim = Sim::new();
         let client = sim.connect(version, "client");
@@ -391,7 +391,7 @@ fn mqtt5_3_8_3_3_no_local_keeps_a_message_from_its_own_publisher() {
 
 /// Bug 12 of the list: mosquitto 3319.
 #[test]
-fn mqtt5_3_8_3_4_no_local_on_a_shared_subscription_closes() {
+fn bug_12_mqtt5_3_8_3_4_no_local_on_a_shared_subscription_closes() {
     let mut sim = Sim::new();
     let client = sim.connect(V5, "client");
     let no_local = SubscriptionOptions { no_local: true, ..SubscriptionOptions::default() };
@@ -531,7 +531,7 @@ fn a_subscription_is_in_force_for_what_comes_behind_its_subscribe() {
 
 /// Bug 8 of the list, bifromq 281: once SUBACK is there, every publication arrives.
 #[test]
-fn after_suback_nothing_is_missed() {
+fn bug_8_after_suback_nothing_is_missed() {
     in_many_worlds(40, |options| {
         let mut sim = Sim::with(options);
         let publishers: Vec<usize> = (0..4).map(|who| sim.connect(V5, &format!("publisher-{who}"))).collect();
