@@ -35,7 +35,8 @@ impl Shard {
             return Next::Close;
         }
         self.accept_connect(id, connect, client_id, connack, turn);
-        Next::Read
+        // What is pipelined behind CONNECT comes after its CONNACK, where that has to wait for records.
+        Next::Yield
     }
 
     /// Answers bytes that are no packet: CONNACK before a session is open, DISCONNECT after.
@@ -359,7 +360,12 @@ impl Shard {
 
     /// The CONNACK of a refusal in bytes; none where the version has no word for it, or where not even the
     /// bare code fits into the client's Maximum Packet Size [MQTT-3.1.2-24].
-    fn refusal(&self, version: ProtocolVersion, packet_bytes_max: u32, violation: &Violation) -> Vec<u8> {
+    pub(crate) fn refusal(
+        &self,
+        version: ProtocolVersion,
+        packet_bytes_max: u32,
+        violation: &Violation,
+    ) -> Vec<u8> {
         let mut bytes = Vec::new();
         if has_connack(version, violation.reason_code) {
             let packet = self.refusal_packet(violation);

@@ -26,9 +26,10 @@ impl Shard {
         let Some(link) = &self.sessions[slot].session.link else { return Ok(()) };
         let connection = link.connection;
         let is_normal = disconnect.reason_code == ReasonCode::NORMAL_DISCONNECTION;
+        let last = self.unsent(slot, turn);
         self.log_disconnect(slot, disconnect.reason_code, "the client said DISCONNECT".to_owned(), turn);
         self.end_connection(slot, is_normal, turn);
-        self.close_with(connection, Vec::new(), turn);
+        self.close_with(connection, last, turn);
         Ok(())
     }
 
@@ -56,16 +57,42 @@ impl Shard {
     pub(crate) fn close_session(&mut self, slot: usize, violation: Violation, turn: &mut Turn<'_>) {
         let session = &mut self.sessions[slot].session;
         let Some(link) = session.link.as_deref_mut() else { return };
-        let connection = link.connection;
-        let mut last = Vec::new();
-        let disconnect = Outgoing::Packet(Box::new(disconnect_packet(&violation)));
-        // While CONNACK is held back nothing else may be sent [MQTT-3.14.0-1].
-        if !link.output.is_held() {
-            link.wire.encode(&disconnect, turn.now, &mut last);
-        }
+        let (connection, is_held) = (link.connection, link.output.is_held());
+        let last = match is_held {
+            true => self.late_refusal(slot, &violation),
+            false => self.goodbye(slot, &violation, turn),
+        };
         self.log_disconnect(slot, violation.reason_code, violation.cause, turn);
         self.end_connection(slot, false, turn);
         self.close_with(connection, last, turn);
+    }
+
+    /// CONNACK has not left, so there is no connection to end: the client is refused [MQTT-3.14.0-1].
+    fn late_refusal(&self, slot: usize, violation: &Violation) -> Vec<u8> {
+        let Some(link) = &self.sessions[slot].session.link else { return Vec::new() };
+        let refusal = Violation::new(connack_code(violation.reason_code), violation.cause.clone());
+        self.refusal(link.wire.version, link.wire.packet_bytes_max, &refusal)
+    }
+
+    /// What has been answered and not sent, and DISCONNECT behind it.
+    fn goodbye(&mut self, slot: usize, violation: &Violation, turn: &mut Turn<'_>) -> Vec<u8> {
+        let mut last = self.unsent(slot, turn);
+        if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
+            let disconnect = Outgoing::Packet(Box::new(disconnect_packet(violation)));
+            link.wire.encode(&disconnect, turn.now, &mut last);
+        }
+        last
+    }
+
+    /// What a connection that ends has not been sent yet, CONNACK before all [MQTT-3.2.0-1].
+    fn unsent(&mut self, slot: usize, turn: &mut Turn<'_>) -> Vec<u8> {
+        let mut last = Vec::new();
+        if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
+            let drops = &mut self.session_fx.drops;
+            link.output.encode(&mut link.wire, turn.now, LAST_BYTES_MAX, &mut last, drops);
+            self.collect_drops(slot, turn);
+        }
+        last
     }
 
     /// The one place where a connection ends. A will is published unless the end was normal
@@ -267,3 +294,22 @@ fn disconnect_packet(violation: &Violation) -> Packet<'static> {
     let properties = Properties::new().with(Property::ReasonString(&violation.cause)).into_owned();
     Packet::Disconnect(Disconnect { reason_code: violation.reason_code, properties })
 }
+
+/// What a client is told whose CONNACK has not left: the same code where CONNACK knows it, and otherwise that
+/// it may come again.
+fn connack_code(reason_code: ReasonCode) -> ReasonCode {
+    match reason_code {
+        ReasonCode::MalformedPacket
+        | ReasonCode::ProtocolError
+        | ReasonCode::PacketTooLarge
+        | ReasonCode::NotAuthorized
+        | ReasonCode::TopicNameInvalid
+        | ReasonCode::QuotaExceeded
+        | ReasonCode::RetainNotSupported
+        | ReasonCode::QoSNotSupported => reason_code,
+        _ => ReasonCode::ServerBusy,
+    }
+}
+
+/// Of what a connection that ends has not been sent yet, about this much still is.
+const LAST_BYTES_MAX: usize = 64 << 10;

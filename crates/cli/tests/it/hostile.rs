@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 
 use noctule_codec::{
-    Packet, PacketId, Properties, ReasonCode, Subscribe, SubscribeFilters, SubscriptionOptions,
+    Packet, PacketId, Properties, Property, ReasonCode, Subscribe, SubscribeFilters, SubscriptionOptions,
 };
 
 use crate::peer::{Peer, connect, encoded, publish};
@@ -228,4 +228,63 @@ fn long_packets_that_never_end_are_bounded_by_the_memory_there_is() {
     assert!(grown < 100 << 20, "the broker grew by {grown} bytes");
     drop(unfinished);
     others.round_trip("bystander");
+}
+
+/// CONNECTs that arrive together fight for one client id within single turns of the broker.
+#[test]
+fn of_many_connections_with_one_client_id_one_stays_and_every_other_is_told() {
+    let (_broker, address) = start("fight", &[]);
+    let Packet::Connect(mut durable) = connect("fought over") else { unreachable!("it is a CONNECT") };
+    durable.clean_start = false;
+    durable.properties = Properties::new().with(Property::SessionExpiryInterval(100));
+    let bytes = encoded(&Packet::Connect(durable));
+    let mut peers: Vec<Peer> = (0..500).map(|_| Peer::dial(address)).collect();
+    for peer in &mut peers {
+        peer.socket.write_all(&bytes).expect("the broker reads");
+    }
+    // Whoever came last may be any of them: all have been heard once a later client is served.
+    bystander(address).round_trip("bystander");
+    let mut survivors = Vec::new();
+    for mut peer in peers {
+        let admitted = peer.receive(|packet| match packet {
+            Packet::ConnAck(connack) => !connack.reason_code.is_error(),
+            packet => panic!("{packet:?} before CONNACK"),
+        });
+        assert!(admitted.is_some(), "a connection was closed without a word");
+        peer.send_unless_closed(&Packet::PingReq);
+        let last = peer.receive(|packet| match packet {
+            Packet::PingResp => None,
+            Packet::Disconnect(disconnect) => Some(disconnect.reason_code),
+            packet => panic!("{packet:?}"),
+        });
+        match last {
+            Some(None) => survivors.push(peer),
+            Some(Some(code)) => assert_eq!(code, ReasonCode::SessionTakenOver),
+            None => assert_eq!(admitted, Some(false), "closed without DISCONNECT"),
+        }
+    }
+    assert_eq!(survivors.len(), 1);
+    let survivor = &mut survivors[0];
+    survivor.subscribe("own");
+    survivor.round_trip("own");
+}
+
+#[test]
+fn what_is_pipelined_before_disconnect_is_answered() {
+    let (_broker, address) = start("one_segment", &[]);
+    let mut peer = Peer::dial(address);
+    let mut bytes = encoded(&connect("brief"));
+    let qos1 = noctule_codec::Publish {
+        qos: noctule_codec::QoS::AtLeastOnce,
+        packet_id: PacketId::new(7),
+        ..publish("t", b"once")
+    };
+    bytes.extend(encoded(&Packet::Publish(qos1)));
+    bytes.extend(encoded(&Packet::PingReq));
+    bytes.extend([0xe0, 0]);
+    peer.socket.write_all(&bytes).expect("the broker reads");
+    assert_eq!(peer.receive(|packet| matches!(packet, Packet::ConnAck(_))), Some(true));
+    assert_eq!(peer.receive(|packet| matches!(packet, Packet::PubAck(_))), Some(true));
+    assert_eq!(peer.receive(|packet| matches!(packet, Packet::PingResp)), Some(true));
+    assert_eq!(peer.receive(|_| ()), None);
 }

@@ -38,6 +38,11 @@ impl Peer {
         self.socket.write_all(&encoded(packet)).expect("the broker reads");
     }
 
+    /// Sends a packet, unless the broker has closed the connection.
+    pub(crate) fn send_unless_closed(&mut self, packet: &Packet<'_>) {
+        let _ = self.socket.write_all(&encoded(packet));
+    }
+
     /// Looks at the next packet; `None` once the broker has closed the connection in order.
     pub(crate) fn receive<T>(&mut self, look: impl FnOnce(&Packet<'_>) -> T) -> Option<T> {
         loop {
@@ -51,6 +56,7 @@ impl Peer {
             let mut buffer = [0; 65_536];
             match self.socket.read(&mut buffer) {
                 Ok(0) => return None,
+                Err(error) if is_reset(&error) => return None,
                 Ok(length) => self.received.extend_from_slice(&buffer[..length]),
                 Err(error) => panic!("the broker sent nothing: {error}"),
             }
