@@ -109,7 +109,10 @@ def offline_queue(port: int, version: str):
 
 @every_version("publisher_resumes_exactly_once")
 def publisher_resumes_exactly_once(port: int, version: str):
-    """A QoS 2 message whose PUBREC is lost is sent again with DUP and routed once."""
+    """A QoS 2 message whose PUBREC is lost is sent again, whatever its DUP, and routed once.
+
+    A paho whose socket is cut before its own send call has returned takes the message for unsent, and sends it
+    again without DUP."""
     wire = Wire(port, cut_at(Kind.PUBREC, from_broker=True))
     sub, pub = Peer(port, version), Peer(wire.port, version, "sensor", clean=False)
     sub.connect()
@@ -119,7 +122,7 @@ def publisher_resumes_exactly_once(port: int, version: str):
     pub.wait_disconnected()
     pub.connect()
     pub.wait_published([info])
-    check(wire.count(kind=Kind.PUBLISH, link=1, dup=True), "paho did not send the PUBLISH again")
+    check(wire.count(kind=Kind.PUBLISH, link=1), "paho did not send the PUBLISH again")
     sub.expect("once")
 
 
