@@ -153,8 +153,7 @@ impl Runtime {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
-        self.now =
-            Instant::from_millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        self.now = self.clock();
         for event in events.iter() {
             let token = event.token();
             if let Some(listening) = self.listeners.get_mut(token.0.wrapping_sub(FIRST_LISTENER)) {
@@ -174,6 +173,11 @@ impl Runtime {
         Ok(())
     }
 
+    /// The time since the start; the only place where the broker looks at the clock for the shard.
+    fn clock(&self) -> Instant {
+        Instant::from_millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
     fn time_to_wait(&self) -> Option<time::Duration> {
         let has_work = !self.to_read.is_empty()
             || !self.to_flush.is_empty()
@@ -191,9 +195,8 @@ impl Runtime {
         let ending = self.ending.front().map(|(at, _)| *at);
         let waiting = self.waiting.keys().next().copied();
         let due = paused.chain(self.shard.next_timeout()).chain(sys).chain(ending).chain(waiting).min()?;
-        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         // One millisecond more than the difference, because both clocks are cut to whole ones.
-        Some(time::Duration::from_millis((due.as_millis() + 1).saturating_sub(elapsed)))
+        Some(time::Duration::from_millis((due.as_millis() + 1).saturating_sub(self.clock().as_millis())))
     }
 
     fn accept(&mut self) {
@@ -494,9 +497,7 @@ impl Runtime {
             unfinished.retain(|id| self.sockets.get_mut(*id).is_some_and(|socket| !socket.unsent.is_empty()));
             if !unfinished.is_empty() || !self.to_flush.is_empty() || !self.mailbox.is_empty() {
                 self.poll.poll(events, Some(time::Duration::from_millis(STOP_POLL_MILLIS)))?;
-                self.now = Instant::from_millis(
-                    u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-                );
+                self.now = self.clock();
                 self.to_flush.extend(&unfinished);
             }
         }

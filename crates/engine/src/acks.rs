@@ -14,8 +14,7 @@ impl Shard {
     ) -> Result<(), Violation> {
         let session = &mut self.sessions[slot].session;
         let result = session.handle_puback(ack.packet_id, ack.reason_code, &mut self.session_fx);
-        self.transmit(slot, turn);
-        result.map_err(violation)
+        self.after_answer(slot, result, turn)
     }
 
     pub(crate) fn handle_pubrec(
@@ -26,8 +25,7 @@ impl Shard {
     ) -> Result<(), Violation> {
         let session = &mut self.sessions[slot].session;
         let result = session.handle_pubrec(ack.packet_id, ack.reason_code, &mut self.session_fx);
-        self.transmit(slot, turn);
-        result.map_err(violation)
+        self.after_answer(slot, result, turn)
     }
 
     pub(crate) fn handle_pubrel(&mut self, slot: usize, ack: &Ack<'_>, turn: &mut Turn<'_>) {
@@ -43,11 +41,17 @@ impl Shard {
     ) -> Result<(), Violation> {
         let session = &mut self.sessions[slot].session;
         let result = session.handle_pubcomp(ack.packet_id, &mut self.session_fx);
-        self.transmit(slot, turn);
-        result.map_err(violation)
+        self.after_answer(slot, result, turn)
     }
-}
 
-fn violation(mismatch: AckMismatch) -> Violation {
-    Violation::new(ReasonCode::ProtocolError, mismatch.to_string())
+    /// Goes on sending, because an answer may have freed a place; one that does not fit ends the connection.
+    fn after_answer(
+        &mut self,
+        slot: usize,
+        result: Result<(), AckMismatch>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        self.transmit(slot, turn);
+        result.map_err(|mismatch| Violation::new(ReasonCode::ProtocolError, mismatch.to_string()))
+    }
 }
