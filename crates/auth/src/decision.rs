@@ -72,12 +72,25 @@ pub struct Decision {
     pub source: Cow<'static, str>,
 }
 
+/// Identities with the same rights get the same answer to every question, so one answer serves them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rights(pub u64);
+
 /// Decides about clients.
 pub trait Authority {
     /// May this client connect?
     fn connect(&self, credentials: &Credentials<'_>) -> Decision;
     /// May this client do that?
     fn permit(&self, identity: &Identity, action: &Action<'_>) -> Decision;
+    /// The rights of a client, where its answers may be kept for it and its like; `None`: it is asked for
+    /// each time.
+    fn rights(&self, _: &Identity) -> Option<Rights> {
+        None
+    }
+    /// Changes whenever an answer may have changed; what was kept before counts no more.
+    fn generation(&self) -> u64 {
+        0
+    }
 }
 
 /// Allows everything to everybody.
@@ -103,5 +116,9 @@ impl Authority for AllowAll {
 
     fn permit(&self, _: &Identity, _: &Action<'_>) -> Decision {
         Decision::allow("everybody may do everything", "built in")
+    }
+
+    fn rights(&self, _: &Identity) -> Option<Rights> {
+        Some(Rights(0))
     }
 }

@@ -5,4 +5,4 @@
 
 mod decision;
 
-pub use decision::{Action, AllowAll, Authority, Credentials, Decision, Identity};
+pub use decision::{Action, AllowAll, Authority, Credentials, Decision, Identity, Rights};

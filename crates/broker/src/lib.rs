@@ -4,23 +4,35 @@
 //! in turns until it is told to stop. One turn is `Runtime::turn`: the order of its lines
 //! is the promise that an acknowledgement makes.
 
+mod accepting;
 pub mod config;
 mod data_dir;
 mod ledger;
+mod locks;
+mod mailbox;
 mod memory;
 mod runtime;
+mod shared;
 mod signals;
 mod sockets;
+mod sync;
 mod sys;
+mod threads;
 
 pub use config::Config;
 
+use accepting::Accepting;
 use data_dir::DataDir;
+use mio::{Poll, Token, Waker};
+use noctule_engine::ShardId;
 use noctule_transport::{BindError, Listener, OpenFileLimit, raise_open_file_limit};
-use runtime::Runtime;
+use runtime::{Front, Runtime};
+use shared::Shared;
 use signals::Signals;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
+use sys::SysRounds;
 use tracing::{info, warn};
 
 /// Why the broker cannot run.
@@ -53,7 +65,7 @@ pub enum Error {
     Poll(#[source] std::io::Error),
 }
 
-/// Runs the broker until SIGTERM or SIGINT stops it in order.
+/// Runs the broker until SIGTERM or SIGINT stops it in order. The first shard runs on this thread.
 ///
 /// # Errors
 /// See [`Error`].
@@ -66,19 +78,54 @@ pub fn run(mut config: Config) -> Result<(), Error> {
         listeners.extend(Listener::bind(url)?);
     }
     let addresses: Vec<String> = listeners.iter().map(|l| format!("tcp://{}", l.local_addr())).collect();
-    let connections_max = connections_max(&config, open_files);
     if config.limits.memory_bytes_max == 0 {
         config.limits.memory_bytes_max = memory::usable_bytes() / 2;
     }
     info!(bytes = config.limits.memory_bytes_max, "memory for publications");
-    let mut runtime = Runtime::new(config, listeners, signals, connections_max).map_err(Error::Poll)?;
+    let runtimes = runtimes(&config, open_files, signals, listeners).map_err(Error::Poll)?;
+    info!(shards = runtimes.len(), "threads that serve sessions");
     warn!(
         "durability is memory: sessions, queued and retained messages are lost when the broker stops; \
          the journal is not there yet"
     );
     let ready = format!("noctule {} ready: mqtt {}", env!("CARGO_PKG_VERSION"), addresses.join(" "));
     writeln!(std::io::stdout(), "{ready}").map_err(Error::Ready)?;
-    runtime.run().map_err(Error::Poll)
+    threads::run(runtimes, config.pin_shards).map_err(Error::Poll)?;
+    info!("stopped");
+    Ok(())
+}
+
+/// The runtimes of all shards, connected with each other. The first one is the front.
+fn runtimes(
+    config: &Config,
+    open_files: OpenFileLimit,
+    mut signals: Signals,
+    listeners: Vec<Listener>,
+) -> io::Result<Vec<Runtime>> {
+    let polls = (0..shards(config)).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
+    let wakers = polls.iter().map(|poll| Waker::new(poll.registry(), runtime::MAILBOX));
+    let wakers = wakers.collect::<io::Result<Vec<_>>>()?;
+    let shared = Arc::new(Shared::new(config.limits.clone(), config.drop_ledger_entries_max, wakers));
+    let registry = polls[0].registry();
+    signals.register(registry, STOP, RELOAD)?;
+    let connections_max = connections_max(config, open_files);
+    let accepting =
+        Accepting::new(listeners, registry, connections_max, config.connects_per_second_max)?;
+    let mut front = Some(Front { accepting, signals, sys: config.sys_interval.map(SysRounds::new) });
+    let ids = (0..).map(ShardId);
+    let runtime = |(poll, id)| Runtime::new(id, poll, Arc::clone(&shared), front.take());
+    Ok(polls.into_iter().zip(ids).map(runtime).collect())
+}
+
+/// As many shards as configured, or as the machine has cores.
+fn shards(config: &Config) -> u16 {
+    match config.shards {
+        0 => {
+            let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            u16::try_from(cores).unwrap_or(config::SHARDS_MAX).min(config::SHARDS_MAX)
+        }
+        shards => shards,
+    }
 }
 
 /// As many connections as configured, or as the limit of open files leaves room for.
@@ -98,3 +145,5 @@ fn connections_max(config: &Config, open_files: OpenFileLimit) -> usize {
 
 /// Open files kept for everything that is not a client's connection.
 const FILES_RESERVED: u64 = 64;
+const STOP: Token = Token(0);
+const RELOAD: Token = Token(1);

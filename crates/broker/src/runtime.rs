@@ -1,134 +1,102 @@
-//! The turn: one bounded round of everything the shard has to do.
+//! One shard's thread: the turn, one bounded round of everything it has to do.
 
-use crate::config::Config;
-use crate::ledger::Ledger;
+use crate::accepting::{Accepted, Accepting, FIRST_LISTENER};
+use crate::shared::{Parcel, Shared};
 use crate::signals::Signals;
-use crate::sockets::{FIRST_TOKEN, Socket, Sockets};
-use crate::sys::{Held, Sys};
+use crate::sockets::{FIRST_TOKEN, Moving, Socket, Sockets};
+use crate::sys::SysRounds;
 use mio::event::Source as _;
 use mio::{Events, Interest, Poll, Token};
-use noctule_auth::AllowAll;
-use noctule_engine::{Directory, Effects, Flush, Mail, Next, Received, Shard, ShardConfig, ShardId, Turn};
+use noctule_engine::{Effects, Flush, Handover, Next, Received, Shard, ShardConfig, ShardId, Turn};
 use noctule_session::{ConnectionId, Instant};
-use noctule_transport::{AcceptError, Listener, Read};
+use noctule_transport::Read;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time;
 use tracing::{error, info, warn};
 
-/// The shard with its sockets.
+/// A shard with its sockets, on a thread of its own.
 pub(crate) struct Runtime {
     poll: Poll,
-    signals: Signals,
-    listeners: Vec<Listening>,
+    shared: Arc<Shared>,
+    me: ShardId,
+    /// What only the first shard does.
+    front: Option<Front>,
     sockets: Sockets,
     shard: Shard,
-    directory: Directory,
     fx: Effects,
-    mailbox: VecDeque<Mail>,
+    /// Parcels taken from the mailbox, and from this shard to itself.
+    inbox: VecDeque<Parcel>,
+    /// Mail to other shards, collected in a turn.
+    outboxes: Vec<Vec<Parcel>>,
     /// Sockets to read, or whose unread bytes are to be tried again.
     to_read: VecDeque<ConnectionId>,
     /// Connections to flush.
     to_flush: Vec<ConnectionId>,
     /// Connections that are not read before then.
     waiting: BTreeMap<Instant, Vec<ConnectionId>>,
+    /// Connections that are not read before there is less mail on its way.
+    blocked: Vec<ConnectionId>,
     /// Sockets that close at the latest then.
     ending: VecDeque<(Instant, ConnectionId)>,
-    sys: Option<SysRounds>,
-    ledger: Ledger,
-    connections_max: usize,
-    /// How many connections may still be accepted, where their rate is limited.
-    accepts: Option<Accepts>,
-    surplus: u64,
+    is_told_to_stop: bool,
+    /// Other shards that have not published their last wills.
+    wills_missing: u16,
     read_buffer: Vec<u8>,
     scratch: Vec<u8>,
-    started: time::Instant,
     now: Instant,
 }
 
-struct Listening {
-    listener: Listener,
-    is_readable: bool,
-    /// Out of open files: try again then.
-    paused_until: Option<Instant>,
-}
-
-/// Connections accepted, at most so many a second.
-struct Accepts {
-    per_second: u32,
-    left: u32,
-    since: Instant,
-}
-
-struct SysRounds {
-    sys: Sys,
-    interval_millis: u64,
-    next: Instant,
+/// What one shard does for all: it listens for clients and signals and publishes `$SYS`.
+pub(crate) struct Front {
+    pub(crate) accepting: Accepting,
+    pub(crate) signals: Signals,
+    pub(crate) sys: Option<SysRounds>,
 }
 
 impl Runtime {
-    /// A runtime with its listeners, ready to run.
-    pub(crate) fn new(
-        config: Config,
-        listeners: Vec<Listener>,
-        mut signals: Signals,
-        connections_max: usize,
-    ) -> io::Result<Self> {
-        let poll = Poll::new()?;
-        signals.register(poll.registry(), STOP, RELOAD)?;
-        let mut listening = Vec::new();
-        for (place, mut listener) in listeners.into_iter().enumerate() {
-            listener.register(poll.registry(), Token(FIRST_LISTENER + place), Interest::READABLE)?;
-            listening.push(Listening { listener, is_readable: true, paused_until: None });
-        }
-        let started = time::Instant::now();
-        let now = Instant::from_millis(0);
-        let sys = config.sys_interval.map(|interval| SysRounds {
-            sys: Sys::new(started),
-            interval_millis: u64::try_from(interval.as_millis()).unwrap_or(u64::MAX),
-            next: now,
-        });
-        let shard_config = ShardConfig { id: ShardId(0), shards: 1, seed: seed() };
-        Ok(Self {
+    /// The runtime of a shard, ready to run.
+    pub(crate) fn new(me: ShardId, poll: Poll, shared: Arc<Shared>, front: Option<Front>) -> Self {
+        let config = ShardConfig { id: me, shards: shared.shards(), seed: shared.seed };
+        let shard = Shard::new(config, Arc::clone(&shared.limits), Arc::clone(&shared.authority));
+        Self {
             poll,
-            signals,
-            listeners: listening,
+            me,
+            front,
             sockets: Sockets::default(),
-            shard: Shard::new(shard_config, Arc::new(config.limits), Arc::new(AllowAll)),
-            directory: Directory::default(),
+            shard,
             fx: Effects::default(),
-            mailbox: VecDeque::new(),
+            inbox: VecDeque::new(),
+            outboxes: (0..shared.shards()).map(|_| Vec::new()).collect(),
             to_read: VecDeque::new(),
             to_flush: Vec::new(),
             waiting: BTreeMap::new(),
+            blocked: Vec::new(),
             ending: VecDeque::new(),
-            sys,
-            ledger: Ledger::new(config.drop_ledger_entries_max, started),
-            connections_max,
-            accepts: config.connects_per_second_max.map(|per_second| Accepts::new(per_second, now)),
-            surplus: 0,
+            is_told_to_stop: false,
+            wills_missing: shared.shards() - 1,
             read_buffer: vec![0; READ_BYTES],
             scratch: Vec::with_capacity(FLUSH_BYTES),
-            started,
-            now,
-        })
+            now: Instant::from_millis(0),
+            shared,
+        }
     }
 
     /// Works until the broker is told to stop, then stops in order.
     pub(crate) fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
-        loop {
+        while !self.is_told_to_stop {
             self.wait(&mut events)?;
-            if self.signals.take_stop() {
-                info!("stopping: clients are told, wills are published");
-                return self.stop(&mut events);
-            }
-            if self.signals.take_reload() {
-                warn!("SIGHUP came, but reloading is not there yet; restart to change the configuration");
-            }
+            self.heed_signals();
             self.turn();
         }
+        self.stop(&mut events)
+    }
+
+    /// Tells the other shards' threads to stop.
+    pub(crate) fn stop_others(&self) {
+        self.shared.stop_others(self.me);
     }
 
     /// One turn. What a client is told in it (the promises) leaves only after everything that was promised
@@ -137,7 +105,7 @@ impl Runtime {
         self.accept();
         self.end_waits();
         self.read_sockets();
-        self.receive_mail();
+        self.receive_parcels();
         self.handle_timeouts();
         self.publish_sys();
         self.carry_out();
@@ -146,19 +114,30 @@ impl Runtime {
         self.close_ended();
     }
 
+    fn heed_signals(&mut self) {
+        let Some(front) = &mut self.front else { return };
+        if front.signals.take_stop() {
+            info!("stopping: clients are told, wills are published");
+            self.is_told_to_stop = true;
+            self.shared.stop_others(self.me);
+        }
+        if front.signals.take_reload() {
+            warn!("SIGHUP came, but reloading is not there yet; restart to change the configuration");
+        }
+    }
+
     /// Waits until something can be done.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let timeout = self.time_to_wait();
-        match self.poll.poll(events, timeout) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            _ => {}
+        let mailbox = self.shared.mailbox(self.me);
+        let mut timeout = self.time_to_wait();
+        if timeout != Some(time::Duration::ZERO) && !mailbox.fall_asleep() {
+            timeout = Some(time::Duration::ZERO);
         }
-        self.now = self.clock();
+        self.poll(events, timeout)?;
+        self.shared.mailbox(self.me).wake_up();
         for event in events.iter() {
             let token = event.token();
-            if let Some(listening) = self.listeners.get_mut(token.0.wrapping_sub(FIRST_LISTENER)) {
-                listening.is_readable = true;
-            }
+            self.front.iter_mut().for_each(|front| front.accepting.notice(token));
             let Some(socket) = self.sockets.by_token(token) else { continue };
             let id = socket.id;
             if event.is_writable() && !socket.unsent.is_empty() {
@@ -173,86 +152,101 @@ impl Runtime {
         Ok(())
     }
 
+    /// Waits for events and looks at the clock. A signal may end the wait early.
+    fn poll(&mut self, events: &mut Events, timeout: Option<time::Duration>) -> io::Result<()> {
+        let polled = self.poll.poll(events, timeout);
+        self.now = self.clock();
+        match polled {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            polled => polled,
+        }
+    }
+
     /// The time since the start; the only place where the broker looks at the clock for the shard.
     fn clock(&self) -> Instant {
-        Instant::from_millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+        let elapsed = self.shared.started.elapsed().as_millis();
+        Instant::from_millis(u64::try_from(elapsed).unwrap_or(u64::MAX))
     }
 
     fn time_to_wait(&self) -> Option<time::Duration> {
+        let front = self.front.as_ref();
         let has_work = !self.to_read.is_empty()
             || !self.to_flush.is_empty()
-            || !self.mailbox.is_empty()
+            || !self.inbox.is_empty()
             || !self.fx.is_empty()
-            || self
-                .listeners
-                .iter()
-                .any(|listening| listening.is_readable && listening.paused_until.is_none());
+            || front.is_some_and(|front| front.accepting.has_work());
         if has_work {
             return Some(time::Duration::ZERO);
         }
-        let paused = self.listeners.iter().filter_map(|listening| listening.paused_until);
-        let sys = self.sys.as_ref().map(|rounds| rounds.next);
+        let accepting = front.and_then(|front| front.accepting.next_try());
+        let sys = front.and_then(|front| front.sys.as_ref()).map(SysRounds::next);
         let ending = self.ending.front().map(|(at, _)| *at);
         let waiting = self.waiting.keys().next().copied();
-        let due = paused.chain(self.shard.next_timeout()).chain(sys).chain(ending).chain(waiting).min()?;
+        // Nobody tells when mail has become less, which is rare and takes a while.
+        let blocked = (!self.blocked.is_empty()).then(|| self.now + BLOCKED_MILLIS);
+        let due = [accepting, sys, ending, waiting, blocked, self.shard.next_timeout()];
+        let due = due.into_iter().flatten().min()?;
         // One millisecond more than the difference, because both clocks are cut to whole ones.
         Some(time::Duration::from_millis((due.as_millis() + 1).saturating_sub(self.clock().as_millis())))
     }
 
     fn accept(&mut self) {
-        for place in 0..self.listeners.len() {
-            for _ in 0..ACCEPTS_PER_TURN {
-                let listening = &mut self.listeners[place];
-                if listening.paused_until.is_some_and(|until| until > self.now) || !listening.is_readable {
-                    break;
-                }
-                listening.paused_until = self.accepts.as_mut().and_then(|accepts| accepts.pause(self.now));
-                if listening.paused_until.is_some() {
-                    break;
-                }
-                match listening.listener.accept() {
-                    Ok(Some((stream, address))) => {
-                        self.accepts.iter_mut().for_each(|accepts| accepts.left -= 1);
-                        self.open(stream, &address.to_string());
-                    }
-                    Ok(None) => listening.is_readable = false,
-                    Err(AcceptError::Exhausted(cause)) => {
-                        warn!(%cause, "no connection can be accepted for now: out of open files");
-                        listening.paused_until = Some(self.now + ACCEPT_PAUSE_MILLIS);
-                    }
-                    Err(AcceptError::Broken(cause)) => {
-                        error!(%cause, address = %listening.listener.local_addr(), "a listener failed");
-                        listening.paused_until = Some(self.now + ACCEPT_PAUSE_MILLIS);
-                    }
-                }
-            }
+        let Some(front) = &mut self.front else { return };
+        for Accepted { stream, address, is_surplus } in front.accepting.accept(self.now, &self.shared) {
+            let Some(id) = self.insert(Moving::new(stream)) else { continue };
+            let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
+            self.shard.open(id, &address.to_string(), is_surplus, &mut turn);
         }
     }
 
-    fn open(&mut self, stream: noctule_transport::Stream, address: &str) {
-        let is_surplus = self.sockets.served() >= self.connections_max;
-        if is_surplus {
-            self.surplus += 1;
-            if self.surplus.is_power_of_two() {
-                warn!(refused = self.surplus, "connections are refused: limits.connections_max is reached");
-            }
-            // A few are told by CONNACK; beyond that there is no file to spare for politeness.
-            if self.sockets.served() >= self.connections_max + SURPLUS_CONNECTIONS {
-                return;
-            }
-        }
-        let id = self.sockets.insert(stream);
-        let Some(socket) = self.sockets.get_mut(id) else { return };
+    /// Gives a socket a name and watches it.
+    fn insert(&mut self, socket: Moving) -> Option<ConnectionId> {
+        let id = self.sockets.insert(socket);
+        let socket = self.sockets.get_mut(id)?;
         let interests = Interest::READABLE | Interest::WRITABLE;
-        if let Err(cause) = socket.stream.register(self.poll.registry(), Socket::token(id), interests) {
-            error!(%cause, "a connection cannot be watched");
-            return self.sockets.remove(id);
+        match socket.stream.register(self.poll.registry(), Socket::token(id), interests) {
+            Ok(()) => Some(id),
+            Err(cause) => {
+                error!(%cause, "a connection cannot be watched");
+                self.remove(id);
+                None
+            }
         }
-        let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut self.fx };
-        self.shard.open(id, address, is_surplus, &mut turn);
     }
 
-    /// Lets connections be read again whose allowance has grown.
+    fn remove(&mut self, id: ConnectionId) {
+        if self.sockets.remove(id) {
+            self.shared.end_serving();
+        }
+    }
+
+    /// Gives a connection to the shard where its client is at home, with every byte that is not used up.
+    fn move_away(&mut self, id: ConnectionId, home: ShardId) {
+        let (Some(mut socket), Some(handover)) = (self.sockets.take(id), self.shard.hand_over(id)) else {
+            return;
+        };
+        if let Err(cause) = socket.stream.deregister(self.poll.registry()) {
+            error!(%cause, "a connection cannot be moved");
+            return self.shared.end_serving();
+        }
+        self.outboxes[usize::from(home.0)].push(Parcel::Connection(Box::new((socket, handover))));
+    }
+
+    /// Takes a connection whose client is at home here.
+    fn take_in(&mut self, socket: Moving, handover: Handover) {
+        let Some(id) = self.insert(socket) else { return };
+        let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
+        self.shard.take_in(id, handover, &mut turn);
+        if let Some(socket) = self.sockets.get_mut(id) {
+            socket.next = Next::Yield;
+            queue(&mut self.to_read, socket);
+        }
+    }
+
+    /// Lets connections be read again whose allowance has grown, or that were blocked.
     fn end_waits(&mut self) {
         while let Some(first) = self.waiting.first_entry().filter(|first| *first.key() <= self.now) {
             for id in first.remove() {
@@ -262,6 +256,12 @@ impl Runtime {
                 }
             }
         }
+        for id in std::mem::take(&mut self.blocked) {
+            if let Some(socket) = self.sockets.get_mut(id) {
+                socket.next = Next::Yield;
+                queue(&mut self.to_read, socket);
+            }
+        }
     }
 
     fn read_sockets(&mut self) {
@@ -269,6 +269,9 @@ impl Runtime {
             let Some(id) = self.to_read.pop_front() else { return };
             if let Err(cause) = self.read_socket(id) {
                 self.lose(id, &cause.to_string());
+            }
+            if let Some(Next::Move(home)) = self.sockets.get_mut(id).map(|socket| socket.next) {
+                self.move_away(id, home);
             }
         }
     }
@@ -288,7 +291,7 @@ impl Runtime {
         if socket.next != Next::Read || !socket.is_readable {
             return Ok(());
         }
-        if socket.is_long() && self.directory.memory.bytes() > self.shard.limits().memory_bytes_max {
+        if socket.is_long() && self.shared.is_memory_short() {
             self.lose(id, "the packet it sends does not fit into memory (limits.memory_bytes_max)");
             return Ok(());
         }
@@ -314,7 +317,7 @@ impl Runtime {
         let buffer = std::mem::take(&mut self.read_buffer);
         let consumed = self.give(id, &buffer[..length]);
         if let Some(socket) = self.sockets.get_mut(id) {
-            socket.keep_unread(buffer[consumed..length].to_vec(), &self.directory.memory);
+            socket.keep_unread(buffer[consumed..length].to_vec(), &self.shared.directory.memory);
         }
         self.read_buffer = buffer;
     }
@@ -329,12 +332,12 @@ impl Runtime {
             true => drop(unread.drain(..consumed)),
             false => unread = Vec::new(),
         }
-        socket.keep_unread(unread, &self.directory.memory);
+        socket.keep_unread(unread, &self.shared.directory.memory);
     }
 
     /// Gives the shard bytes and does what it wants next; says how many of them it used up.
     fn give(&mut self, id: ConnectionId, bytes: &[u8]) -> usize {
-        let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut self.fx };
+        let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
         let Received { consumed, next } = self.shard.receive(id, bytes, &mut turn);
         let Some(socket) = self.sockets.get_mut(id) else { return bytes.len() };
         socket.next = next;
@@ -343,9 +346,9 @@ impl Runtime {
             Next::Read if socket.is_readable => queue(&mut self.to_read, socket),
             Next::Flush => self.to_flush.push(id),
             Next::Wait(until) => self.waiting.entry(until).or_default().push(id),
+            Next::Blocked => self.blocked.push(id),
             // What follows the end of a connection is nobody's.
             Next::Close => return bytes.len(),
-            // With one shard every client is at home.
             Next::Read | Next::Move(_) => {}
         }
         consumed
@@ -356,38 +359,61 @@ impl Runtime {
     fn discard(&mut self, id: ConnectionId) -> io::Result<()> {
         let Some(socket) = self.sockets.get_mut(id) else { return Ok(()) };
         match socket.stream.read(&mut self.read_buffer)? {
-            Read::Closed => self.sockets.remove(id),
+            Read::Closed => self.remove(id),
             Read::Bytes(_) => queue(&mut self.to_read, socket),
             Read::WouldBlock => socket.is_readable = false,
         }
         Ok(())
     }
 
-    fn receive_mail(&mut self) {
-        for _ in 0..self.mailbox.len().min(MAIL_PER_TURN) {
-            let Some(mail) = self.mailbox.pop_front() else { return };
-            let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut self.fx };
-            self.shard.receive_mail(mail, &mut turn);
+    fn receive_parcels(&mut self) {
+        self.shared.mailbox(self.me).take(&mut self.inbox);
+        let mut bytes = 0;
+        for _ in 0..self.inbox.len().min(PARCELS_PER_TURN) {
+            let Some(parcel) = self.inbox.pop_front() else { break };
+            match parcel {
+                Parcel::Mail(mail) => {
+                    bytes += mail.bytes();
+                    let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
+                    self.shard.receive_mail(mail, &mut turn);
+                }
+                Parcel::Connection(arrival) => self.take_in(arrival.0, arrival.1),
+                Parcel::AskStats(from) => {
+                    let stats = Box::new(self.shard.stats());
+                    self.outboxes[usize::from(from.0)].push(Parcel::Stats(stats));
+                }
+                Parcel::Stats(stats) => self.add_stats(&stats),
+                Parcel::Stop => self.is_told_to_stop = true,
+                Parcel::LastWills => self.wills_missing = self.wills_missing.saturating_sub(1),
+            }
+        }
+        if bytes > 0 {
+            self.shared.directory.mail.handled(self.me, bytes);
         }
     }
 
     fn handle_timeouts(&mut self) {
-        let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut self.fx };
+        let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
         self.shard.handle_timeouts(&mut turn);
     }
 
+    /// Begins a round of `$SYS` when it is due: every shard is asked what it has counted.
     fn publish_sys(&mut self) {
-        let Some(rounds) = &mut self.sys else { return };
-        if rounds.next > self.now {
+        let Some(rounds) = self.front.as_mut().and_then(|front| front.sys.as_mut()) else { return };
+        if !rounds.begin(self.now, self.shared.shards()) {
             return;
         }
-        rounds.next = self.now + rounds.interval_millis;
-        let held = Held {
-            retained_messages: self.directory.retained.len() as u64,
-            retained_bytes: self.directory.retained_bytes(),
-        };
-        let said = rounds.sys.round(&self.shard.stats(), held, time::Instant::now());
-        let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut self.fx };
+        for shard in self.shared.others(self.me) {
+            self.outboxes[usize::from(shard.0)].push(Parcel::AskStats(self.me));
+        }
+        self.add_stats(&self.shard.stats());
+    }
+
+    /// Counts in what a shard has counted, and publishes the sum when it was the last one.
+    fn add_stats(&mut self, stats: &noctule_engine::Stats) {
+        let Some(rounds) = self.front.as_mut().and_then(|front| front.sys.as_mut()) else { return };
+        let said = rounds.add(stats, &self.shared.directory);
+        let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
         for (topic, value) in said {
             self.shard.publish_own(&topic, value.as_bytes(), true, &mut turn);
         }
@@ -399,20 +425,39 @@ impl Runtime {
             // The journal is not there yet: with durability `memory` a record has its place at once.
             self.fx.records.clear();
             for change in self.fx.take_changes() {
-                self.directory.apply(change);
+                self.shared.directory.apply(change);
             }
-            self.mailbox.extend(self.fx.mail.drain(..).map(|(_, mail)| mail));
+            self.send_mail();
             if self.fx.promises.is_empty() {
                 break;
             }
-            for promise in std::mem::take(&mut self.fx.promises) {
-                let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut self.fx };
-                self.shard.release(promise, &mut turn);
-            }
+            let promises = std::mem::take(&mut self.fx.promises);
+            let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
+            self.shard.keep_promises(promises, &mut turn);
         }
         self.to_flush.append(&mut self.fx.dirty);
-        self.ledger.record(&mut self.fx.drops);
-        self.ledger.log(&mut self.fx.events, time::Instant::now());
+        if !self.fx.drops.is_empty() || !self.fx.events.is_empty() {
+            let mut ledger = self.shared.ledger();
+            ledger.record(&mut self.fx.drops);
+            ledger.log(&mut self.fx.events, time::Instant::now());
+        }
+    }
+
+    /// Hands each shard what is for it, in one go.
+    fn send_mail(&mut self) {
+        for (home, mail) in self.fx.take_mail() {
+            self.outboxes[usize::from(home.0)].push(Parcel::Mail(mail));
+        }
+        for (place, outbox) in self.outboxes.iter_mut().enumerate().filter(|(_, outbox)| !outbox.is_empty()) {
+            let shard = ShardId(u16::try_from(place).expect("shards are counted in 16 bits"));
+            let bytes = outbox.iter().map(Parcel::mail_bytes).sum();
+            self.shared.directory.mail.sent(shard, bytes);
+            if shard == self.me {
+                self.inbox.extend(outbox.drain(..));
+            } else {
+                self.shared.mailbox(shard).put(outbox.drain(..));
+            }
+        }
     }
 
     fn flush_connections(&mut self) {
@@ -433,7 +478,7 @@ impl Runtime {
             return self.end_when_sent(id);
         }
         self.scratch.clear();
-        let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut self.fx };
+        let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
         let flush = self.shard.flush(id, FLUSH_BYTES, &mut self.scratch, &mut turn);
         socket.send(&self.scratch)?;
         self.scratch.shrink_to(FLUSH_BYTES);
@@ -446,7 +491,8 @@ impl Runtime {
             Flush::More | Flush::Done => {}
             Flush::Close => {
                 self.shard.forget(id);
-                self.sockets.begin_ending(id);
+                socket.is_ending = true;
+                self.shared.end_serving();
                 self.ending.push_back((self.now + ENDING_MILLIS_MAX, id));
                 return self.end_when_sent(id);
             }
@@ -469,54 +515,59 @@ impl Runtime {
 
     /// The connection is gone; the shard decides what that means.
     fn lose(&mut self, id: ConnectionId, cause: &str) {
-        let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut self.fx };
+        let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
         self.shard.lost(id, cause, &mut turn);
-        self.sockets.remove(id);
+        self.remove(id);
     }
 
     /// Closes connections whose peers did not close in time.
     fn close_ended(&mut self) {
         while self.ending.front().is_some_and(|(at, _)| *at <= self.now) {
             let Some((_, id)) = self.ending.pop_front() else { return };
-            self.sockets.remove(id);
+            self.remove(id);
         }
     }
 
     /// Stops in order: nobody is accepted or read any more, wills are published, everybody gets what waits
     /// and a goodbye, as far as they read it in time.
     fn stop(&mut self, events: &mut Events) -> io::Result<()> {
-        self.listeners.clear();
-        let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut self.fx };
-        self.shard.shut_down(&mut turn);
+        self.front.iter_mut().for_each(|front| front.accepting.close());
         let deadline = self.now + STOP_MILLIS_MAX;
+        self.publish_last_wills();
+        while self.wills_missing > 0 && self.now < deadline {
+            self.rest_while_stopping(events)?;
+            self.receive_parcels();
+            self.carry_out();
+            self.flush_connections();
+        }
+        let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
+        self.shard.shut_down(&mut turn);
         let mut unfinished = self.sockets.ids();
         while !unfinished.is_empty() && self.now < deadline {
-            self.receive_mail();
+            self.receive_parcels();
             self.carry_out();
             self.flush_connections();
             unfinished.retain(|id| self.sockets.get_mut(*id).is_some_and(|socket| !socket.unsent.is_empty()));
-            if !unfinished.is_empty() || !self.to_flush.is_empty() || !self.mailbox.is_empty() {
-                self.poll.poll(events, Some(time::Duration::from_millis(STOP_POLL_MILLIS)))?;
-                self.now = self.clock();
+            if !unfinished.is_empty() || !self.to_flush.is_empty() || !self.inbox.is_empty() {
+                self.rest_while_stopping(events)?;
                 self.to_flush.extend(&unfinished);
             }
         }
-        info!("stopped");
         Ok(())
     }
-}
 
-impl Accepts {
-    fn new(per_second: u32, now: Instant) -> Self {
-        Self { per_second, left: per_second, since: now }
+    /// Publishes the wills of this shard, and says so behind them to every other one.
+    fn publish_last_wills(&mut self) {
+        let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
+        self.shard.fire_last_wills(&mut turn);
+        self.carry_out();
+        for shard in self.shared.others(self.me) {
+            self.shared.mailbox(shard).put([Parcel::LastWills]);
+        }
     }
 
-    /// Until when nobody is accepted because this second's share is used up.
-    fn pause(&mut self, now: Instant) -> Option<Instant> {
-        if now >= self.since + 1000 {
-            *self = Self::new(self.per_second, now);
-        }
-        (self.left == 0).then_some(self.since + 1000)
+    fn rest_while_stopping(&mut self, events: &mut Events) -> io::Result<()> {
+        self.poll(events, Some(time::Duration::from_millis(STOP_POLL_MILLIS)))
     }
 }
 
@@ -528,28 +579,19 @@ fn queue(to_read: &mut VecDeque<ConnectionId>, socket: &mut Socket) {
     }
 }
 
-/// A number that differs from start to start, from the hasher that the standard library seeds.
-fn seed() -> u64 {
-    use std::hash::{BuildHasher as _, RandomState};
-    RandomState::new().hash_one(std::process::id())
-}
-
-const STOP: Token = Token(0);
-const RELOAD: Token = Token(1);
-const FIRST_LISTENER: usize = 2;
+/// The token of the mailbox's waker.
+pub(crate) const MAILBOX: Token = Token(2);
 const EVENTS_PER_TURN: usize = 1024;
-const ACCEPTS_PER_TURN: usize = 64;
 const READS_PER_TURN: usize = 1024;
-const MAIL_PER_TURN: usize = 4096;
+const PARCELS_PER_TURN: usize = 4096;
 /// One read takes at most this, which bounds what one connection does in a turn.
 const READ_BYTES: usize = 64 << 10;
 /// One flush encodes about this much.
 const FLUSH_BYTES: usize = 128 << 10;
-/// Connections above the limit that are still told why by CONNACK.
-const SURPLUS_CONNECTIONS: usize = 32;
-const ACCEPT_PAUSE_MILLIS: u64 = 100;
 /// A connection that has been told its end has this long to read it and close.
 const ENDING_MILLIS_MAX: u64 = 2_000;
+/// Whoever is blocked by too much mail is tried again so often.
+const BLOCKED_MILLIS: u64 = 1;
 /// A stop waits this long for clients that do not read.
 const STOP_MILLIS_MAX: u64 = 3_000;
 const STOP_POLL_MILLIS: u64 = 5;

@@ -30,32 +30,31 @@ pub(crate) struct Socket {
     pub(crate) is_ending: bool,
 }
 
+/// A socket on its way to another shard, with what it has sent and nobody has used.
+pub(crate) struct Moving {
+    pub(crate) stream: Stream,
+    unread: Vec<u8>,
+    share: Option<MemoryShare>,
+}
+
 /// Sockets by slot. A slot is reused with another generation, so that late events find nobody.
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
     slots: Vec<Option<Socket>>,
     generations: Vec<u32>,
     free: Vec<u32>,
-    len: usize,
-    ending: usize,
+}
+
+impl Moving {
+    /// A connection that has just been accepted.
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self { stream, unread: Vec::new(), share: None }
+    }
 }
 
 impl Sockets {
-    /// How many connections are served. Those that have been told their end do not count.
-    pub(crate) fn served(&self) -> usize {
-        self.len - self.ending
-    }
-
-    /// The connection has been told its end.
-    pub(crate) fn begin_ending(&mut self, id: ConnectionId) {
-        if let Some(socket) = self.get_mut(id).filter(|socket| !socket.is_ending) {
-            socket.is_ending = true;
-            self.ending += 1;
-        }
-    }
-
-    /// Takes a stream and gives it a name.
-    pub(crate) fn insert(&mut self, stream: Stream) -> ConnectionId {
+    /// Takes a socket and gives it a name.
+    pub(crate) fn insert(&mut self, Moving { stream, unread, share }: Moving) -> ConnectionId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.generations.push(0);
@@ -67,8 +66,8 @@ impl Sockets {
         self.slots[place] = Some(Socket {
             stream,
             id,
-            unread: Vec::new(),
-            share: None,
+            unread,
+            share,
             unsent: Vec::new(),
             next: Next::Read,
             is_readable: false,
@@ -76,8 +75,15 @@ impl Sockets {
             is_queued: false,
             is_ending: false,
         });
-        self.len += 1;
         id
+    }
+
+    /// Takes a socket out, to give it to another shard.
+    pub(crate) fn take(&mut self, id: ConnectionId) -> Option<Moving> {
+        self.get_mut(id)?;
+        self.free.push(id.slot);
+        let Socket { stream, unread, share, .. } = self.slots[id.slot as usize].take()?;
+        Some(Moving { stream, unread, share })
     }
 
     pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Socket> {
@@ -89,14 +95,12 @@ impl Sockets {
         self.slots.get_mut(token.0.checked_sub(FIRST_TOKEN)?)?.as_mut()
     }
 
-    /// Closes a connection's socket.
-    pub(crate) fn remove(&mut self, id: ConnectionId) {
-        if let Some(is_ending) = self.get_mut(id).map(|socket| socket.is_ending) {
-            self.ending -= usize::from(is_ending);
-            self.slots[id.slot as usize] = None;
-            self.free.push(id.slot);
-            self.len -= 1;
-        }
+    /// Closes a connection's socket. Says whether it was still served.
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> bool {
+        let Some(was_served) = self.get_mut(id).map(|socket| !socket.is_ending) else { return false };
+        self.slots[id.slot as usize] = None;
+        self.free.push(id.slot);
+        was_served
     }
 
     /// The names of all connections.

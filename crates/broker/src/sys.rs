@@ -1,16 +1,28 @@
 //! `$SYS/#`: the broker about itself, under the topic names mosquitto's users know.
 
-use noctule_engine::Stats;
+use noctule_engine::{Directory, Stats};
+use noctule_session::Instant;
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::{self, Duration};
 
 /// What is said about the broker from round to round.
 #[derive(Debug)]
 pub(crate) struct Sys {
-    started: Instant,
+    started: time::Instant,
     said: HashMap<String, String>,
     loads: Vec<Load>,
-    last_round: Instant,
+    last_round: time::Instant,
+}
+
+/// When `$SYS` is published, and the round that is being counted.
+#[derive(Debug)]
+pub(crate) struct SysRounds {
+    sys: Sys,
+    interval_millis: u64,
+    next: Instant,
+    /// The sum so far, and how many shards have not been counted in.
+    counted: Stats,
+    missing: u16,
 }
 
 /// A moving average per minute of one counter, as mosquitto computes its loads.
@@ -29,16 +41,61 @@ pub(crate) struct Held {
     pub(crate) retained_messages: u64,
     /// Bytes of retained messages of clients.
     pub(crate) retained_bytes: u64,
+    /// The most clients that were connected at once.
+    pub(crate) clients_maximum: u64,
+}
+
+impl SysRounds {
+    /// Rounds at this interval, the first one at once.
+    pub(crate) fn new(interval: Duration) -> Self {
+        Self {
+            sys: Sys::new(time::Instant::now()),
+            interval_millis: u64::try_from(interval.as_millis()).unwrap_or(u64::MAX),
+            next: Instant::from_millis(0),
+            counted: Stats::default(),
+            missing: 0,
+        }
+    }
+
+    /// When the next round begins.
+    pub(crate) fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// Begins a round if it is due; what so many shards have counted is to be added.
+    pub(crate) fn begin(&mut self, now: Instant, shards: u16) -> bool {
+        let is_due = self.next <= now;
+        if is_due {
+            self.next = now + self.interval_millis;
+            (self.counted, self.missing) = (Stats::default(), shards);
+        }
+        is_due
+    }
+
+    /// Adds what a shard has counted. With the last one comes what is to be published.
+    pub(crate) fn add(&mut self, stats: &Stats, directory: &Directory) -> Vec<(String, String)> {
+        self.counted.add(stats);
+        self.missing = self.missing.saturating_sub(1);
+        if self.missing > 0 {
+            return Vec::new();
+        }
+        let held = Held {
+            retained_messages: directory.retained.read(|retained| retained.len() as u64),
+            retained_bytes: directory.retained_bytes(),
+            clients_maximum: directory.clients_maximum(),
+        };
+        self.sys.round(&self.counted, held, time::Instant::now())
+    }
 }
 
 impl Sys {
     /// A broker that starts now.
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: time::Instant) -> Self {
         Self { started: now, said: HashMap::new(), loads: loads(), last_round: now }
     }
 
     /// The topics and values that have changed since the last round.
-    pub(crate) fn round(&mut self, stats: &Stats, held: Held, now: Instant) -> Vec<(String, String)> {
+    pub(crate) fn round(&mut self, stats: &Stats, held: Held, now: time::Instant) -> Vec<(String, String)> {
         let elapsed = now.duration_since(self.last_round);
         self.last_round = now;
         let mut values = self.values(stats, held, now);
@@ -54,7 +111,7 @@ impl Sys {
         values
     }
 
-    fn values(&self, stats: &Stats, held: Held, now: Instant) -> Vec<(String, String)> {
+    fn values(&self, stats: &Stats, held: Held, now: time::Instant) -> Vec<(String, String)> {
         let uptime = now.duration_since(self.started).as_secs();
         let offline = stats.sessions.saturating_sub(stats.clients_connected);
         let numbers = [
@@ -63,7 +120,7 @@ impl Sys {
             ("clients/active", stats.clients_connected),
             ("clients/disconnected", offline),
             ("clients/inactive", offline),
-            ("clients/maximum", stats.clients_maximum),
+            ("clients/maximum", held.clients_maximum),
             ("clients/expired", stats.sessions_expired),
             ("messages/received", stats.packets_received),
             ("messages/sent", stats.packets_sent),
@@ -126,7 +183,7 @@ mod tests {
 
     #[test]
     fn the_first_round_says_everything_and_the_next_only_what_changed() {
-        let start = Instant::now();
+        let start = time::Instant::now();
         let mut sys = Sys::new(start);
         let mut stats = Stats::default();
         let first = sys.round(&stats, Held::default(), start);
@@ -144,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_steady_rate_becomes_the_load_of_a_minute() {
-        let start = Instant::now();
+        let start = time::Instant::now();
         let mut sys = Sys::new(start);
         let mut stats = Stats::default();
         let mut said = Vec::new();

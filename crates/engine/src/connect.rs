@@ -163,12 +163,14 @@ impl Shard {
             true => self.by_client_id[client_id],
             false => self.open_session(client_id, identity(connect, client_id.into()), turn),
         };
-        self.attach(slot, id, connect, turn);
+        let was_reindexed = self.attach(slot, id, connect, turn);
         self.sessions[slot].session.link.iter_mut().for_each(|link| link.is_resumed = session_present);
         let connack = Packet::ConnAck(ConnAck { session_present, ..connack });
         let connack = Outgoing::Packet(Box::new(connack));
         let session = &self.sessions[slot].session;
-        if session.is_durable() || session.will.is_some() {
+        if was_reindexed {
+            self.promise_after_grace(slot, connack, Then::Open, turn);
+        } else if session.is_durable() || session.will.is_some() {
             self.promise(slot, connack, Then::Open, turn);
         } else if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
             link.output.release(connack);
@@ -211,8 +213,14 @@ impl Shard {
         slot
     }
 
-    /// Gives the session its connection, its expiry and its will.
-    fn attach(&mut self, slot: usize, id: ConnectionId, connect: &Connect<'_>, turn: &mut Turn<'_>) {
+    /// Gives the session its connection, its expiry and its will. Says whether the index had to be told.
+    fn attach(
+        &mut self,
+        slot: usize,
+        id: ConnectionId,
+        connect: &Connect<'_>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
         let keep_alive_seconds = self.keep_alive_seconds(connect);
         let session_expiry_interval = self.session_expiry_interval(connect);
         let mut link = Link::new(id, connect, keep_alive_seconds, &self.limits, turn.now);
@@ -220,6 +228,8 @@ impl Shard {
         let silence_millis_max = link.silence_millis_max;
         let resident = &mut self.sessions[slot];
         resident.identity = identity(connect, Arc::clone(&resident.session.client_id));
+        resident.rights = self.authority.rights(&resident.identity);
+        resident.blocked_on = None;
         let session = &mut resident.session;
         let was_durable = session.is_durable();
         session.outbound.attach(link.receive_maximum);
@@ -231,7 +241,8 @@ impl Shard {
         session.apply(&SessionChange::ExpirySet { session_expiry_interval });
         let will = connect.will.as_ref().map(|will| Arc::new(StoredWill::new(will)));
         self.record_attach(slot, will, turn);
-        if was_durable != self.sessions[slot].session.is_durable() {
+        let is_to_reindex = was_durable != self.sessions[slot].session.is_durable();
+        if is_to_reindex {
             self.reindex(slot, turn);
         }
         let packet_bytes_max = self.limits.packet_bytes_max;
@@ -244,7 +255,8 @@ impl Shard {
         }
         self.stats.connects += 1;
         self.stats.clients_connected += 1;
-        self.stats.clients_maximum = self.stats.clients_maximum.max(self.stats.clients_connected);
+        turn.directory.client_connected();
+        is_to_reindex
     }
 
     /// Records what a restart has to know: durable sessions, the wills of all, and that a session it knows is

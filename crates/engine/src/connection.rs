@@ -23,6 +23,14 @@ pub(crate) struct Connection {
     pub(crate) is_dirty: bool,
 }
 
+/// What a connection takes with it to its home. It leaves before its CONNECT is used up, so this is little.
+#[derive(Clone, Debug)]
+pub struct Handover {
+    address: Arc<str>,
+    opened_at: Instant,
+    is_surplus: bool,
+}
+
 /// How far a connection has come.
 #[derive(Debug)]
 pub(crate) enum State {
@@ -60,6 +68,9 @@ pub enum Next {
     Flush,
     /// Give the rest again, and read more, at this time: the client has used up its allowance.
     Wait(Instant),
+    /// Give the rest again, and read more, when there is less mail on its way: the client feeds a shard that
+    /// has too much.
+    Blocked,
     /// Hand the socket and all bytes that are not consumed to this shard, the client's home.
     Move(ShardId),
     /// Read nothing more; flush and close.
@@ -78,30 +89,43 @@ pub enum Flush {
 }
 
 impl Shard {
-    /// Takes a connection that was accepted, or moved here with everything it has sent. One that is surplus
-    /// has its CONNECT answered with 0x97.
+    /// Takes a connection that was accepted. One that is surplus has its CONNECT answered with 0x97.
     pub fn open(&mut self, id: ConnectionId, address: &str, is_surplus: bool, turn: &mut Turn<'_>) {
+        let address = address.into();
+        self.take_in(id, Handover { address, opened_at: turn.now, is_surplus }, turn);
+    }
+
+    /// Lets a connection go that was told [`Next::Move`].
+    pub fn hand_over(&mut self, id: ConnectionId) -> Option<Handover> {
+        let connection = self.connections.get_mut(id.slot as usize)?.take_if(|it| it.id == id)?;
+        let Connection { address, opened_at, is_surplus, .. } = connection;
+        Some(Handover { address, opened_at, is_surplus })
+    }
+
+    /// Takes a connection that another shard has let go.
+    pub fn take_in(&mut self, id: ConnectionId, handover: Handover, turn: &mut Turn<'_>) {
+        let Handover { address, opened_at, is_surplus } = handover;
         let slot = id.slot as usize;
         if self.connections.len() <= slot {
             self.connections.resize_with(slot + 1, || None);
         }
         self.connections[slot] = Some(Connection {
             id,
-            address: address.into(),
+            address,
             decoder: Decoder::server(self.limits.packet_bytes_max.min(CONNECT_BYTES_MAX)),
             state: State::Handshaking,
-            opened_at: turn.now,
+            opened_at,
             is_surplus,
             is_dirty: false,
         });
-        self.timers.arm(turn.now + self.limits.connect_timeout_ms, turn.now, Timer::Connection(id));
+        self.timers.arm(opened_at + self.limits.connect_timeout_ms, turn.now, Timer::Connection(id));
     }
 
     /// Gives bytes that came from a connection, the rest of earlier ones in front.
     pub fn receive(&mut self, id: ConnectionId, bytes: &[u8], turn: &mut Turn<'_>) -> Received {
         let mut consumed = 0;
         loop {
-            if let Some(next) = self.cannot_receive(id, turn.now) {
+            if let Some(next) = self.cannot_receive(id, turn) {
                 return Received { consumed, next };
             }
             let Some(connection) = self.connection_mut(id) else {
@@ -115,6 +139,9 @@ impl Shard {
                     return Received { consumed: bytes.len(), next: Next::Close };
                 }
             };
+            if matches!(packet, Packet::Publish(_)) && self.awaits_suback(id) {
+                return Received { consumed, next: Next::Flush };
+            }
             self.charge(id, matches!(packet, Packet::Publish(_)), length, turn.now);
             match self.handle_packet(id, packet, turn) {
                 // The packet moves with its connection, so it is not used up here.
@@ -180,11 +207,19 @@ impl Shard {
 
     /// Whether a connection that was told [`Next::Flush`] may be read again.
     pub fn wants_input(&self, id: ConnectionId) -> bool {
-        let Some(slot) = self.session_of(id) else { return false };
-        let limits = &self.limits;
-        self.sessions[slot].session.link.as_ref().is_some_and(|link| {
-            link.output.bytes() < limits.output_bytes_max.saturating_add(CONTROL_BYTES_MAX)
-        })
+        self.session_of(id).is_some_and(|slot| self.has_room_for_answers(slot)) && !self.awaits_suback(id)
+    }
+
+    fn has_room_for_answers(&self, slot: usize) -> bool {
+        let bytes_max = self.limits.output_bytes_max.saturating_add(CONTROL_BYTES_MAX);
+        self.sessions[slot].session.link.as_ref().is_some_and(|link| link.output.bytes() < bytes_max)
+    }
+
+    /// Whether a publication of this client has to wait: what comes back of it follows the SUBACK of the
+    /// SUBSCRIBE in front of it.
+    fn awaits_suback(&self, id: ConnectionId) -> bool {
+        let link = self.session_of(id).and_then(|slot| self.sessions[slot].session.link.as_ref());
+        link.is_some_and(|link| link.subscriptions_promised > 0)
     }
 
     fn flush_session(
@@ -227,7 +262,7 @@ impl Shard {
     }
 
     /// Whether the connection must wait, and for what.
-    fn cannot_receive(&mut self, id: ConnectionId, now: Instant) -> Option<Next> {
+    fn cannot_receive(&mut self, id: ConnectionId, turn: &Turn<'_>) -> Option<Next> {
         let connection = self.connection(id)?;
         match connection.state {
             State::Handshaking => None,
@@ -237,12 +272,15 @@ impl Shard {
                     if link.output.is_finished() {
                         return Some(Next::Close);
                     }
-                    link.last_heard = now;
-                    if let Some(until) = link.pace.paused_until(now) {
+                    link.last_heard = turn.now;
+                    if let Some(until) = link.pace.paused_until(turn.now) {
                         return Some(Next::Wait(until));
                     }
                 }
-                (!self.wants_input(id)).then_some(Next::Flush)
+                if self.is_blocked(slot, turn) {
+                    return Some(Next::Blocked);
+                }
+                (!self.has_room_for_answers(slot)).then_some(Next::Flush)
             }
         }
     }

@@ -3,17 +3,23 @@
 //! A shard reads it while it handles inputs and changes it only by [`Change`]s, which the runtime applies
 //! after the records of the turn have their place in the journal. So nothing is visible to another shard that
 //! a crash could take back.
+//!
+//! Shards read and change it at the same time. How its parts are guarded is the runtime's choice
+//! ([`Guarded`]); a shard looks at one part at a time, briefly, and keeps no look from one input to the next.
+//! Numbers, counters and [generations](crate::Generations) need no guard.
 
 use crate::ShardId;
-use crate::share::Groups;
+use crate::generations::Generations;
+use crate::groups::Groups;
 use noctule_codec::SubscriptionOptions;
 use noctule_session::{GroupNumber, Instant, MemoryGauge, MessageNumber, Publication, SessionNumber};
 use noctule_topic::{FilterIndex, RetainedTree, TopicFilter};
-use std::cell::Cell;
+use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A session as the index names it. The slot finds it, the number proves that it is still the same one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subscriber {
     /// The shard where the session lives.
     pub home: ShardId,
@@ -35,21 +41,49 @@ pub struct Interest {
 }
 
 /// The state that all shards share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Directory {
     /// Subscriptions that are not shared.
-    pub filters: FilterIndex<Subscriber, Interest>,
+    pub filters: Part<FilterIndex<Subscriber, Interest>>,
     /// Shared subscriptions.
-    pub groups: Groups,
+    pub groups: Part<Groups>,
     /// Retained messages by topic.
-    pub retained: RetainedTree<Arc<Publication>>,
+    pub retained: Part<RetainedTree<Arc<Publication>>>,
     /// Memory held by publications.
     pub memory: MemoryGauge,
-    retained_messages: u64,
-    retained_bytes: u64,
-    last_message: Cell<u64>,
-    last_session: Cell<u64>,
+    /// Tells whether a route is still what the index says.
+    pub generations: Generations,
+    /// Bytes of mail on their way to each shard.
+    pub mail: MailGauge,
+    retained_messages: AtomicU64,
+    retained_bytes: AtomicU64,
+    clients: AtomicU64,
+    clients_maximum: AtomicU64,
+    last_message: AtomicU64,
+    last_session: AtomicU64,
 }
+
+/// A value that several shards look at and change, each look and each change as one step.
+pub trait Guarded<T>: Debug + Send + Sync {
+    /// Shows the value. Others may look at it meanwhile; who wants to change it waits, so looks are brief.
+    fn read(&self, look: &mut dyn FnMut(&T));
+    /// Lets the value be changed while nobody looks.
+    fn change(&self, change: &mut dyn FnMut(&mut T));
+}
+
+/// How a runtime guards the parts of the directory.
+pub trait Guards {
+    /// Guards a value.
+    fn guard<T: Debug + Send + Sync + 'static>(value: T) -> Box<dyn Guarded<T>>;
+}
+
+/// A part of the directory behind its guard.
+#[derive(Debug)]
+pub struct Part<T>(Box<dyn Guarded<T>>);
+
+/// Bytes of mail that have been sent to each shard and not been handled there.
+#[derive(Debug)]
+pub struct MailGauge(Box<[AtomicU64]>);
 
 /// A change of the directory, as one step.
 #[derive(Clone, Debug)]
@@ -115,87 +149,166 @@ pub enum Change {
     },
 }
 
+impl<T> Part<T> {
+    /// What `look` sees.
+    pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        let (mut look, mut seen) = (Some(look), None);
+        self.0.read(&mut |value| seen = look.take().map(|look| look(value)));
+        seen.expect("a guard shows its value once")
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+        let (mut change, mut done) = (Some(change), None);
+        self.0.change(&mut |value| done = change.take().map(|change| change(value)));
+        done.expect("a guard lets its value be changed once")
+    }
+}
+
+impl MailGauge {
+    /// Mail of so many bytes is on its way to a shard.
+    pub fn sent(&self, to: ShardId, bytes: u64) {
+        self.of(to).fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    /// A shard has handled mail of so many bytes; says how many are left.
+    pub fn handled(&self, by: ShardId, bytes: u64) -> u64 {
+        self.of(by).fetch_sub(bytes, Ordering::SeqCst) - bytes
+    }
+
+    /// Bytes on their way to a shard.
+    pub fn bytes(&self, to: ShardId) -> u64 {
+        self.of(to).load(Ordering::SeqCst)
+    }
+
+    fn of(&self, shard: ShardId) -> &AtomicU64 {
+        &self.0[usize::from(shard.0)]
+    }
+}
+
 impl Directory {
+    /// An empty directory of so many shards.
+    pub fn new<G: Guards>(shards: u16) -> Self {
+        Self {
+            filters: Part(G::guard(FilterIndex::default())),
+            groups: Part(G::guard(Groups::default())),
+            retained: Part(G::guard(RetainedTree::default())),
+            memory: MemoryGauge::default(),
+            generations: Generations::default(),
+            mail: MailGauge((0..shards).map(|_| AtomicU64::new(0)).collect()),
+            retained_messages: AtomicU64::new(0),
+            retained_bytes: AtomicU64::new(0),
+            clients: AtomicU64::new(0),
+            clients_maximum: AtomicU64::new(0),
+            last_message: AtomicU64::new(0),
+            last_session: AtomicU64::new(0),
+        }
+    }
+
     /// A new message number, higher than all before.
     pub fn next_message(&self) -> MessageNumber {
-        self.last_message.set(self.last_message.get() + 1);
-        MessageNumber(self.last_message.get())
+        MessageNumber(self.last_message.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// A new session number, higher than all before.
     pub fn next_session(&self) -> SessionNumber {
-        self.last_session.set(self.last_session.get() + 1);
-        SessionNumber(self.last_session.get())
+        SessionNumber(self.last_session.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// The retained message of a topic, unless it has expired.
-    pub fn retained_message(&self, topic: &str, now: Instant) -> Option<&Arc<Publication>> {
-        self.retained.get(topic).filter(|message| !message.is_expired(now))
+    pub fn retained_message(&self, topic: &str, now: Instant) -> Option<Arc<Publication>> {
+        let message = self.retained.read(|retained| retained.get(topic).cloned());
+        message.filter(|message| !message.is_expired(now))
     }
 
     /// How many retained messages clients have left; the broker's own are not counted.
     pub fn retained_messages(&self) -> u64 {
-        self.retained_messages
+        self.retained_messages.load(Ordering::Relaxed)
     }
 
     /// Bytes of the retained messages that clients have left.
     pub fn retained_bytes(&self) -> u64 {
-        self.retained_bytes
+        self.retained_bytes.load(Ordering::Relaxed)
     }
 
-    /// Makes a change visible.
-    pub fn apply(&mut self, change: Change) {
+    /// The most clients that were connected at once, to all shards.
+    pub fn clients_maximum(&self) -> u64 {
+        self.clients_maximum.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn client_connected(&self) {
+        let clients = self.clients.fetch_add(1, Ordering::Relaxed) + 1;
+        self.clients_maximum.fetch_max(clients, Ordering::Relaxed);
+    }
+
+    pub(crate) fn client_gone(&self) {
+        self.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Makes a change visible. What the index says of a topic changes before its generation does, so that a
+    /// route found in between is looked up again and never kept.
+    pub fn apply(&self, change: Change) {
         match change {
             Change::Subscribe { filter, subscriber, interest } => {
-                self.filters.insert(&filter, subscriber, interest);
+                self.filters.change(|filters| filters.insert(&filter, subscriber, interest));
+                self.generations.advance(filter.as_str());
             }
             Change::Unsubscribe { filter, subscriber } => {
-                self.filters.remove(filter.as_str(), subscriber);
+                self.filters.change(|filters| filters.remove(filter.as_str(), subscriber));
+                self.generations.advance(filter.as_str());
             }
             Change::Join { share_name, filter, home, member, interest, is_available } => {
-                self.groups.join(&share_name, &filter, home, member, interest, is_available);
+                self.groups
+                    .change(|groups| groups.join(&share_name, &filter, home, member, interest, is_available));
+                self.generations.advance(filter.as_str());
             }
-            Change::Leave { share_name, filter, member } => self.groups.leave(&share_name, &filter, member),
+            Change::Leave { share_name, filter, member } => {
+                self.groups.change(|groups| groups.leave(&share_name, &filter, member));
+                self.generations.advance(filter.as_str());
+            }
+            // Whether a member can be given messages is no part of a route.
             Change::Available { group, member, is_available } => {
-                self.groups.set_available(group, member, is_available);
+                self.groups.read(|groups| groups.set_available(group, member, is_available));
             }
             Change::Retain(message) => self.retain(message),
             Change::Forget { topic, message } => self.forget(&topic, message),
         }
     }
 
-    fn retain(&mut self, message: Arc<Publication>) {
-        if self.retained.get(&message.topic).is_some_and(|kept| kept.number >= message.number) {
-            return;
-        }
-        let topic = message.topic.clone();
-        let replaced = if message.payload.is_empty() {
-            self.retained.remove(&topic)
-        } else {
-            self.count_retained(&message);
-            self.retained.insert(&topic, message)
-        };
-        self.discount_retained(replaced);
+    fn retain(&self, message: Arc<Publication>) {
+        self.retained.change(|retained| {
+            if retained.get(&message.topic).is_some_and(|kept| kept.number >= message.number) {
+                return;
+            }
+            let topic = message.topic.clone();
+            let replaced = if message.payload.is_empty() {
+                retained.remove(&topic)
+            } else {
+                self.count_retained(&message);
+                retained.insert(&topic, message)
+            };
+            self.discount_retained(replaced);
+        });
     }
 
-    fn forget(&mut self, topic: &str, number: MessageNumber) {
-        if self.retained.get(topic).is_some_and(|kept| kept.number == number) {
-            let removed = self.retained.remove(topic);
-            self.discount_retained(removed);
-        }
+    fn forget(&self, topic: &str, number: MessageNumber) {
+        self.retained.change(|retained| {
+            if retained.get(topic).is_some_and(|kept| kept.number == number) {
+                self.discount_retained(retained.remove(topic));
+            }
+        });
     }
 
-    fn count_retained(&mut self, message: &Publication) {
+    fn count_retained(&self, message: &Publication) {
         if !message.is_of_broker() {
-            self.retained_messages += 1;
-            self.retained_bytes += message.bytes();
+            self.retained_messages.fetch_add(1, Ordering::Relaxed);
+            self.retained_bytes.fetch_add(message.bytes(), Ordering::Relaxed);
         }
     }
 
-    fn discount_retained(&mut self, removed: Option<Arc<Publication>>) {
+    fn discount_retained(&self, removed: Option<Arc<Publication>>) {
         if let Some(message) = removed.filter(|message| !message.is_of_broker()) {
-            self.retained_messages -= 1;
-            self.retained_bytes -= message.bytes();
+            self.retained_messages.fetch_sub(1, Ordering::Relaxed);
+            self.retained_bytes.fetch_sub(message.bytes(), Ordering::Relaxed);
         }
     }
 }

@@ -103,6 +103,7 @@ impl Shard {
             return;
         }
         self.stats.clients_connected -= 1;
+        turn.directory.client_gone();
         let number = session.number;
         let expiry = session.session_expiry_interval;
         session.expires_at = (expiry < u32::MAX).then(|| turn.now.plus_seconds(expiry));
@@ -160,8 +161,8 @@ impl Shard {
         };
         self.stats.shared_subscriptions -= 1;
         let home = self.group_home(&share_name, parsed.filter.as_str());
-        if let Some(group) = turn.directory.groups.number(&share_name, parsed.filter.as_str()) {
-            turn.fx.mail.push((home, Mail::Left { group }));
+        if let Some(group) = turn.directory.groups.read(|groups| groups.number(&share_name, parsed.filter.as_str())) {
+            turn.fx.mail_to(home, Mail::Left { group });
         }
         self.stage(Change::Leave { share_name, filter: parsed.filter, member: subscriber }, turn);
     }
@@ -192,7 +193,10 @@ impl Shard {
         if link.connection != id || link.silence_millis_max == 0 {
             return;
         }
-        // A client that is not read because it was too fast cannot be heard.
+        // A client that is not read because it was too fast, or feeds a shard that is, cannot be heard.
+        if self.sessions[slot].blocked_on.is_some() {
+            return self.timers.arm(turn.now + link.silence_millis_max, turn.now, Timer::Connection(id));
+        }
         let heard = link.pace.paused_until(turn.now).unwrap_or(link.last_heard);
         let due = heard + link.silence_millis_max;
         if due > turn.now {

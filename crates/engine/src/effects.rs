@@ -27,6 +27,8 @@ pub struct Effects {
     pub events: Vec<Event>,
     /// Retained messages among `changes`.
     pub(crate) retained_staged: RetainedStaged,
+    /// Bytes of `mail`.
+    pub(crate) mail_bytes: u64,
 }
 
 /// A message that was not delivered, for the ledger.
@@ -94,6 +96,17 @@ impl Effects {
         self.changes.drain(..)
     }
 
+    /// Takes the mail to send.
+    pub fn take_mail(&mut self) -> std::vec::Drain<'_, (ShardId, Mail)> {
+        self.mail_bytes = 0;
+        self.mail.drain(..)
+    }
+
+    pub(crate) fn mail_to(&mut self, shard: ShardId, mail: Mail) {
+        self.mail_bytes += mail.bytes();
+        self.mail.push((shard, mail));
+    }
+
     /// Whether the turn left nothing to do.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
@@ -101,5 +114,7 @@ impl Effects {
             && self.mail.is_empty()
             && self.promises.is_empty()
             && self.dirty.is_empty()
+            && self.drops.is_empty()
+            && self.events.is_empty()
     }
 }

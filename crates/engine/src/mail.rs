@@ -1,36 +1,26 @@
 //! What shards tell each other, as plain values.
 
 use crate::directory::Subscriber;
-use noctule_codec::{Packet, QoS, ReasonCode};
-use noctule_session::{ConnectionId, GroupNumber, Outgoing, Publication, SubscriptionIds};
+use crate::route::{Route, Target};
+use noctule_codec::ReasonCode;
+use noctule_session::{ConnectionId, GroupNumber, Outgoing, Publication, SessionNumber};
 use std::sync::Arc;
 
 /// The number of a shard, from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub u16);
 
-/// One session that a publication goes to, with everything its overlapping subscriptions say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// The session.
-    pub subscriber: Subscriber,
-    /// The highest granted QoS among them [MQTT-3.3.4-2].
-    pub qos: QoS,
-    /// One of them wants the RETAIN flag as published.
-    pub retain_as_published: bool,
-    /// Their identifiers [MQTT-3.3.4-3].
-    pub subscription_ids: SubscriptionIds,
-}
-
 /// A message from shard to shard.
 #[derive(Clone, Debug)]
 pub enum Mail {
-    /// A publication and the sessions of the receiving shard that it goes to.
+    /// A publication for sessions of the receiving shard.
     Deliver {
         /// The publication.
         message: Arc<Publication>,
-        /// Who gets it.
-        targets: Vec<Target>,
+        /// Who gets it, sessions of other shards included.
+        route: Arc<Route>,
+        /// Whose it is, for No Local.
+        publisher: Option<SessionNumber>,
     },
     /// A shared group gives a publication to one of its members.
     Share {
@@ -64,6 +54,32 @@ pub enum Mail {
         /// The group.
         group: GroupNumber,
     },
+    /// The sending shard has changed what all see, and asks to be told when nothing routed before that can
+    /// come any more.
+    Grace {
+        /// Who asks.
+        from: ShardId,
+        /// Which of its questions this is.
+        ticket: u64,
+    },
+    /// The answer: everything that the sending shard routed before it saw the change stands in front of this.
+    Graced {
+        /// The question.
+        ticket: u64,
+    },
+}
+
+impl Mail {
+    /// Bytes it keeps from being given back, estimated.
+    pub fn bytes(&self) -> u64 {
+        let content = match self {
+            Self::Deliver { message, .. } | Self::Share { message, .. } | Self::Backlog { message, .. } => {
+                message.bytes()
+            }
+            Self::Room { .. } | Self::Left { .. } | Self::Grace { .. } | Self::Graced { .. } => 0,
+        };
+        content + size_of::<Self>() as u64
+    }
 }
 
 /// A packet that waits for records to become durable. It dies with its connection.
@@ -75,6 +91,8 @@ pub struct Promise {
     pub packet: Outgoing,
     /// What else happens then.
     pub then: Then,
+    /// It tells of subscriptions, so it is kept only after [grace](crate::Shard::keep_promises).
+    pub needs_grace: bool,
 }
 
 /// What happens when a promise is kept.
@@ -87,8 +105,10 @@ pub enum Then {
     Open,
     /// One acknowledgement of a publication fewer is outstanding.
     AckLeft,
+    /// The subscriptions have ended everywhere.
+    Unsubscribed,
     /// The subscriptions are in force everywhere: their retained messages may follow.
-    Retained,
+    Subscribed,
 }
 
 /// Why the broker ends a connection.
@@ -98,17 +118,6 @@ pub struct Violation {
     pub reason_code: ReasonCode,
     /// Why, in words for a person.
     pub cause: String,
-}
-
-impl Promise {
-    /// Whether it may be kept only after grace: the change of subscriptions behind it is visible, every other
-    /// shard has finished a turn that began after that, and the mail of this shard has been drained. Then no
-    /// publication that was routed before can still arrive.
-    pub fn needs_grace(&self) -> bool {
-        let is_unsuback =
-            matches!(&self.packet, Outgoing::Packet(packet) if matches!(**packet, Packet::UnsubAck(_)));
-        is_unsuback || matches!(self.then, Then::Retained)
-    }
 }
 
 impl Violation {

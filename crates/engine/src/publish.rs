@@ -6,13 +6,12 @@
 use crate::effects::Event;
 use crate::mail::{Then, Violation};
 use crate::record::Frame;
+use crate::route::{Asked, Kind, Route};
 use crate::shard::{Shard, Turn};
 use crate::{Change, Record};
 use noctule_auth::Action;
 use noctule_codec::{Ack, Packet, PacketId, Properties, Property, ProtocolVersion, Publish, QoS, ReasonCode};
-use noctule_session::{
-    AckKind, DropReason, GroupNumber, Link, Outgoing, Publication, SessionChange, SessionNumber,
-};
+use noctule_session::{AckKind, DropReason, Link, Outgoing, Publication, SessionChange, SessionNumber};
 use std::sync::Arc;
 
 /// Whose publication it is.
@@ -26,6 +25,16 @@ pub(crate) enum Origin {
     Broker,
 }
 
+impl Origin {
+    /// The session that publishes, for No Local.
+    fn session(self) -> Option<SessionNumber> {
+        match self {
+            Self::Client(session, _) | Self::Will(session) => Some(session),
+            Self::Broker => None,
+        }
+    }
+}
+
 /// What became of a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Published {
@@ -33,8 +42,6 @@ pub(crate) struct Published {
     pub(crate) has_subscribers: bool,
     /// It had to be recorded, so its acknowledgement waits.
     pub(crate) is_recorded: bool,
-    /// Nodes of the filter index that its match visited.
-    pub(crate) visits: usize,
 }
 
 /// A publication that is not accepted: the code for its acknowledgement, the reason for the ledger.
@@ -62,10 +69,10 @@ impl Shard {
             }
             self.check_receive_maximum(slot)?;
         }
-        match self.check_acceptable(slot, &message, turn) {
-            Ok(()) => {
+        match self.accepted_route(slot, &message, turn) {
+            Ok(route) => {
                 let message = Arc::new(message.counted_on(&turn.directory.memory));
-                self.accept_publish(slot, publish, &message, turn);
+                self.accept_publish(slot, publish, &message, &route, turn);
             }
             Err(refusal) => return self.refuse_publish(slot, publish, &message, refusal, turn),
         }
@@ -87,6 +94,13 @@ impl Shard {
             share: None,
         };
         self.publish(&Arc::new(message), Origin::Broker, turn);
+    }
+
+    /// Publishes what no client asks for now: a will, or the broker's own.
+    pub(crate) fn publish(&mut self, message: &Arc<Publication>, origin: Origin, turn: &mut Turn<'_>) {
+        let asked = Asked { rights: None, topic: &message.topic };
+        let (route, _) = self.routes.look_up(turn.directory, asked);
+        self.publish_on(&route, message, origin, turn);
     }
 
     /// What the announced limits forbid ends the connection.
@@ -183,7 +197,33 @@ impl Shard {
         Err(Violation::new(ReasonCode::ReceiveMaximumExceeded, cause))
     }
 
-    fn check_acceptable(&self, slot: usize, message: &Publication, turn: &Turn<'_>) -> Result<(), Refusal> {
+    /// The route of a publication, if it is accepted. What was accepted before, from anybody with the same
+    /// rights, is accepted again without asking as long as neither rights nor route have changed.
+    fn accepted_route(
+        &mut self,
+        slot: usize,
+        message: &Publication,
+        turn: &Turn<'_>,
+    ) -> Result<Arc<Route>, Refusal> {
+        self.check_message_room(message, turn)?;
+        let asked = Asked { rights: self.sessions[slot].rights, topic: &message.topic };
+        let kind = Kind(message.qos, message.retain);
+        let generation = self.authority.generation();
+        if let Some(route) = self.routes.accepted(turn.directory, asked, kind, generation) {
+            self.stats.route_hits += 1;
+            return Ok(route);
+        }
+        self.stats.route_misses += 1;
+        self.check_may_publish(slot, message)?;
+        let (route, visits) = self.routes.look_up(turn.directory, asked);
+        self.routes.accept(asked, kind, generation);
+        if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
+            link.pace.charge_match(visits, turn.now);
+        }
+        Ok(route)
+    }
+
+    fn check_may_publish(&self, slot: usize, message: &Publication) -> Result<(), Refusal> {
         self.check_topic_name(&message.topic).map_err(|violation| Refusal {
             reason_code: violation.reason_code,
             reason: DropReason::TopicNameInvalid,
@@ -198,6 +238,10 @@ impl Shard {
                 cause: format!("{} ({})", decision.rule, decision.source),
             });
         }
+        Ok(())
+    }
+
+    fn check_message_room(&self, message: &Publication, turn: &Turn<'_>) -> Result<(), Refusal> {
         if !self.has_memory_room(message, turn) {
             return Err(Refusal {
                 reason_code: ReasonCode::QuotaExceeded,
@@ -249,6 +293,7 @@ impl Shard {
         slot: usize,
         publish: &Publish<'_>,
         message: &Arc<Publication>,
+        route: &Arc<Route>,
         turn: &mut Turn<'_>,
     ) {
         let session = &mut self.sessions[slot].session;
@@ -258,10 +303,8 @@ impl Shard {
         }
         let inbound = taken.filter(|_| session.is_durable());
         let origin = Origin::Client(session.number, inbound);
-        let published = self.publish(message, origin, turn);
-        if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
-            link.pace.charge_match(published.visits, turn.now);
-        }
+        let published = self.publish_on(route, message, origin, turn);
+        self.block_if_full(slot, route, turn);
         if let Some(packet_id) = publish.packet_id {
             let code = match published.has_subscribers {
                 true => ReasonCode::Success,
@@ -319,24 +362,18 @@ impl Shard {
         self.promise(slot, ack, Then::AckLeft, turn);
     }
 
-    /// Matches a publication once and gives it to everybody it is owed to, here and on other shards.
-    pub(crate) fn publish(
+    /// Gives a publication to everybody it is owed to, here and on other shards.
+    fn publish_on(
         &mut self,
+        route: &Arc<Route>,
         message: &Arc<Publication>,
         origin: Origin,
         turn: &mut Turn<'_>,
     ) -> Published {
-        let publisher = match origin {
-            Origin::Client(session, _) | Origin::Will(session) => Some(session),
-            Origin::Broker => None,
-        };
-        let mut targets = std::mem::take(&mut self.targets);
-        let visits = targets.collect(turn.directory, message, publisher);
-        let (groups, group_visits) = turn.directory.groups.matching(&message.topic);
+        let publisher = origin.session();
         let published = Published {
-            has_subscribers: !targets.is_empty() || !groups.is_empty(),
-            is_recorded: record_publication(message, origin, &targets, &groups, turn),
-            visits: visits + group_visits,
+            has_subscribers: route.reaches_anybody(publisher),
+            is_recorded: record_publication(message, origin, route, turn),
         };
         if message.retain {
             turn.fx.retained_staged.stage(message, turn.directory);
@@ -345,10 +382,9 @@ impl Shard {
                 self.sweep_later(turn);
             }
         }
-        self.deliver_route(message, &mut targets, turn);
-        self.targets = targets;
-        for group in groups {
-            self.share(group, message, turn);
+        self.deliver_route(message, route, publisher, turn);
+        for roster in &route.groups {
+            self.share(roster, message, turn);
         }
         published
     }
@@ -403,10 +439,10 @@ fn ack(qos: QoS, packet_id: PacketId, reason_code: ReasonCode) -> Outgoing {
 fn record_publication(
     message: &Arc<Publication>,
     origin: Origin,
-    targets: &crate::deliver::Targets,
-    groups: &[GroupNumber],
+    route: &Route,
     turn: &mut Turn<'_>,
 ) -> bool {
+    let publisher = origin.session();
     let inbound = match origin {
         Origin::Client(session, packet_id) => packet_id.map(|packet_id| (session, packet_id)),
         _ => None,
@@ -415,20 +451,21 @@ fn record_publication(
         Origin::Will(session) => Some(session),
         _ => None,
     };
-    let owes_group = message.qos > QoS::AtMostOnce && !groups.is_empty();
+    let owes_group = message.qos > QoS::AtMostOnce && !route.groups.is_empty();
     // What the broker says of itself is said again after a restart.
     let is_kept = message.retain && origin != Origin::Broker;
-    if !is_kept && inbound.is_none() && will_of.is_none() && !owes_group && !targets.has_durable(message.qos)
-    {
+    let owes_somebody = owes_group || route.owes_durable(message.qos, publisher);
+    if !is_kept && inbound.is_none() && will_of.is_none() && !owes_somebody {
         return false;
     }
+    let groups = route.groups.iter().filter(|_| owes_group).map(|roster| roster.group());
     turn.fx.records.push(Record::Published(Box::new(Frame {
         message: Arc::clone(message),
         inbound,
         retained: message.retain,
         will_of,
-        owed: targets.durable(message),
-        groups: if owes_group { groups.to_vec() } else { Vec::new() },
+        owed: route.durable(message, publisher),
+        groups: groups.collect(),
     })));
     true
 }

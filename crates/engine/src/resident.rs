@@ -1,10 +1,11 @@
 //! A session with what its shard keeps beside it.
 
-use crate::Subscriber;
+use crate::{Route, Subscriber};
 use crate::retained_phases::RetainedPhases;
 use crate::timers::{Timer, Timers};
-use noctule_auth::Identity;
+use noctule_auth::{Identity, Rights};
 use noctule_session::{GroupNumber, Instant, Session};
+use std::sync::Arc;
 
 /// A session that lives on this shard.
 #[derive(Debug)]
@@ -13,6 +14,10 @@ pub(crate) struct Resident {
     pub(crate) session: Session,
     /// Who it was opened by, for permissions.
     pub(crate) identity: Identity,
+    /// What may be remembered of the answers to its questions.
+    pub(crate) rights: Option<Rights>,
+    /// The route of its last publication, while it leads to shards that have too much mail.
+    pub(crate) blocked_on: Option<Arc<Route>>,
     /// Retained messages that subscriptions still bring.
     pub(crate) retained: RetainedPhases,
     /// Shared groups that have more for this session than it had room for.
@@ -33,6 +38,8 @@ impl Resident {
         Self {
             session,
             identity,
+            rights: None,
+            blocked_on: None,
             retained: RetainedPhases::default(),
             hungry: Vec::new(),
             busy: Vec::new(),

@@ -6,12 +6,13 @@
 //! [`Change`](crate::Change)s; both are left in the effects for the runtime.
 
 use crate::connection::{Connection, State};
-use crate::deliver::Targets;
 use crate::directory::{Directory, Subscriber};
 use crate::effects::{Drop, Effects, Event};
+use crate::grace::Graces;
 use crate::mail::{Promise, ShardId, Then};
 use crate::resident::Resident;
 use crate::retained::RetainedSweep;
+use crate::route::Routes;
 use crate::share::Backlogs;
 use crate::timers::{Timer, Timers};
 use crate::{Mail, Record, Stats};
@@ -56,7 +57,8 @@ pub struct Shard {
     pub(crate) stats: Stats,
     pub(crate) assigned_ids: u64,
     pub(crate) session_fx: SessionEffects,
-    pub(crate) targets: Targets,
+    pub(crate) routes: Routes,
+    pub(crate) graces: Graces,
     pub(crate) retained_sweep: RetainedSweep,
 }
 
@@ -67,6 +69,7 @@ impl Shard {
         limits: Arc<Limits>,
         authority: Arc<dyn Authority + Send + Sync>,
     ) -> Self {
+        let bytes_max = limits.route_cache_bytes_max;
         Self {
             config,
             limits,
@@ -79,7 +82,8 @@ impl Shard {
             stats: Stats::default(),
             assigned_ids: 0,
             session_fx: SessionEffects::default(),
-            targets: Targets::default(),
+            routes: Routes::new(bytes_max),
+            graces: Graces::default(),
             retained_sweep: RetainedSweep::default(),
         }
     }
@@ -109,18 +113,22 @@ impl Shard {
     /// Handles mail from a shard.
     pub fn receive_mail(&mut self, mail: Mail, turn: &mut Turn<'_>) {
         match mail {
-            Mail::Deliver { message, targets } => self.deliver_all(&message, targets, turn),
+            Mail::Deliver { message, route, publisher } => {
+                self.deliver_here(&message, &route, publisher, turn);
+            }
             Mail::Share { group, message, target, has_more } => {
                 self.receive_share(group, message, target, has_more, turn);
             }
             Mail::Backlog { group, message } => self.receive_backlog(group, message, turn),
             Mail::Room { group, member, places } => self.receive_room(group, member, places, turn),
             Mail::Left { group } => self.end_empty_group(group, turn),
+            Mail::Grace { from, ticket } => turn.fx.mail_to(from, Mail::Graced { ticket }),
+            Mail::Graced { ticket } => self.receive_graced(ticket, turn),
         }
     }
 
-    /// Keeps a promise: the records that it waited for are durable.
-    pub fn release(&mut self, promise: Promise, turn: &mut Turn<'_>) {
+    /// Keeps a promise: what it waited for has come about.
+    pub(crate) fn release(&mut self, promise: Promise, turn: &mut Turn<'_>) {
         let Some(slot) = self.session_of(promise.connection) else { return };
         let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return };
         match promise.then {
@@ -129,9 +137,13 @@ impl Shard {
                 link.acks_promised = link.acks_promised.saturating_sub(1);
                 crate::publish::send_ack(link, promise.packet);
             }
-            Then::Nothing | Then::Retained => link.keep_promise(promise.packet),
+            Then::Unsubscribed | Then::Subscribed => {
+                link.subscriptions_promised = link.subscriptions_promised.saturating_sub(1);
+                link.send(promise.packet);
+            }
+            Then::Nothing => link.keep_promise(promise.packet),
         }
-        if matches!(promise.then, Then::Retained) {
+        if matches!(promise.then, Then::Subscribed) {
             self.sessions[slot].retained.open();
             self.ask_joined_groups(slot, turn);
         }
@@ -198,11 +210,8 @@ impl Shard {
         if let Some(link) = &session.link {
             let connection = link.connection;
             let promises = self.session_fx.promises.drain(..);
-            turn.fx.promises.extend(promises.map(|packet| Promise {
-                connection,
-                packet,
-                then: Then::Nothing,
-            }));
+            let promise = |packet| Promise { connection, packet, then: Then::Nothing, needs_grace: false };
+            turn.fx.promises.extend(promises.map(promise));
         }
         self.session_fx.promises.clear();
         self.collect_drops(slot, turn);
@@ -250,8 +259,33 @@ impl Shard {
 
     /// Queues a packet that leaves once the records of this turn are durable.
     pub(crate) fn promise(&mut self, slot: usize, packet: Outgoing, then: Then, turn: &mut Turn<'_>) {
-        if let Some(link) = &self.sessions[slot].session.link {
-            turn.fx.promises.push(Promise { connection: link.connection, packet, then });
+        self.promise_after(slot, packet, then, false, turn);
+    }
+
+    /// Queues a packet that leaves once the changes of this turn are durable and in force on every shard.
+    pub(crate) fn promise_after_grace(
+        &mut self,
+        slot: usize,
+        packet: Outgoing,
+        then: Then,
+        turn: &mut Turn<'_>,
+    ) {
+        self.promise_after(slot, packet, then, true, turn);
+    }
+
+    fn promise_after(
+        &mut self,
+        slot: usize,
+        packet: Outgoing,
+        then: Then,
+        needs_grace: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
+            if matches!(then, Then::Unsubscribed | Then::Subscribed) {
+                link.subscriptions_promised = link.subscriptions_promised.saturating_add(1);
+            }
+            turn.fx.promises.push(Promise { connection: link.connection, packet, then, needs_grace });
         }
     }
 

@@ -1,136 +1,21 @@
-//! Shared subscriptions: groups, who of a group gets a message, and what waits when nobody can take it.
+//! Sharing: who of a group gets a message, and what waits when nobody can take it.
 //!
 //! The publisher's shard picks a member that is available and mails its home. Where none is, or the home has
 //! no room, the message goes to the group's backlog, which lives on one shard and serves members as they
 //! report room.
 
-use crate::directory::Interest;
-use crate::mail::{Mail, ShardId, Target};
+use crate::groups::Roster;
+use crate::mail::Mail;
+use crate::route::Target;
 use crate::shard::{Shard, Turn};
 use crate::{Change, Record, Subscriber};
 use hashbrown::HashMap;
 use noctule_auth::Action;
 use noctule_codec::QoS;
 use noctule_session::{DropReason, GroupNumber, Offer, Publication};
-use noctule_topic::{FilterIndex, Subscription as FilterText, TopicFilter};
-use std::cell::Cell;
+use noctule_topic::Subscription as FilterText;
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// The shared groups of all shards.
-#[derive(Debug, Default)]
-pub struct Groups {
-    by_filter: FilterIndex<GroupNumber, ()>,
-    numbers: HashMap<(Box<str>, Box<str>), GroupNumber>,
-    groups: HashMap<GroupNumber, Group>,
-    last: u64,
-}
-
-#[derive(Debug)]
-struct Group {
-    home: ShardId,
-    members: Vec<Member>,
-    /// The member after the one that got the last message.
-    next: Cell<usize>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Member {
-    subscriber: Subscriber,
-    interest: Interest,
-    is_available: bool,
-}
-
-impl Groups {
-    /// The groups whose filter matches a topic, and how many nodes were visited to find them.
-    pub fn matching(&self, topic: &str) -> (Vec<GroupNumber>, usize) {
-        let mut groups = Vec::new();
-        if self.groups.is_empty() {
-            return (groups, 0);
-        }
-        let visits = self.by_filter.for_each_match(topic, |group, ()| groups.push(group));
-        (groups, visits)
-    }
-
-    /// The number of a group.
-    pub fn number(&self, share_name: &str, filter: &str) -> Option<GroupNumber> {
-        self.numbers.get(&(share_name.into(), filter.into())).copied()
-    }
-
-    /// How many groups there are.
-    pub fn len(&self) -> usize {
-        self.groups.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.groups.is_empty()
-    }
-
-    pub(crate) fn home(&self, group: GroupNumber) -> Option<ShardId> {
-        self.groups.get(&group).map(|group| group.home)
-    }
-
-    /// The next available member in turn.
-    fn pick(&self, group: GroupNumber) -> Option<(Subscriber, Interest)> {
-        let group = self.groups.get(&group)?;
-        let count = group.members.len();
-        let place = (0..count)
-            .map(|step| (group.next.get() + step) % count)
-            .find(|place| group.members[*place].is_available)?;
-        group.next.set(place + 1);
-        let member = &group.members[place];
-        Some((member.subscriber, member.interest))
-    }
-
-    fn interest(&self, group: GroupNumber, subscriber: Subscriber) -> Option<Interest> {
-        let members = &self.groups.get(&group)?.members;
-        members.iter().find(|member| member.subscriber == subscriber).map(|member| member.interest)
-    }
-
-    pub(crate) fn join(
-        &mut self,
-        share_name: &str,
-        filter: &TopicFilter,
-        home: ShardId,
-        subscriber: Subscriber,
-        interest: Interest,
-        is_available: bool,
-    ) {
-        let number = *self.numbers.entry((share_name.into(), filter.as_str().into())).or_insert_with(|| {
-            self.last += 1;
-            GroupNumber(self.last)
-        });
-        let group = self.groups.entry(number).or_insert_with(|| {
-            self.by_filter.insert(filter, number, ());
-            Group { home, members: Vec::new(), next: Cell::new(0) }
-        });
-        let member = Member { subscriber, interest, is_available };
-        match group.members.iter_mut().find(|member| member.subscriber == subscriber) {
-            Some(known) => *known = member,
-            None => group.members.push(member),
-        }
-    }
-
-    pub(crate) fn leave(&mut self, share_name: &str, filter: &TopicFilter, subscriber: Subscriber) {
-        let Some(number) = self.number(share_name, filter.as_str()) else { return };
-        let Some(group) = self.groups.get_mut(&number) else { return };
-        group.members.retain(|member| member.subscriber != subscriber);
-        if group.members.is_empty() {
-            self.groups.remove(&number);
-            self.numbers.remove(&(share_name.into(), filter.as_str().into()));
-            self.by_filter.remove(filter.as_str(), number);
-        }
-    }
-
-    pub(crate) fn set_available(&mut self, group: GroupNumber, subscriber: Subscriber, is_available: bool) {
-        let Some(group) = self.groups.get_mut(&group) else { return };
-        let member = group.members.iter_mut().find(|member| member.subscriber == subscriber);
-        if let Some(member) = member {
-            member.is_available = is_available;
-        }
-    }
-}
 
 /// Messages that wait for a member of their group, on the shard that is the group's home.
 #[derive(Debug, Default)]
@@ -161,17 +46,18 @@ impl Backlog {
 
 impl Shard {
     /// Gives a publication to one member of a group, or to its backlog.
-    pub(crate) fn share(&mut self, group: GroupNumber, message: &Arc<Publication>, turn: &mut Turn<'_>) {
-        match turn.directory.groups.pick(group) {
-            Some((subscriber, interest)) => {
-                let target = Target::new(subscriber, &interest);
-                if subscriber.home == self.config.id {
-                    return self.receive_share(group, Arc::clone(message), target, false, turn);
+    pub(crate) fn share(&mut self, roster: &Roster, message: &Arc<Publication>, turn: &mut Turn<'_>) {
+        let (group, message) = (roster.group(), Arc::clone(message));
+        match roster.pick() {
+            Some(member) => {
+                let target = Target::new(member.subscriber, &member.interest);
+                if member.subscriber.home == self.config.id {
+                    return self.receive_share(group, message, target, false, turn);
                 }
-                let (message, has_more) = (Arc::clone(message), false);
-                turn.fx.mail.push((subscriber.home, Mail::Share { group, message, target, has_more }));
+                let mail = Mail::Share { group, message, target, has_more: false };
+                turn.fx.mail_to(member.subscriber.home, mail);
             }
-            None => self.return_to_group(group, Arc::clone(message), turn),
+            None => self.return_to_group(group, message, turn),
         }
     }
 
@@ -186,8 +72,8 @@ impl Shard {
             return;
         }
         turn.fx.records.push(Record::GroupReturned { group, message: message.number });
-        match turn.directory.groups.home(group) {
-            Some(home) => turn.fx.mail.push((home, Mail::Backlog { group, message })),
+        match turn.directory.groups.read(|groups| groups.home(group)) {
+            Some(home) => turn.fx.mail_to(home, Mail::Backlog { group, message }),
             None => self.drop_of_group(group, &message, DropReason::GroupEnded, turn),
         }
     }
@@ -251,8 +137,8 @@ impl Shard {
             turn.fx.changes.push(Change::Available { group, member, is_available: true });
         }
         for group in hungry {
-            if let Some(home) = turn.directory.groups.home(group) {
-                turn.fx.mail.push((home, Mail::Room { group, member, places }));
+            if let Some(home) = turn.directory.groups.read(|groups| groups.home(group)) {
+                turn.fx.mail_to(home, Mail::Room { group, member, places });
             }
         }
     }
@@ -292,7 +178,7 @@ impl Shard {
         message: Arc<Publication>,
         turn: &mut Turn<'_>,
     ) {
-        if turn.directory.groups.home(group).is_none() {
+        if turn.directory.groups.read(|groups| groups.home(group)).is_none() {
             return self.drop_of_group(group, &message, DropReason::GroupEnded, turn);
         }
         let limits = &self.limits;
@@ -304,8 +190,9 @@ impl Shard {
         }
         backlog.insert(message);
         // Somebody may have become available since the message was turned away.
-        if let Some((member, _)) = turn.directory.groups.pick(group) {
-            self.receive_room(group, member, 1, turn);
+        let member = turn.directory.groups.read(|groups| groups.pick(group));
+        if let Some(member) = member {
+            self.receive_room(group, member.subscriber, 1, turn);
         }
     }
 
@@ -317,7 +204,8 @@ impl Shard {
         places: u16,
         turn: &mut Turn<'_>,
     ) {
-        let Some(interest) = turn.directory.groups.interest(group, member) else { return };
+        let interest = turn.directory.groups.read(|groups| groups.interest(group, member));
+        let Some(interest) = interest else { return };
         for _ in 0..places {
             let Some(backlog) = self.backlogs.by_group.get_mut(&group) else { return };
             let Some(message) = backlog.pop() else { return };
@@ -330,13 +218,13 @@ impl Shard {
                 continue;
             }
             let target = Target::new(member, &interest);
-            turn.fx.mail.push((member.home, Mail::Share { group, message, target, has_more }));
+            turn.fx.mail_to(member.home, Mail::Share { group, message, target, has_more });
         }
     }
 
     /// A member has left; the backlog of a group without members ends with it.
     pub(crate) fn end_empty_group(&mut self, group: GroupNumber, turn: &mut Turn<'_>) {
-        if turn.directory.groups.home(group).is_some() {
+        if turn.directory.groups.read(|groups| groups.home(group)).is_some() {
             return;
         }
         let Some(backlog) = self.backlogs.by_group.remove(&group) else { return };
@@ -360,7 +248,8 @@ impl Shard {
 /// The group of a shared subscription, written as in SUBSCRIBE.
 fn group_of(text: &str, turn: &Turn<'_>) -> Option<GroupNumber> {
     let parsed = FilterText::parse(text).ok()?;
-    turn.directory.groups.number(&parsed.share_name?, parsed.filter.as_str())
+    let share_name = parsed.share_name?;
+    turn.directory.groups.read(|groups| groups.number(&share_name, parsed.filter.as_str()))
 }
 
 fn remember(groups: &mut Vec<GroupNumber>, group: GroupNumber) {

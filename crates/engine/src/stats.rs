@@ -17,10 +17,11 @@ pub struct Stats {
     pub takeovers: u64,
     pub refused: u64,
     pub sessions_expired: u64,
+    /// Publications whose route was kept, and those whose route was searched for.
+    pub route_hits: u64,
+    pub route_misses: u64,
     /// Gauge: clients connected.
     pub clients_connected: u64,
-    /// Gauge: the most clients that were connected at once.
-    pub clients_maximum: u64,
     /// Gauge: sessions, connected or not.
     pub sessions: u64,
     /// Gauge: subscriptions, shared ones included.
@@ -45,8 +46,9 @@ impl Stats {
         self.takeovers += other.takeovers;
         self.refused += other.refused;
         self.sessions_expired += other.sessions_expired;
+        self.route_hits += other.route_hits;
+        self.route_misses += other.route_misses;
         self.clients_connected += other.clients_connected;
-        self.clients_maximum += other.clients_maximum;
         self.sessions += other.sessions;
         self.subscriptions += other.subscriptions;
         self.shared_subscriptions += other.shared_subscriptions;

@@ -46,7 +46,8 @@ impl Shard {
             properties: Properties::EMPTY,
             reason_codes: reason_codes.into(),
         };
-        self.promise(slot, Outgoing::Packet(Box::new(Packet::SubAck(suback))), Then::Retained, turn);
+        let suback = Outgoing::Packet(Box::new(Packet::SubAck(suback)));
+        self.promise_after_grace(slot, suback, Then::Subscribed, turn);
         Ok(())
     }
 
@@ -76,7 +77,8 @@ impl Shard {
             properties: Properties::EMPTY,
             reason_codes: reason_codes.into(),
         };
-        self.promise(slot, Outgoing::Packet(Box::new(Packet::UnsubAck(unsuback))), Then::Nothing, turn);
+        let unsuback = Outgoing::Packet(Box::new(Packet::UnsubAck(unsuback)));
+        self.promise_after_grace(slot, unsuback, Then::Unsubscribed, turn);
         Ok(())
     }
 

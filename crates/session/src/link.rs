@@ -30,6 +30,8 @@ pub struct Link {
     pub acks_promised: u16,
     /// Deliveries that wait for their records, or behind one that does.
     pub publishes_promised: u32,
+    /// SUBACKs and UNSUBACKs that wait until what they tell of is in force everywhere.
+    pub subscriptions_promised: u16,
     /// The session was there before this connection.
     pub is_resumed: bool,
     /// QoS 1 and 2 publications of the client on this connection that have had neither PUBACK nor PUBCOMP
@@ -76,6 +78,7 @@ impl Link {
             receive_maximum,
             acks_promised: 0,
             publishes_promised: 0,
+            subscriptions_promised: 0,
             is_resumed: false,
             unacknowledged: 0,
             request_problem_information: properties.request_problem_information().unwrap_or(true),
@@ -96,6 +99,7 @@ impl Link {
             receive_maximum: 0,
             acks_promised: 0,
             publishes_promised: 0,
+            subscriptions_promised: 0,
             is_resumed: false,
             unacknowledged: 0,
             request_problem_information: true,

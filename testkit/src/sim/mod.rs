@@ -6,6 +6,7 @@
 mod client;
 mod expect;
 mod ledger;
+mod locks;
 mod network;
 mod random;
 mod replay;
@@ -17,6 +18,7 @@ pub use expect::{
     VERSIONS, ack, disconnect, disconnect_with_expiry, raw, raw_connect, raw_text, will, will_after,
 };
 pub use ledger::{Entry, Fault, Ledger};
+pub use locks::Locks;
 pub use network::{Faults, Mangle};
 pub use random::Random;
 pub use replay::check_replay;
@@ -27,8 +29,7 @@ pub use world::{ClientOptions, Handle, WillOptions, World, WorldOptions};
 use noctule_auth::{AllowAll, Authority};
 use noctule_codec::{Packet, ProtocolVersion};
 use noctule_engine::{
-    Directory, Drop, Effects, Event, Flush, Mail, Next, Promise, Record, Shard, ShardConfig, ShardId, Stats,
-    Turn,
+    Directory, Drop, Effects, Event, Flush, Mail, Next, Record, Shard, ShardConfig, ShardId, Stats, Turn,
 };
 use noctule_session::{ConnectionId, Instant, Limits, Session};
 use std::collections::VecDeque;
@@ -69,10 +70,7 @@ pub struct Sim {
 struct Node {
     shard: Shard,
     mailbox: VecDeque<Mail>,
-    /// Mail that has been handled since the start.
-    handled: u64,
-    /// Promises that wait until so much mail has been handled, in order.
-    graced: VecDeque<(u64, Promise)>,
+    /// What the inputs of its turn have brought about and nobody sees yet.
     fx: Effects,
 }
 
@@ -103,14 +101,12 @@ impl Sim {
                 Arc::clone(&options.authority),
             ),
             mailbox: VecDeque::new(),
-            handled: 0,
-            graced: VecDeque::new(),
             fx: Effects::default(),
         };
         Self {
             random: Random::new(options.seed),
             now: Instant::from_millis(1_000_000),
-            directory: Directory::default(),
+            directory: Directory::new::<Locks>(options.shards),
             nodes: (0..options.shards).map(node).collect(),
             wires: Vec::new(),
             drops: Vec::new(),
@@ -288,13 +284,17 @@ impl Sim {
     fn step(&mut self) -> bool {
         let mut steps: Vec<Step> = Vec::new();
         for (wire, state) in self.wires.iter().enumerate() {
-            if state.wants_to_write(self.now) {
+            // What was told to wait for the next turn does, and nothing is sent before a turn has ended.
+            let is_between_turns = self.nodes[state.shard].fx.is_empty();
+            if state.wants_to_write(self.now) && (is_between_turns || state.next == Next::Read) {
                 steps.push(Step::Bytes(wire));
             }
-            if state.wants_flush && state.can_read() {
+            if state.wants_flush && state.can_read() && is_between_turns {
                 steps.push(Step::Flush(wire));
             }
         }
+        let turns = self.nodes.iter().enumerate().filter(|(_, node)| !node.fx.is_empty());
+        steps.extend(turns.map(|(shard, _)| Step::EndTurn(shard)));
         let mailboxes = self.nodes.iter().enumerate().filter(|(_, node)| !node.mailbox.is_empty());
         steps.extend(mailboxes.map(|(shard, _)| Step::Mail(shard)));
         if steps.is_empty() {
@@ -305,6 +305,7 @@ impl Sim {
             Step::Bytes(wire) => self.deliver_bytes(wire),
             Step::Flush(wire) => self.flush(wire),
             Step::Mail(shard) => self.deliver_mail(shard),
+            Step::EndTurn(shard) => self.end_turn(shard),
         }
         true
     }
@@ -333,7 +334,7 @@ impl Sim {
                 self.turn(home, |shard, turn| shard.open(id, "127.0.0.1:moved", false, turn));
             }
             Next::Flush => self.wires[wire].wants_flush = true,
-            Next::Read | Next::Yield | Next::Wait(_) | Next::Close => {}
+            Next::Read | Next::Yield | Next::Wait(_) | Next::Blocked | Next::Close => {}
         }
     }
 
@@ -360,52 +361,48 @@ impl Sim {
 
     fn deliver_mail(&mut self, shard: usize) {
         if let Some(mail) = self.nodes[shard].mailbox.pop_front() {
+            self.directory.mail.handled(shard_id(shard), mail.bytes());
             self.turn(shard, |shard, turn| shard.receive_mail(mail, turn));
-            self.nodes[shard].handled += 1;
-            self.release_graced(shard);
-        }
-    }
-
-    /// Keeps the promises whose grace is over. A shard of the simulation is never in the middle of a turn
-    /// while another changes the directory, so only the mail that had been sent before is waited for.
-    fn release_graced(&mut self, shard: usize) {
-        let handled = self.nodes[shard].handled;
-        while self.nodes[shard].graced.front().is_some_and(|(after, _)| *after <= handled) {
-            if let Some((_, promise)) = self.nodes[shard].graced.pop_front() {
-                self.turn(shard, |shard, turn| shard.release(promise, turn));
+            for wire in self.wires.iter_mut().filter(|wire| wire.next == Next::Blocked) {
+                wire.next = Next::Yield;
             }
         }
     }
 
-    /// One turn of a shard, in the order that makes durability true.
+    /// One input of a turn. The turn ends here, or at a time that the seed decides, so that other shards can
+    /// work in the middle of it.
     fn turn(&mut self, shard: usize, work: impl FnOnce(&mut Shard, &mut Turn<'_>)) {
+        let node = &mut self.nodes[shard];
+        let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut node.fx };
+        work(&mut node.shard, &mut turn);
+        if !self.options.shuffled {
+            self.end_turn(shard);
+        }
+    }
+
+    /// The end of a turn, in the order that makes durability true.
+    fn end_turn(&mut self, shard: usize) {
         let mut fx = std::mem::take(&mut self.nodes[shard].fx);
-        let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut fx };
-        work(&mut self.nodes[shard].shard, &mut turn);
-        self.carry_out(shard, &mut fx);
-        // Promises are kept at once, because this journal is memory; keeping them may promise more.
-        while !fx.promises.is_empty() {
-            for promise in std::mem::take(&mut fx.promises) {
-                let node = &mut self.nodes[shard];
-                let after = node.handled + node.mailbox.len() as u64;
-                if promise.needs_grace() && after > node.handled {
-                    node.graced.push_back((after, promise));
-                    continue;
-                }
-                let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut fx };
-                self.nodes[shard].shard.release(promise, &mut turn);
+        loop {
+            self.carry_out(&mut fx);
+            if fx.promises.is_empty() {
+                break;
             }
-            self.carry_out(shard, &mut fx);
+            // This journal is memory, so all records are durable at once; keeping a promise may promise more.
+            let promises = std::mem::take(&mut fx.promises);
+            let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut fx };
+            self.nodes[shard].shard.keep_promises(promises, &mut turn);
         }
         self.nodes[shard].fx = fx;
     }
 
-    fn carry_out(&mut self, _shard: usize, fx: &mut Effects) {
+    fn carry_out(&mut self, fx: &mut Effects) {
         self.records.append(&mut fx.records);
         for change in fx.take_changes() {
             self.directory.apply(change);
         }
-        for (home, mail) in fx.mail.drain(..) {
+        for (home, mail) in fx.take_mail() {
+            self.directory.mail.sent(home, mail.bytes());
             self.nodes[usize::from(home.0)].mailbox.push_back(mail);
         }
         for id in fx.dirty.drain(..) {
@@ -416,6 +413,10 @@ impl Sim {
         self.drops.append(&mut fx.drops);
         self.events.append(&mut fx.events);
     }
+}
+
+fn shard_id(shard: usize) -> ShardId {
+    ShardId(u16::try_from(shard).expect("few shards"))
 }
 
 impl Default for Sim {
@@ -429,6 +430,7 @@ enum Step {
     Bytes(usize),
     Flush(usize),
     Mail(usize),
+    EndTurn(usize),
 }
 
 /// Steps after which a broker that was given nothing more to do should have come to rest.

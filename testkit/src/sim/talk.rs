@@ -12,7 +12,7 @@ pub const EVERY_QOS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::Exactly
 /// Plays a scenario on one and on three shards, each in order and with this many shuffled schedules. The
 /// set-up of a scenario that fails is printed.
 pub fn in_many_worlds(seeds: u64, scenario: impl Fn(SimOptions)) {
-    for shards in [1, 3] {
+    for shards in [1, 2, 3] {
         for seed in 0..=seeds {
             let _told_on_failure = SetUp { seed, shards };
             scenario(SimOptions { seed, shards, shuffled: seed > 0, ..SimOptions::default() });

@@ -53,11 +53,20 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "shards",
-        kind: Kind::Number { range: 1..=1, field: field!(shards) },
+        kind: Kind::Number { range: 0..=super::SHARDS_MAX as u64, field: field!(shards) },
         flag: Some(Flag { value_name: "N" }),
-        help: "Threads that serve sessions",
-        details: "More than one is not there yet.",
-        hint: "more than one shard is not there yet",
+        help: "Threads that serve sessions; 0 for as many as there are cores",
+        details: "A session lives on one of them, which its client id decides. With one, nothing is handed \
+                  from thread to thread.",
+        hint: "",
+    },
+    Key {
+        name: "pin_shards",
+        kind: Kind::Switch(field!(pin_shards)),
+        flag: None,
+        help: "Bind each of these threads to a core of its own",
+        details: "Worth a try on a machine that does nothing else.",
+        hint: "",
     },
     Key {
         name: "log",
@@ -223,6 +232,24 @@ pub static KEYS: &[Key] = &[
         details: "An ordinary publication visits a few and is not charged. Filters made to be expensive \
                   (`a/+/+/+`, thousands of them) make the clients that publish below them wait, like \
                   limits.messages_per_second_max.",
+        hint: "",
+    },
+    Key {
+        name: "limits.route_cache_bytes_max",
+        kind: Kind::Size { range: 0..=PIB, field: field!(limits.route_cache_bytes_max) },
+        flag: None,
+        help: "Memory of each shard for routes it has found",
+        details: "A route says who gets the publications of a topic. What does not fit is searched for \
+                  again.",
+        hint: "",
+    },
+    Key {
+        name: "limits.mailbox_bytes_max",
+        kind: Kind::Size { range: 65_536..=PIB, field: field!(limits.mailbox_bytes_max) },
+        flag: None,
+        help: "Publications on their way from shard to shard",
+        details: "When a shard cannot keep up, the clients that publish to its sessions are not read until \
+                  it has; nothing is lost and nobody else waits.",
         hint: "",
     },
     Key {
@@ -604,6 +631,6 @@ mod tests {
     #[test]
     fn only_what_is_not_there_yet_takes_a_single_value() {
         let fixed: Vec<&str> = KEYS.iter().filter(|key| another(key).is_none()).map(|key| key.name).collect();
-        assert_eq!(fixed, ["http", "durability", "shards"]);
+        assert_eq!(fixed, ["http", "durability"]);
     }
 }

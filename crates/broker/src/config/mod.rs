@@ -48,8 +48,10 @@ pub struct Config {
     pub http: Http,
     /// What an acknowledgement promises.
     pub durability: Durability,
-    /// Threads that serve sessions.
+    /// Threads that serve sessions; 0: as many as there are cores.
     pub shards: u16,
+    /// Whether each of these threads is bound to a core.
+    pub pin_shards: bool,
     /// What is logged.
     pub log: LogFilter,
     /// How it is logged.
@@ -91,6 +93,9 @@ pub enum LogFormat {
     Json,
 }
 
+/// The most threads that can serve sessions.
+pub(crate) const SHARDS_MAX: u16 = 256;
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -98,7 +103,8 @@ impl Default for Config {
             data_dir: "./noctule-data".into(),
             http: Http::Off,
             durability: Durability::Memory,
-            shards: 1,
+            shards: 0,
+            pin_shards: false,
             log: LogFilter::default(),
             log_format: LogFormat::Text,
             sys_interval: Some(Duration::from_secs(10)),

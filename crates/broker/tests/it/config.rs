@@ -203,7 +203,7 @@ fn mistakes_in_a_file_name_line_column_and_what_is_allowed() {
         (
             "no_table",
             "[shards]\na = 1",
-            "no_table.toml:1:1: shards: found a table, allowed is 1 (more than one shard is not there yet)",
+            "no_table.toml:1:1: shards: found a table, allowed is a whole number from 0 to 256",
         ),
         (
             "type",
@@ -302,8 +302,8 @@ fn mistakes_in_a_file_name_line_column_and_what_is_allowed() {
         ),
         (
             "shards",
-            "shards = 2",
-            "shards.toml:1:10: shards: found 2, allowed is 1 (more than one shard is not there yet)",
+            "shards = 257",
+            "shards.toml:1:10: shards: found 257, allowed is a whole number from 0 to 256",
         ),
         // Columns count characters, not bytes.
         (
@@ -400,7 +400,7 @@ fn mistakes_on_the_command_line_name_the_flag() {
              limits.receive_maximum?",
             "--set limits.queue_qos0: a value is missing; write --set KEY=VALUE",
             "--set shards: shards is set twice on the command line",
-            "--shards: found \"two\", allowed is 1 (more than one shard is not there yet)",
+            "--shards: found \"two\", allowed is a whole number from 0 to 256",
             "--set limits.receive_maximum: found \"0\", allowed is a whole number from 1 to 65535",
         ]
     );
@@ -410,16 +410,16 @@ fn mistakes_on_the_command_line_name_the_flag() {
 #[test]
 fn all_mistakes_of_all_sources_are_reported_at_once() {
     let sources = Sources {
-        file: Some(file("all", "shards = 0\nlgo = \"info\"\n")),
-        environment: environment(&[("NOCTULE_SHARDS", "0")]),
+        file: Some(file("all", "shards = 257\nlgo = \"info\"\n")),
+        environment: environment(&[("NOCTULE_SHARDS", "many")]),
         command_line: vec![flag("shards", "1"), flag("log", "loud")],
     };
     assert_eq!(
         said(load(&sources)),
         [
-            "all.toml:1:10: shards: found 0, allowed is 1 (more than one shard is not there yet)",
+            "all.toml:1:10: shards: found 257, allowed is a whole number from 0 to 256",
             "all.toml:2:1: there is no key lgo; did you mean log?",
-            "NOCTULE_SHARDS: found \"0\", allowed is 1 (more than one shard is not there yet)",
+            "NOCTULE_SHARDS: found \"many\", allowed is a whole number from 0 to 256",
             "--log: \"loud\" is no level; allowed are off, error, warn, info, debug, trace",
         ]
     );

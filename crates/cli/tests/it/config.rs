@@ -12,7 +12,8 @@ const SHOWN: &str = r#"listen = ["tcp://localhost:1883"]          # default
 data_dir = "/srv/noctule"                  # --data-dir
 http = "off"                               # default
 durability = "memory"                      # default
-shards = 1                                 # default
+shards = 0                                 # default
+pin_shards = false                         # default
 log = "info"                               # default
 log_format = "text"                        # default
 sys_interval = "10s"                       # default
@@ -35,6 +36,8 @@ memory_bytes_max = "0B"                    # default
 messages_per_second_max = 0                # default
 bytes_per_second_max = "0B"                # default
 match_visits_per_second_max = 1000000      # default
+route_cache_bytes_max = "64MiB"            # default
+mailbox_bytes_max = "16MiB"                # default
 connect_timeout = "5s"                     # --set limits.connect_timeout
 packet_bytes_max = "1MiB"                  # NOCTULE_LIMITS_PACKET_BYTES_MAX
 receive_maximum = 1024                     # default
@@ -179,8 +182,8 @@ fn check_is_silent_about_a_good_file() {
 #[test]
 fn check_reports_all_mistakes_and_exits_with_1() {
     let folder = folder("check_bad");
-    fs::write(folder.join("my.toml"), "shards = 0\n[limits]\npacket_byte_max = 1\n").unwrap();
-    let expected = "my.toml:1:10: shards: found 0, allowed is 1 (more than one shard is not there yet)\n\
+    fs::write(folder.join("my.toml"), "shards = 257\n[limits]\npacket_byte_max = 1\n").unwrap();
+    let expected = "my.toml:1:10: shards: found 257, allowed is a whole number from 0 to 256\n\
                     my.toml:3:1: there is no key limits.packet_byte_max; did you mean limits.packet_bytes_max?\n";
     let command = &mut noctule(&folder, &["config", "check", "my.toml"]);
     assert_eq!(outcome(command), (1, String::new(), expected.into()));

@@ -42,9 +42,9 @@ fn a_taken_port_is_one_line_and_exit_code_1() {
 #[test]
 fn a_wrong_configuration_is_exit_code_2() {
     let folder = folder("wrong_configuration");
-    let arguments = ["--http", "127.0.0.1:18083", "--shards", "4", "--set", "limits.receive_maximum=0"];
+    let arguments = ["--http", "127.0.0.1:18083", "--shards", "257", "--set", "limits.receive_maximum=0"];
     let expected = "--http: found \"127.0.0.1:18083\", allowed is \"off\" (the HTTP API is not there yet)\n\
-                    --shards: found \"4\", allowed is 1 (more than one shard is not there yet)\n\
+                    --shards: found \"257\", allowed is a whole number from 0 to 256\n\
                     --set limits.receive_maximum: found \"0\", allowed is a whole number from 1 to 65535\n";
     assert_eq!(outcome(&mut serve(&folder, &arguments)), (2, String::new(), expected.into()));
 }

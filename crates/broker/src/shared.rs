@@ -1,0 +1,128 @@
+//! What the threads of the broker have in common.
+
+use crate::ledger::Ledger;
+use crate::locks::Locks;
+use crate::mailbox::{Mailbox, Wake};
+use crate::sockets::Moving;
+use mio::Waker;
+use noctule_auth::{AllowAll, Authority};
+use noctule_engine::{Directory, Handover, Mail, ShardId, Stats};
+use noctule_session::Limits;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time;
+
+/// What all shards' threads share.
+pub(crate) struct Shared {
+    pub(crate) directory: Directory,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) authority: Arc<dyn Authority + Send + Sync>,
+    /// A number that differs from start to start.
+    pub(crate) seed: u64,
+    pub(crate) started: time::Instant,
+    mailboxes: Box<[Mailbox<Parcel, Waker>]>,
+    /// Connections that have not been told their end.
+    served: AtomicUsize,
+    ledger: Mutex<Ledger>,
+}
+
+/// What a thread finds in its mailbox.
+pub(crate) enum Parcel {
+    /// Something for its shard.
+    Mail(Mail),
+    /// A connection whose client is at home there.
+    Connection(Box<(Moving, Handover)>),
+    /// A shard wants to know what this one has counted.
+    AskStats(ShardId),
+    /// The answer.
+    Stats(Box<Stats>),
+    /// The broker stops.
+    Stop,
+    /// A shard has published its last wills; all mail it ever sends has been sent.
+    LastWills,
+}
+
+impl Wake for Waker {
+    fn wake(&self) {
+        // It fails only if the descriptor is gone, and then the thread is too.
+        let _ = Self::wake(self);
+    }
+}
+
+impl Parcel {
+    /// Bytes of mail in it, which are bounded; everything else has room always.
+    pub(crate) fn mail_bytes(&self) -> u64 {
+        match self {
+            Self::Mail(mail) => mail.bytes(),
+            _ => 0,
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(limits: Limits, drops_max: u32, wakers: Vec<Waker>) -> Self {
+        let started = time::Instant::now();
+        let shards = u16::try_from(wakers.len()).expect("shards are counted in 16 bits");
+        Self {
+            directory: Directory::new::<Locks>(shards),
+            limits: Arc::new(limits),
+            authority: Arc::new(AllowAll),
+            seed: seed(),
+            started,
+            mailboxes: wakers.into_iter().map(Mailbox::new).collect(),
+            served: AtomicUsize::new(0),
+            ledger: Mutex::new(Ledger::new(drops_max, started)),
+        }
+    }
+
+    /// How many shards there are.
+    pub(crate) fn shards(&self) -> u16 {
+        u16::try_from(self.mailboxes.len()).expect("shards are counted in 16 bits")
+    }
+
+    /// All shards but this one.
+    pub(crate) fn others(&self, me: ShardId) -> impl Iterator<Item = ShardId> {
+        (0..self.shards()).map(ShardId).filter(move |shard| *shard != me)
+    }
+
+    /// The mailbox of a shard's thread.
+    pub(crate) fn mailbox(&self, shard: ShardId) -> &Mailbox<Parcel, Waker> {
+        &self.mailboxes[usize::from(shard.0)]
+    }
+
+    /// Tells every thread but this one's to stop.
+    pub(crate) fn stop_others(&self, me: ShardId) {
+        self.others(me).for_each(|shard| self.mailbox(shard).put([Parcel::Stop]));
+    }
+
+    /// How many connections are served by all shards.
+    pub(crate) fn served(&self) -> usize {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// A connection has been accepted.
+    pub(crate) fn begin_serving(&self) {
+        self.served.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection has been told its end, or is gone.
+    pub(crate) fn end_serving(&self) {
+        self.served.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether there is no memory for packets that are not complete: an eighth is left to those that are.
+    pub(crate) fn is_memory_short(&self) -> bool {
+        let bytes_max = self.limits.memory_bytes_max;
+        self.directory.memory.bytes() > bytes_max - bytes_max / 8
+    }
+
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A number that differs from start to start, from the hasher that the standard library seeds.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}

@@ -1,0 +1,166 @@
+//! Shared subscription groups, as all shards see them.
+//!
+//! A group is known by its share name and filter, and by a number that is never used again. Who routes to it
+//! keeps its [`Roster`]: the members at that time, each with a mark that says whether it can be given messages
+//! now. Members come and go by new rosters; the mark changes in place, so that a member whose window is full
+//! makes no route stale.
+
+use crate::ShardId;
+use crate::directory::{Interest, Subscriber};
+use hashbrown::HashMap;
+use noctule_session::GroupNumber;
+use noctule_topic::{FilterIndex, TopicFilter};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// The shared groups of all shards.
+#[derive(Debug, Default)]
+pub struct Groups {
+    by_filter: FilterIndex<GroupNumber, ()>,
+    numbers: HashMap<(Box<str>, Box<str>), GroupNumber>,
+    groups: HashMap<GroupNumber, Group>,
+    last: u64,
+}
+
+#[derive(Debug)]
+struct Group {
+    home: ShardId,
+    members: BTreeMap<Subscriber, Arc<Member>>,
+    next: Arc<AtomicUsize>,
+    /// Made when somebody asks, so that a thousand members who join together make one roster.
+    roster: OnceLock<Arc<Roster>>,
+}
+
+/// The members of a group at one time.
+#[derive(Debug)]
+pub struct Roster {
+    group: GroupNumber,
+    members: Box<[Arc<Member>]>,
+    /// The place behind the member that got the last message; the same one for all rosters of the group.
+    next: Arc<AtomicUsize>,
+}
+
+/// A member of a group.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) subscriber: Subscriber,
+    pub(crate) interest: Interest,
+    is_available: AtomicBool,
+}
+
+impl Groups {
+    /// The groups whose filter matches a topic, and how many nodes were visited to find them.
+    pub fn matching(&self, topic: &str) -> (Vec<Arc<Roster>>, usize) {
+        let mut rosters = Vec::new();
+        if self.groups.is_empty() {
+            return (rosters, 0);
+        }
+        let visits = self.by_filter.for_each_match(topic, |group, ()| rosters.extend(self.roster(group).cloned()));
+        (rosters, visits)
+    }
+
+    /// The number of a group.
+    pub fn number(&self, share_name: &str, filter: &str) -> Option<GroupNumber> {
+        self.numbers.get(&(share_name.into(), filter.into())).copied()
+    }
+
+    /// How many groups there are.
+    pub fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    pub(crate) fn home(&self, group: GroupNumber) -> Option<ShardId> {
+        self.groups.get(&group).map(|group| group.home)
+    }
+
+    /// The next available member in turn.
+    pub(crate) fn pick(&self, group: GroupNumber) -> Option<Arc<Member>> {
+        self.roster(group)?.pick().cloned()
+    }
+
+    pub(crate) fn interest(&self, group: GroupNumber, subscriber: Subscriber) -> Option<Interest> {
+        self.groups.get(&group)?.members.get(&subscriber).map(|member| member.interest)
+    }
+
+    pub(crate) fn join(
+        &mut self,
+        share_name: &str,
+        filter: &TopicFilter,
+        home: ShardId,
+        subscriber: Subscriber,
+        interest: Interest,
+        is_available: bool,
+    ) {
+        let number = *self.numbers.entry((share_name.into(), filter.as_str().into())).or_insert_with(|| {
+            self.last += 1;
+            GroupNumber(self.last)
+        });
+        let group = self.groups.entry(number).or_insert_with(|| {
+            self.by_filter.insert(filter, number, ());
+            Group { home, members: BTreeMap::new(), next: Arc::default(), roster: OnceLock::new() }
+        });
+        let member = Member { subscriber, interest, is_available: AtomicBool::new(is_available) };
+        group.members.insert(subscriber, Arc::new(member));
+        group.roster.take();
+    }
+
+    pub(crate) fn leave(&mut self, share_name: &str, filter: &TopicFilter, subscriber: Subscriber) {
+        let Some(number) = self.number(share_name, filter.as_str()) else { return };
+        let Some(group) = self.groups.get_mut(&number) else { return };
+        if let Some(member) = group.members.remove(&subscriber) {
+            // Nobody who still has an old roster is to pick it.
+            member.is_available.store(false, Ordering::Relaxed);
+            group.roster.take();
+        }
+        if group.members.is_empty() {
+            self.groups.remove(&number);
+            self.numbers.remove(&(share_name.into(), filter.as_str().into()));
+            self.by_filter.remove(filter.as_str(), number);
+        }
+    }
+
+    pub(crate) fn set_available(&self, group: GroupNumber, subscriber: Subscriber, is_available: bool) {
+        let member = self.groups.get(&group).and_then(|group| group.members.get(&subscriber));
+        if let Some(member) = member {
+            member.is_available.store(is_available, Ordering::Relaxed);
+        }
+    }
+
+    fn roster(&self, number: GroupNumber) -> Option<&Arc<Roster>> {
+        let group = self.groups.get(&number)?;
+        Some(group.roster.get_or_init(|| {
+            let members = group.members.values().cloned().collect();
+            Arc::new(Roster { group: number, members, next: Arc::clone(&group.next) })
+        }))
+    }
+}
+
+impl Roster {
+    /// Whose members these are.
+    pub fn group(&self) -> GroupNumber {
+        self.group
+    }
+
+    /// The next available member in turn, whoever asks.
+    pub(crate) fn pick(&self) -> Option<&Arc<Member>> {
+        let count = self.members.len();
+        let first = self.next.load(Ordering::Relaxed);
+        let step = (0..count).find(|step| {
+            self.members[first.wrapping_add(*step) % count].is_available.load(Ordering::Relaxed)
+        })?;
+        let place = first.wrapping_add(step) % count;
+        self.next.store(place + 1, Ordering::Relaxed);
+        Some(&self.members[place])
+    }
+
+    /// Bytes it takes, for who keeps it.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.members.len() * size_of::<Arc<Member>>()
+    }
+}

@@ -1,0 +1,349 @@
+//! Routes: everybody who gets the publications of one topic, found once and kept while it is true.
+//!
+//! A route holds, for every home, the sessions that live there with what their overlapping subscriptions say
+//! together, and the shared groups. It does not depend on the publication or its publisher; what differs
+//! between them (QoS, RETAIN, No Local) is decided when a target is served.
+//!
+//! A shard keeps the routes it has found, by the rights of the publisher and the topic. A kept route is used
+//! without asking anybody as long as the [generation](crate::Generations) of its topic is the one it was found
+//! at.
+
+use crate::directory::{Directory, Interest, Subscriber};
+use crate::generations::{Generation, Watch};
+use crate::groups::Roster;
+use crate::{FrameTarget, ShardId};
+use hashbrown::{DefaultHashBuilder, HashTable};
+use noctule_auth::Rights;
+use noctule_codec::QoS;
+use noctule_session::{Publication, SessionNumber, SubscriptionIds};
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+
+/// Everybody who gets the publications of one topic.
+#[derive(Debug, Default)]
+pub struct Route {
+    /// By home, in ascending order.
+    homes: Box<[(ShardId, Box<[Target]>)]>,
+    pub(crate) groups: Box<[Arc<Roster>]>,
+}
+
+/// One session that a publication goes to, with everything its overlapping subscriptions say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The session.
+    pub subscriber: Subscriber,
+    /// The highest granted QoS among them [MQTT-3.3.4-2].
+    pub qos: QoS,
+    /// One of them wants the RETAIN flag as published.
+    pub retain_as_published: bool,
+    /// The session outlives its connection, so what it is owed is recorded.
+    pub durable: bool,
+    /// What the session's own publications find.
+    own: Own,
+    /// Their identifiers [MQTT-3.3.4-3].
+    pub subscription_ids: SubscriptionIds,
+}
+
+/// What is left of a session's subscriptions for its own publications: No Local keeps them from coming back
+/// [MQTT-3.8.3-3].
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Own {
+    /// All of them; none has No Local.
+    All,
+    /// None of them; all have it.
+    Nothing,
+    /// Some of them.
+    Some(Box<Target>),
+}
+
+impl Route {
+    /// Finds who wants the publications of a topic, and says how many nodes of the index that visited.
+    pub(crate) fn find(
+        directory: &Directory,
+        topic: &str,
+        entries: &mut Vec<(Subscriber, Interest)>,
+    ) -> (Self, usize) {
+        entries.clear();
+        let visits = directory.filters.read(|filters| {
+            filters.for_each_match(topic, |subscriber, interest| entries.push((subscriber, *interest)))
+        });
+        let (groups, group_visits) = directory.groups.read(|groups| groups.matching(topic));
+        // One filter's subscribers come in order; only several filters need sorting.
+        if !entries.is_sorted_by_key(|(subscriber, _)| *subscriber) {
+            entries.sort_by_key(|(subscriber, _)| *subscriber);
+        }
+        let targets_of = |entries: &[(Subscriber, Interest)]| {
+            let of_one = entries.chunk_by(|(one, _), (next, _)| one == next);
+            of_one.map(Target::merged).collect::<Box<[Target]>>()
+        };
+        let of_homes = entries.chunk_by(|(one, _), (next, _)| one.home == next.home);
+        let homes = of_homes.map(|entries| (entries[0].0.home, targets_of(entries))).collect();
+        (Self { homes, groups: groups.into() }, visits + group_visits)
+    }
+
+    /// The shards whose sessions get something.
+    pub(crate) fn homes(&self) -> impl Iterator<Item = ShardId> {
+        self.homes.iter().map(|(home, _)| *home)
+    }
+
+    /// The sessions of one shard.
+    pub(crate) fn targets(&self, home: ShardId) -> &[Target] {
+        let found = self.homes.iter().find(|(shard, _)| *shard == home);
+        found.map_or(&[], |(_, targets)| targets)
+    }
+
+    /// Whether a publication of this session reaches anybody.
+    pub(crate) fn reaches_anybody(&self, publisher: Option<SessionNumber>) -> bool {
+        !self.groups.is_empty() || self.all().any(|target| target.for_publisher(publisher).is_some())
+    }
+
+    /// Whether a session that survives a restart is owed such a publication above QoS 0.
+    pub(crate) fn owes_durable(&self, qos: QoS, publisher: Option<SessionNumber>) -> bool {
+        qos > QoS::AtMostOnce
+            && self.all().filter_map(|target| target.for_publisher(publisher)).any(Target::is_recorded)
+    }
+
+    /// What durable sessions are owed, for the publication's record.
+    pub(crate) fn durable(&self, message: &Publication, publisher: Option<SessionNumber>) -> Vec<FrameTarget> {
+        if message.qos == QoS::AtMostOnce {
+            return Vec::new();
+        }
+        let targets = self.all().filter_map(|target| target.for_publisher(publisher));
+        let owed = targets.filter(|target| target.is_recorded()).map(|target| FrameTarget {
+            session: target.subscriber.session,
+            qos: target.qos.min(message.qos),
+            retain: target.retains(message),
+            subscription_ids: target.subscription_ids.clone(),
+        });
+        owed.collect()
+    }
+
+    /// Bytes it takes, for who keeps it.
+    fn bytes(&self) -> usize {
+        let targets = self.homes.iter().map(|(_, targets)| targets.len() * size_of::<Target>() + 32).sum::<usize>();
+        targets + self.groups.iter().map(|roster| roster.bytes()).sum::<usize>() + size_of::<Self>()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Target> {
+        self.homes.iter().flat_map(|(_, targets)| targets)
+    }
+}
+
+impl Target {
+    /// A session with one subscription.
+    pub(crate) fn new(subscriber: Subscriber, interest: &Interest) -> Self {
+        Self::merged(&[(subscriber, *interest)])
+    }
+
+    /// A session with all its subscriptions that match: one delivery with the highest QoS and all identifiers
+    /// [MQTT-3.3.4-2, -4].
+    fn merged(entries: &[(Subscriber, Interest)]) -> Self {
+        let mut target = Self::sum(entries.iter());
+        let mut others = entries.iter().filter(|(_, interest)| !interest.options.no_local).peekable();
+        if entries.iter().any(|(_, interest)| interest.options.no_local) {
+            target.own = match others.peek() {
+                None => Own::Nothing,
+                Some(_) => Own::Some(Box::new(Self::sum(others))),
+            };
+        }
+        target
+    }
+
+    fn sum<'a>(entries: impl Iterator<Item = &'a (Subscriber, Interest)>) -> Self {
+        let mut target = Self {
+            subscriber: Subscriber::default(),
+            qos: QoS::AtMostOnce,
+            retain_as_published: false,
+            durable: false,
+            own: Own::All,
+            subscription_ids: SubscriptionIds::None,
+        };
+        for (subscriber, interest) in entries {
+            target.subscriber = *subscriber;
+            target.qos = target.qos.max(interest.options.qos);
+            target.retain_as_published |= interest.options.retain_as_published;
+            target.durable |= interest.durable;
+            if interest.id > 0 {
+                target.subscription_ids.add(interest.id);
+            }
+        }
+        target
+    }
+
+    /// What a publication of this session finds.
+    pub(crate) fn for_publisher(&self, publisher: Option<SessionNumber>) -> Option<&Self> {
+        match &self.own {
+            Own::All => Some(self),
+            _ if publisher != Some(self.subscriber.session) => Some(self),
+            Own::Nothing => None,
+            Own::Some(target) => Some(target),
+        }
+    }
+
+    /// The RETAIN flag of the delivery [MQTT-3.3.1-12], [MQTT-3.3.1-13].
+    pub(crate) fn retains(&self, message: &Publication) -> bool {
+        message.retain && self.retain_as_published
+    }
+
+    fn is_recorded(&self) -> bool {
+        self.durable && self.qos > QoS::AtMostOnce
+    }
+}
+
+/// The routes that a shard has found, the ones used lately.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    /// Entries found or used since `old` was `young`.
+    young: HashTable<Entry>,
+    old: HashTable<Entry>,
+    young_bytes: u64,
+    bytes_max: u64,
+    hasher: DefaultHashBuilder,
+    /// What a match finds before it is sorted.
+    entries: Vec<(Subscriber, Interest)>,
+}
+
+/// A route with what proves that it is still true.
+#[derive(Debug)]
+struct Entry {
+    rights: Option<Rights>,
+    topic: Box<str>,
+    watch: Watch,
+    generation: Generation,
+    route: Arc<Route>,
+    accepted: Accepted,
+}
+
+/// Kinds of publications that may be made with the rights of an entry on its topic.
+#[derive(Clone, Copy, Debug, Default)]
+struct Accepted {
+    /// The [generation](noctule_auth::Authority::generation) of the decisions.
+    generation: u64,
+    /// A bit for each [`Kind`].
+    kinds: u8,
+}
+
+/// What a decision about a publication depends on, besides its topic and who makes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind(pub(crate) QoS, pub(crate) bool);
+
+/// What an entry is found by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) rights: Option<Rights>,
+    pub(crate) topic: &'a str,
+}
+
+impl Routes {
+    /// No routes; at most so many bytes of them will be kept.
+    pub(crate) fn new(bytes_max: u64) -> Self {
+        Self {
+            young: HashTable::new(),
+            old: HashTable::new(),
+            young_bytes: 0,
+            bytes_max,
+            hasher: DefaultHashBuilder::default(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// The kept route of a publication of this kind, if it is still true and such a publication was accepted
+    /// before, at this generation of the rights. No guard is passed for it.
+    pub(crate) fn accepted(
+        &self,
+        directory: &Directory,
+        asked: Asked<'_>,
+        kind: Kind,
+        rights_generation: u64,
+    ) -> Option<Arc<Route>> {
+        asked.rights?;
+        let entry = self.young.find(self.hash(asked), |entry| entry.is_for(asked))?;
+        let is_accepted =
+            entry.accepted.generation == rights_generation && entry.accepted.kinds & kind.bit() != 0;
+        let is_current = entry.generation == directory.generations.current(&entry.watch);
+        (is_accepted && is_current).then(|| Arc::clone(&entry.route))
+    }
+
+    /// Remembers that a publication of this kind was accepted.
+    pub(crate) fn accept(&mut self, asked: Asked<'_>, kind: Kind, rights_generation: u64) {
+        let hash = self.hash(asked);
+        let entry = self.young.find_mut(hash, |entry| entry.is_for(asked));
+        if let Some(entry) = entry.filter(|_| asked.rights.is_some()) {
+            if entry.accepted.generation != rights_generation {
+                entry.accepted = Accepted { generation: rights_generation, kinds: 0 };
+            }
+            entry.accepted.kinds |= kind.bit();
+        }
+    }
+
+    /// The route of a topic, kept or found anew, and how many nodes of the index were visited for it.
+    pub(crate) fn look_up(&mut self, directory: &Directory, asked: Asked<'_>) -> (Arc<Route>, usize) {
+        let hash = self.hash(asked);
+        if let Ok(used_again) = self.old.find_entry(hash, |entry| entry.is_for(asked)) {
+            let (entry, _) = used_again.remove();
+            self.keep(hash, entry);
+        }
+        let Some(entry) = self.young.find_mut(hash, |entry| entry.is_for(asked)) else {
+            return self.search(directory, hash, asked);
+        };
+        let generation = directory.generations.current(&entry.watch);
+        let mut visits = 0;
+        if entry.generation != generation {
+            let (route, visited) = Route::find(directory, asked.topic, &mut self.entries);
+            self.young_bytes += route.bytes() as u64;
+            (entry.route, entry.generation, visits) = (Arc::new(route), generation, visited);
+        }
+        (Arc::clone(&entry.route), visits)
+    }
+
+    fn search(&mut self, directory: &Directory, hash: u64, asked: Asked<'_>) -> (Arc<Route>, usize) {
+        // The generation first: a change in between makes the route stale and never goes unnoticed.
+        let watch = directory.generations.watch(asked.topic);
+        let generation = directory.generations.current(&watch);
+        let (route, visits) = Route::find(directory, asked.topic, &mut self.entries);
+        let route = Arc::new(route);
+        if self.entries.capacity() > ENTRIES_KEPT {
+            self.entries = Vec::new();
+        }
+        let (rights, topic, accepted) = (asked.rights, asked.topic.into(), Accepted::default());
+        self.keep(hash, Entry { rights, topic, watch, generation, route: Arc::clone(&route), accepted });
+        (route, visits)
+    }
+
+    /// Keeps an entry among the young ones. When these take half the room, the old ones are forgotten.
+    fn keep(&mut self, hash: u64, entry: Entry) {
+        let bytes = entry.bytes();
+        if self.young_bytes + bytes > self.bytes_max / 2 {
+            self.old = std::mem::take(&mut self.young);
+            self.young_bytes = 0;
+        }
+        if bytes <= self.bytes_max / 2 {
+            self.young_bytes += bytes;
+            let hasher = &self.hasher;
+            self.young.insert_unique(hash, entry, |entry| hasher.hash_one((entry.rights, &*entry.topic)));
+        }
+    }
+
+    fn hash(&self, asked: Asked<'_>) -> u64 {
+        self.hasher.hash_one((asked.rights, asked.topic))
+    }
+}
+
+impl Entry {
+    fn is_for(&self, asked: Asked<'_>) -> bool {
+        self.rights == asked.rights && *self.topic == *asked.topic
+    }
+
+    fn bytes(&self) -> u64 {
+        (size_of::<Self>() + self.topic.len() + self.route.bytes()) as u64
+    }
+}
+
+impl Kind {
+    fn bit(self) -> u8 {
+        1 << (self.0 as u8 * 2 + u8::from(self.1))
+    }
+}
+
+/// A match of more subscribers than this gives its room back.
+const ENTRIES_KEPT: usize = 16_384;
