@@ -15,6 +15,9 @@ pub(crate) struct DataDir {
 impl DataDir {
     /// Makes the directory for its owner alone, if need be, and locks it.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        if path.exists() && !path.is_dir() {
+            return Err(Error::NotADirectory { path: path.to_owned() });
+        }
         let failed = |source| Error::DataDir { path: path.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let mut options = OpenOptions::new();

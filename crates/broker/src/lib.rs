@@ -57,6 +57,21 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// The limit of open files leaves no room for a connection.
+    #[error(
+        "{limit} files may be open at once, which leaves none for connections; raise the limit, for example \
+         with ulimit -n 65536"
+    )]
+    OpenFiles {
+        /// The limit, raised as far as it can be.
+        limit: u64,
+    },
+    /// The data directory is a file.
+    #[error("the data directory {path} is not a directory; choose another with --data-dir")]
+    NotADirectory {
+        /// Its path.
+        path: PathBuf,
+    },
     /// Standard output is gone.
     #[error("the ready line cannot be written: {0}")]
     Ready(#[source] std::io::Error),
@@ -71,6 +86,7 @@ pub enum Error {
 /// See [`Error`].
 pub fn run(mut config: Config) -> Result<(), Error> {
     let open_files = raise_open_file_limit();
+    let connections_max = connections_max(&config, open_files)?;
     let _data_dir = DataDir::open(&config.data_dir)?;
     let signals = Signals::new().map_err(Error::Poll)?;
     let mut listeners = Vec::new();
@@ -82,7 +98,7 @@ pub fn run(mut config: Config) -> Result<(), Error> {
         config.limits.memory_bytes_max = memory::usable_bytes() / 2;
     }
     info!(bytes = config.limits.memory_bytes_max, "memory for publications");
-    let runtimes = runtimes(&config, open_files, signals, listeners).map_err(Error::Poll)?;
+    let runtimes = runtimes(&config, connections_max, signals, listeners).map_err(Error::Poll)?;
     info!(shards = runtimes.len(), "threads that serve sessions");
     warn!(
         "durability is memory: sessions, queued and retained messages are lost when the broker stops; \
@@ -98,7 +114,7 @@ pub fn run(mut config: Config) -> Result<(), Error> {
 /// The runtimes of all shards, connected with each other. The first one is the front.
 fn runtimes(
     config: &Config,
-    open_files: OpenFileLimit,
+    connections_max: usize,
     mut signals: Signals,
     listeners: Vec<Listener>,
 ) -> io::Result<Vec<Runtime>> {
@@ -108,9 +124,7 @@ fn runtimes(
     let shared = Arc::new(Shared::new(config.limits.clone(), config.drop_ledger_entries_max, wakers));
     let registry = polls[0].registry();
     signals.register(registry, STOP, RELOAD)?;
-    let connections_max = connections_max(config, open_files);
-    let accepting =
-        Accepting::new(listeners, registry, connections_max, config.connects_per_second_max)?;
+    let accepting = Accepting::new(listeners, registry, connections_max, config.connects_per_second_max)?;
     let mut front = Some(Front { accepting, signals, sys: config.sys_interval.map(SysRounds::new) });
     let ids = (0..).map(ShardId);
     let runtime = |(poll, id)| Runtime::new(id, poll, Arc::clone(&shared), front.take());
@@ -129,8 +143,11 @@ fn shards(config: &Config) -> u16 {
 }
 
 /// As many connections as configured, or as the limit of open files leaves room for.
-fn connections_max(config: &Config, open_files: OpenFileLimit) -> usize {
+fn connections_max(config: &Config, open_files: OpenFileLimit) -> Result<usize, Error> {
     let possible = open_files.soft.saturating_sub(FILES_RESERVED);
+    if possible == 0 {
+        return Err(Error::OpenFiles { limit: open_files.soft });
+    }
     let wanted = config.connections_max.map_or(u64::MAX, u64::from);
     if wanted > possible && wanted < u64::MAX {
         warn!(
@@ -140,7 +157,7 @@ fn connections_max(config: &Config, open_files: OpenFileLimit) -> usize {
     }
     let connections = wanted.min(possible);
     info!(connections, open_files = open_files.soft, "connections that can be served at once");
-    usize::try_from(connections).unwrap_or(usize::MAX)
+    Ok(usize::try_from(connections).unwrap_or(usize::MAX))
 }
 
 /// Open files kept for everything that is not a client's connection.

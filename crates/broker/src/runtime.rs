@@ -370,11 +370,15 @@ impl Runtime {
         self.shared.mailbox(self.me).take(&mut self.inbox);
         let mut bytes = 0;
         for _ in 0..self.inbox.len().min(PARCELS_PER_TURN) {
+            if self.fx.is_turn_full() {
+                break;
+            }
             let Some(parcel) = self.inbox.pop_front() else { break };
             match parcel {
                 Parcel::Mail(mail) => {
                     bytes += mail.bytes();
-                    let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
+                    let mut turn =
+                        Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
                     self.shard.receive_mail(mail, &mut turn);
                 }
                 Parcel::Connection(arrival) => self.take_in(arrival.0, arrival.1),

@@ -124,7 +124,7 @@ pub(crate) const fn first_byte(packet_type: PacketType, flags: u8) -> u8 {
 }
 
 /// A whole packet in bytes.
-pub(crate) const fn packet_len(body_len: usize) -> usize {
+pub const fn packet_len(body_len: usize) -> usize {
     1 + wire::variable_byte_integer_len(body_len) + body_len
 }
 

@@ -55,6 +55,7 @@ mod wire;
 
 pub use decoder::Decoder;
 pub use delivery::Delivery;
+pub use encoder::packet_len;
 pub use error::{DecodeError, EncodeError};
 pub use filters::{SubscribeFilters, UnsubscribeFilters};
 pub use packet::{

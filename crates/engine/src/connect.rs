@@ -77,29 +77,32 @@ impl Shard {
                 format!("this server refers clients to {}", limits.server_reference),
             ));
         }
-        check_client_id(connect, limits.client_id_bytes_max)?;
+        self.check_client_id(connect)?;
         if let Some(method) = connect.properties.authentication_method() {
             let cause = format!("the authentication method {method:?} is not known here");
             return Err(Violation::new(ReasonCode::BadAuthenticationMethod, cause));
         }
         self.check_will(connect)?;
-        self.check_room(client_id, turn)?;
+        self.check_room(connect, client_id, turn)?;
         self.check_permissions(id, connect, client_id)
     }
 
-    /// A client without a session needs room for one.
-    fn check_room(&self, client_id: &str, turn: &Turn<'_>) -> Result<(), Violation> {
-        if self.by_client_id.contains_key(client_id) {
+    /// A client without a session needs room for one, and a will needs some too.
+    fn check_room(&self, connect: &Connect<'_>, client_id: &str, turn: &Turn<'_>) -> Result<(), Violation> {
+        let has_session = self.by_client_id.contains_key(client_id);
+        let will_bytes = connect.will.as_ref().map_or(0, |will| StoredWill::new(will).bytes());
+        let bytes = if has_session { will_bytes } else { will_bytes + SESSION_BYTES };
+        if bytes > 0 && !self.has_memory(bytes, turn) {
+            let cause = "the memory for messages and sessions is used up (limits.memory_bytes_max)";
+            return Err(Violation::new(ReasonCode::QuotaExceeded, cause));
+        }
+        if has_session {
             return Ok(());
         }
         let limits = &self.limits;
         // Every shard has its part of the sessions, since client ids spread evenly.
         if self.sessions.len() >= (limits.sessions_max as usize).div_ceil(usize::from(self.config.shards)) {
             let cause = "there are as many sessions as there may be (limits.sessions_max)";
-            return Err(Violation::new(ReasonCode::QuotaExceeded, cause));
-        }
-        if limits.memory_bytes_max > 0 && turn.directory.memory.bytes() >= limits.memory_bytes_max {
-            let cause = "the memory for messages is used up (limits.memory_bytes_max)";
             return Err(Violation::new(ReasonCode::QuotaExceeded, cause));
         }
         Ok(())
@@ -207,20 +210,15 @@ impl Shard {
     fn open_session(&mut self, client_id: &str, identity: Identity, turn: &mut Turn<'_>) -> usize {
         let client_id: Arc<str> = client_id.into();
         let number = turn.directory.next_session();
-        let resident = Resident::new(Session::new(number, Arc::clone(&client_id)), identity);
+        let resident =
+            Resident::new(Session::new(number, Arc::clone(&client_id)), identity, &turn.directory.memory);
         let slot = self.sessions.insert(resident);
         self.by_client_id.insert(client_id, slot);
         slot
     }
 
     /// Gives the session its connection, its expiry and its will. Says whether the index had to be told.
-    fn attach(
-        &mut self,
-        slot: usize,
-        id: ConnectionId,
-        connect: &Connect<'_>,
-        turn: &mut Turn<'_>,
-    ) -> bool {
+    fn attach(&mut self, slot: usize, id: ConnectionId, connect: &Connect<'_>, turn: &mut Turn<'_>) -> bool {
         let keep_alive_seconds = self.keep_alive_seconds(connect);
         let session_expiry_interval = self.session_expiry_interval(connect);
         let mut link = Link::new(id, connect, keep_alive_seconds, &self.limits, turn.now);
@@ -397,12 +395,37 @@ impl Shard {
         Packet::ConnAck(ConnAck { session_present, reason_code, properties: properties.into_owned() })
     }
 
+    /// An empty client id asks for an assigned one; 3.1 has no such thing, and 3.1.1 only with Clean Session 1
+    /// [MQTT-3.1.3-7, 3.1.1]. The bound on its length is not for those that the broker gave away.
+    fn check_client_id(&self, connect: &Connect<'_>) -> Result<(), Violation> {
+        let (client_id, bytes_max) = (connect.client_id, self.limits.client_id_bytes_max);
+        let is_valid = match (client_id.is_empty(), connect.version) {
+            (true, ProtocolVersion::V3_1) => false,
+            (true, ProtocolVersion::V3_1_1) => connect.clean_start,
+            _ => client_id.len() <= usize::from(bytes_max) || self.is_assigned(client_id),
+        };
+        if is_valid {
+            return Ok(());
+        }
+        let cause = match client_id.is_empty() {
+            true => "an empty client id needs a clean session and MQTT 3.1.1 or later".to_owned(),
+            false => format!("the client id is longer than {bytes_max} bytes"),
+        };
+        Err(Violation::new(ReasonCode::ClientIdentifierNotValid, cause))
+    }
+
+    /// Whether the broker may have given this client id to its client: it has a session, or the look of one.
+    fn is_assigned(&self, client_id: &str) -> bool {
+        let is_ours = client_id.len() <= ASSIGNED_ID_BYTES_MAX && client_id.starts_with(ASSIGNED_ID);
+        is_ours || self.by_client_id.contains_key(client_id)
+    }
+
     /// A client id that no session uses and that lives on this shard [MQTT-3.2.2-16].
     fn assign_client_id(&mut self) -> String {
         loop {
             self.assigned_ids += 1;
             let client_id =
-                format!("noctule-{:016x}-{}-{}", self.config.seed, self.config.id.0, self.assigned_ids);
+                format!("{ASSIGNED_ID}{:016x}-{}-{}", self.config.seed, self.config.id.0, self.assigned_ids);
             if self.home(&client_id) == self.config.id && !self.by_client_id.contains_key(client_id.as_str())
             {
                 return client_id;
@@ -433,24 +456,6 @@ impl Shard {
     pub(crate) fn group_home(&self, share_name: &str, filter: &str) -> ShardId {
         crate::shard::home(&format!("{share_name}/{filter}"), self.config.shards)
     }
-}
-
-/// An empty client id asks for an assigned one; 3.1 has no such thing, and 3.1.1 only with Clean Session 1
-/// [MQTT-3.1.3-7, 3.1.1].
-fn check_client_id(connect: &Connect<'_>, bytes_max: u16) -> Result<(), Violation> {
-    let is_valid = match (connect.client_id.is_empty(), connect.version) {
-        (true, ProtocolVersion::V3_1) => false,
-        (true, ProtocolVersion::V3_1_1) => connect.clean_start,
-        _ => connect.client_id.len() <= usize::from(bytes_max),
-    };
-    if is_valid {
-        return Ok(());
-    }
-    let cause = match connect.client_id.is_empty() {
-        true => "an empty client id needs a clean session and MQTT 3.1.1 or later".to_owned(),
-        false => format!("the client id is longer than {bytes_max} bytes"),
-    };
-    Err(Violation::new(ReasonCode::ClientIdentifierNotValid, cause))
 }
 
 /// A client that could not read its CONNACK would wait for ever, so it is refused [MQTT-3.1.2-24].
@@ -495,3 +500,9 @@ fn answer(error: &DecodeError) -> Option<ProtocolVersion> {
 fn identity(connect: &Connect<'_>, client_id: Arc<str>) -> Identity {
     Identity { client_id, user_name: connect.user_name.map(Into::into) }
 }
+
+/// How assigned client ids begin, and the length that none exceeds.
+const ASSIGNED_ID: &str = "noctule-";
+const ASSIGNED_ID_BYTES_MAX: usize = 64;
+/// A new session is let in only if there is memory for this much.
+const SESSION_BYTES: u64 = 4096;

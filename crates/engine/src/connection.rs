@@ -142,7 +142,7 @@ impl Shard {
             if matches!(packet, Packet::Publish(_)) && self.awaits_suback(id) {
                 return Received { consumed, next: Next::Flush };
             }
-            self.charge(id, matches!(packet, Packet::Publish(_)), length, turn.now);
+            self.hear(id, matches!(packet, Packet::Publish(_)), length, turn.now);
             match self.handle_packet(id, packet, turn) {
                 // The packet moves with its connection, so it is not used up here.
                 Next::Move(home) => return Received { consumed, next: Next::Move(home) },
@@ -152,6 +152,9 @@ impl Shard {
                     self.stats.bytes_received += length as u64;
                     if next != Next::Read {
                         return Received { consumed, next };
+                    }
+                    if turn.fx.is_turn_full() {
+                        return Received { consumed, next: Next::Yield };
                     }
                 }
             }
@@ -253,10 +256,11 @@ impl Shard {
         if self.has_more(slot) { Flush::More } else { Flush::Done }
     }
 
-    /// Counts a packet against the allowances of its sender.
-    fn charge(&mut self, id: ConnectionId, is_publish: bool, bytes: usize, now: Instant) {
+    /// A whole packet has come, which keeps its sender alive [MQTT-3.1.2-22] and counts against its allowances.
+    fn hear(&mut self, id: ConnectionId, is_publish: bool, bytes: usize, now: Instant) {
         let Some(slot) = self.session_of(id) else { return };
         if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
+            link.last_heard = now;
             link.pace.charge_packet(is_publish, bytes, now);
         }
     }
@@ -272,7 +276,6 @@ impl Shard {
                     if link.output.is_finished() {
                         return Some(Next::Close);
                     }
-                    link.last_heard = turn.now;
                     if let Some(until) = link.pace.paused_until(turn.now) {
                         return Some(Next::Wait(until));
                     }

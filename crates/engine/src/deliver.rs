@@ -1,6 +1,6 @@
 //! Giving a publication to sessions, and what a session gets to send.
 
-use crate::mail::Mail;
+use crate::mail::{Mail, ShardId};
 use crate::resident::Resident;
 use crate::route::{Route, Target};
 use crate::shard::{Shard, Turn};
@@ -60,7 +60,9 @@ impl Shard {
     fn leads_to_full(&self, route: &Route, turn: &Turn<'_>) -> bool {
         let bytes_max = self.limits.mailbox_bytes_max;
         let is_full = |home| turn.directory.mail.bytes(home) + turn.fx.mail_bytes > bytes_max;
-        route.homes().any(|home| home != self.config.id && is_full(home))
+        // A message for a group may go to any shard, and by way of another.
+        let anywhere = (0..self.config.shards).filter(|_| !route.groups.is_empty()).map(ShardId);
+        anywhere.chain(route.homes().filter(|home| *home != self.config.id)).any(is_full)
     }
 
     /// Gives a publication to a session of this shard.
@@ -69,6 +71,7 @@ impl Shard {
         if self.resident(target.subscriber).is_none() {
             return;
         }
+        turn.fx.work += 1;
         let slot = target.subscriber.slot as usize;
         let offer = Offer {
             message: Arc::clone(message),

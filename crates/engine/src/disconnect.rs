@@ -161,7 +161,9 @@ impl Shard {
         };
         self.stats.shared_subscriptions -= 1;
         let home = self.group_home(&share_name, parsed.filter.as_str());
-        if let Some(group) = turn.directory.groups.read(|groups| groups.number(&share_name, parsed.filter.as_str())) {
+        if let Some(group) =
+            turn.directory.groups.read(|groups| groups.number(&share_name, parsed.filter.as_str()))
+        {
             turn.fx.mail_to(home, Mail::Left { group });
         }
         self.stage(Change::Leave { share_name, filter: parsed.filter, member: subscriber }, turn);
@@ -212,6 +214,7 @@ impl Shard {
         let Some(will) = resident.session.will.clone() else { return };
         resident.session.will_due = None;
         resident.session.apply(&SessionChange::WillSet { will: None });
+        resident.recount();
         let publisher = Arc::clone(&resident.session.client_id);
         let number = turn.directory.next_message();
         let message = Publication::from_will(number, &will, Arc::clone(&publisher), turn.now);
@@ -233,6 +236,7 @@ impl Shard {
         let session = &mut self.sessions[slot].session;
         if session.will.is_some() {
             session.apply(&SessionChange::WillSet { will: None });
+            self.sessions[slot].recount();
             self.record_will_end(slot, turn);
         }
     }

@@ -29,6 +29,8 @@ pub struct Effects {
     pub(crate) retained_staged: RetainedStaged,
     /// Bytes of `mail`.
     pub(crate) mail_bytes: u64,
+    /// Deliveries, mail and filters of this turn.
+    pub(crate) work: usize,
 }
 
 /// A message that was not delivered, for the ledger.
@@ -93,6 +95,7 @@ impl Effects {
     /// Takes the changes to make visible.
     pub fn take_changes(&mut self) -> std::vec::Drain<'_, Change> {
         self.retained_staged = RetainedStaged::default();
+        self.work = 0;
         self.changes.drain(..)
     }
 
@@ -104,7 +107,13 @@ impl Effects {
 
     pub(crate) fn mail_to(&mut self, shard: ShardId, mail: Mail) {
         self.mail_bytes += mail.bytes();
+        self.work += 1;
         self.mail.push((shard, mail));
+    }
+
+    /// Whether the turn has done so much that everything else is for the next one.
+    pub fn is_turn_full(&self) -> bool {
+        self.work >= WORK_PER_TURN
     }
 
     /// Whether the turn left nothing to do.
@@ -118,3 +127,6 @@ impl Effects {
             && self.events.is_empty()
     }
 }
+
+/// Deliveries of a turn, about 2 ms of them, so that nobody waits longer for another client's fan-out.
+const WORK_PER_TURN: usize = 4096;

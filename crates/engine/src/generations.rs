@@ -5,7 +5,7 @@
 //! of a filter advances its counter. So a subscription to one's own topic, or below one's own first levels,
 //! makes no other route stale.
 
-use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Counters of changes, by topic name and by the first two levels of wildcard filters.
@@ -51,7 +51,8 @@ impl Generations {
     /// older.
     pub fn current(&self, watch: &Watch) -> Generation {
         let exact = self.exact[watch.exact as usize].load(Ordering::Acquire);
-        let wildcard = watch.wildcard.iter().map(|place| self.wildcard[*place as usize].load(Ordering::Acquire));
+        let wildcard =
+            watch.wildcard.iter().map(|place| self.wildcard[*place as usize].load(Ordering::Acquire));
         Generation(wildcard.fold(exact, u32::wrapping_add))
     }
 
@@ -69,9 +70,7 @@ impl Generations {
     }
 
     fn wildcard_place(&self, pair: (Option<&str>, Option<&str>)) -> u32 {
-        let mut hasher = self.hasher.build_hasher();
-        pair.hash(&mut hasher);
-        place(hasher.finish(), WILDCARD_COUNTERS)
+        place(self.hasher.hash_one(pair), WILDCARD_COUNTERS)
     }
 }
 

@@ -56,7 +56,8 @@ impl Groups {
         if self.groups.is_empty() {
             return (rosters, 0);
         }
-        let visits = self.by_filter.for_each_match(topic, |group, ()| rosters.extend(self.roster(group).cloned()));
+        let visits =
+            self.by_filter.for_each_match(topic, |group, ()| rosters.extend(self.roster(group).cloned()));
         (rosters, visits)
     }
 

@@ -42,6 +42,6 @@ pub use generations::{Generation, Generations, Watch};
 pub use groups::{Groups, Roster};
 pub use mail::{Mail, Promise, ShardId, Then, Violation};
 pub use record::{Frame, FrameTarget, Record};
-pub use shard::{Shard, ShardConfig, Turn, home};
 pub use route::{Route, Target};
+pub use shard::{Shard, ShardConfig, Turn, home};
 pub use stats::Stats;

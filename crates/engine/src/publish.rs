@@ -264,9 +264,13 @@ impl Shard {
     /// Whether there is memory for another publication. Clearing a retained message always is possible, since
     /// it gives memory back.
     fn has_memory_room(&self, message: &Publication, turn: &Turn<'_>) -> bool {
-        let (bytes_max, clears) =
-            (self.limits.memory_bytes_max, message.retain && message.payload.is_empty());
-        bytes_max == 0 || clears || turn.directory.memory.bytes() + message.bytes() <= bytes_max
+        (message.retain && message.payload.is_empty()) || self.has_memory(message.bytes(), turn)
+    }
+
+    /// Whether so many bytes more fit into the memory for messages and sessions.
+    pub(crate) fn has_memory(&self, bytes: u64, turn: &Turn<'_>) -> bool {
+        let bytes_max = self.limits.memory_bytes_max;
+        bytes_max == 0 || turn.directory.memory.bytes() + bytes <= bytes_max
     }
 
     /// A topic name within the broker's bounds. `$SYS` is the broker's own, `$share` no topic at all.

@@ -1,10 +1,10 @@
 //! A session with what its shard keeps beside it.
 
-use crate::{Route, Subscriber};
 use crate::retained_phases::RetainedPhases;
 use crate::timers::{Timer, Timers};
+use crate::{Route, Subscriber};
 use noctule_auth::{Identity, Rights};
-use noctule_session::{GroupNumber, Instant, Session};
+use noctule_session::{GroupNumber, Instant, MemoryGauge, MemoryShare, Session};
 use std::sync::Arc;
 
 /// A session that lives on this shard.
@@ -30,12 +30,15 @@ pub(crate) struct Resident {
     pub(crate) shared_subscriptions: u32,
     /// The journal has been told of it, so it is to be told of its end.
     pub(crate) is_recorded: bool,
+    /// What it takes of the broker's memory.
+    share: MemoryShare,
     timer_at: Option<Instant>,
 }
 
 impl Resident {
-    pub(crate) fn new(session: Session, identity: Identity) -> Self {
+    pub(crate) fn new(session: Session, identity: Identity, memory: &MemoryGauge) -> Self {
         Self {
+            share: memory.take(session.bytes()),
             session,
             identity,
             rights: None,
@@ -48,6 +51,11 @@ impl Resident {
             is_recorded: false,
             timer_at: None,
         }
+    }
+
+    /// Counts the session's memory anew, after something in it has changed.
+    pub(crate) fn recount(&mut self) {
+        self.share.resize(self.session.bytes());
     }
 
     /// When something happens to the session while it has no connection.

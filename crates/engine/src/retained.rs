@@ -104,9 +104,9 @@ impl Shard {
         *visits -= slice;
         let subscription = phase.subscription;
         directory.retained.read(|retained| {
-            phase.cursor.advance(retained, slice, |_, message| {
-                self.offer_retained(slot, message, subscription, turn)
-            })
+            phase
+                .cursor
+                .advance(retained, slice, |_, message| self.offer_retained(slot, message, subscription, turn))
         });
     }
 
@@ -169,7 +169,9 @@ impl Shard {
             ControlFlow::Continue(())
         };
         let is_done = (0..SWEEP_SLICES).any(|_| {
-            turn.directory.retained.read(|retained| cursor.advance(retained, SWEEP_VISITS_PER_SLICE, &mut look))
+            turn.directory
+                .retained
+                .read(|retained| cursor.advance(retained, SWEEP_VISITS_PER_SLICE, &mut look))
         });
         if is_done {
             sweep.cursor = None;

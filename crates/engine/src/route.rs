@@ -104,7 +104,11 @@ impl Route {
     }
 
     /// What durable sessions are owed, for the publication's record.
-    pub(crate) fn durable(&self, message: &Publication, publisher: Option<SessionNumber>) -> Vec<FrameTarget> {
+    pub(crate) fn durable(
+        &self,
+        message: &Publication,
+        publisher: Option<SessionNumber>,
+    ) -> Vec<FrameTarget> {
         if message.qos == QoS::AtMostOnce {
             return Vec::new();
         }
@@ -120,7 +124,8 @@ impl Route {
 
     /// Bytes it takes, for who keeps it.
     fn bytes(&self) -> usize {
-        let targets = self.homes.iter().map(|(_, targets)| targets.len() * size_of::<Target>() + 32).sum::<usize>();
+        let targets =
+            self.homes.iter().map(|(_, targets)| targets.len() * size_of::<Target>() + 32).sum::<usize>();
         targets + self.groups.iter().map(|roster| roster.bytes()).sum::<usize>() + size_of::<Self>()
     }
 
@@ -139,33 +144,29 @@ impl Target {
     /// [MQTT-3.3.4-2, -4].
     fn merged(entries: &[(Subscriber, Interest)]) -> Self {
         let mut target = Self::sum(entries.iter());
-        let mut others = entries.iter().filter(|(_, interest)| !interest.options.no_local).peekable();
-        if entries.iter().any(|(_, interest)| interest.options.no_local) {
-            target.own = match others.peek() {
-                None => Own::Nothing,
-                Some(_) => Own::Some(Box::new(Self::sum(others))),
-            };
-        }
+        let others = entries.iter().filter(|(_, interest)| !interest.options.no_local);
+        target.own = match others.clone().count() {
+            0 => Own::Nothing,
+            count if count < entries.len() => Own::Some(Box::new(Self::sum(others))),
+            _ => Own::All,
+        };
         target
     }
 
-    fn sum<'a>(entries: impl Iterator<Item = &'a (Subscriber, Interest)>) -> Self {
+    fn sum<'a>(entries: impl Iterator<Item = &'a (Subscriber, Interest)> + Clone) -> Self {
         let mut target = Self {
             subscriber: Subscriber::default(),
             qos: QoS::AtMostOnce,
             retain_as_published: false,
             durable: false,
             own: Own::All,
-            subscription_ids: SubscriptionIds::None,
+            subscription_ids: entries.clone().map(|(_, interest)| interest.id).filter(|id| *id > 0).collect(),
         };
         for (subscriber, interest) in entries {
             target.subscriber = *subscriber;
             target.qos = target.qos.max(interest.options.qos);
             target.retain_as_published |= interest.options.retain_as_published;
             target.durable |= interest.durable;
-            if interest.id > 0 {
-                target.subscription_ids.add(interest.id);
-            }
         }
         target
     }

@@ -203,6 +203,7 @@ impl Shard {
 
     /// Passes on what a call on a session has brought about.
     pub(crate) fn collect(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        self.sessions[slot].recount();
         let session = &self.sessions[slot].session;
         let number = session.number;
         let changes = self.session_fx.changes.drain(..);

@@ -12,7 +12,7 @@ use crate::{Change, Record, Subscriber};
 use hashbrown::HashMap;
 use noctule_auth::Action;
 use noctule_codec::QoS;
-use noctule_session::{DropReason, GroupNumber, Offer, Publication};
+use noctule_session::{DropReason, GroupNumber, MemoryGauge, MemoryShare, Offer, Publication};
 use noctule_topic::Subscription as FilterText;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,18 +23,25 @@ pub(crate) struct Backlogs {
     by_group: HashMap<GroupNumber, Backlog>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Backlog {
     /// In the order of their numbers.
     messages: VecDeque<Arc<Publication>>,
     bytes: u64,
+    /// What the list itself takes of the broker's memory.
+    share: MemoryShare,
 }
 
 impl Backlog {
+    fn new(memory: &MemoryGauge) -> Self {
+        Self { messages: VecDeque::new(), bytes: 0, share: memory.take(0) }
+    }
+
     fn insert(&mut self, message: Arc<Publication>) {
         self.bytes += message.bytes();
         let place = self.messages.partition_point(|waiting| waiting.number < message.number);
         self.messages.insert(place, message);
+        self.share.resize((self.messages.capacity() * size_of::<Arc<Publication>>()) as u64);
     }
 
     fn pop(&mut self) -> Option<Arc<Publication>> {
@@ -182,7 +189,8 @@ impl Shard {
             return self.drop_of_group(group, &message, DropReason::GroupEnded, turn);
         }
         let limits = &self.limits;
-        let backlog = self.backlogs.by_group.entry(group).or_default();
+        let backlog =
+            self.backlogs.by_group.entry(group).or_insert_with(|| Backlog::new(&turn.directory.memory));
         let is_full = backlog.bytes + message.bytes() > limits.queue_bytes_max
             || (limits.queue_messages_max > 0 && backlog.messages.len() as u64 >= limits.queue_messages_max);
         if is_full {

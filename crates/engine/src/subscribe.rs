@@ -9,10 +9,10 @@ use crate::shard::{Shard, Turn};
 use noctule_auth::Action;
 use noctule_codec::{
     Packet, Properties, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubAck, Subscribe,
-    SubscriptionOptions, UnsubAck, Unsubscribe,
+    SubscriptionOptions, UnsubAck, Unsubscribe, packet_len,
 };
 use noctule_session::{Outgoing, SessionChange, Subscription};
-use noctule_topic::{FilterError, ParsedFilter, Subscription as FilterText};
+use noctule_topic::{FilterError, Subscription as FilterText, TopicFilter};
 use std::sync::Arc;
 
 impl Shard {
@@ -29,14 +29,18 @@ impl Shard {
             let parsed = check_filter(text, options)?;
             self.check_announced(slot, &parsed, id)?;
         }
+        self.check_answer_fits(slot, subscribe.filters.len())?;
         let in_use = self.sessions[slot].session.inbound.contains(subscribe.packet_id);
         if in_use {
             self.check_id_in_use_can_be_told(slot, subscribe.packet_id)?;
         }
         let mut reason_codes = Vec::with_capacity(subscribe.filters.len());
-        for (text, options) in subscribe.filters.iter() {
+        self.charge_filters(slot, subscribe.filters.len(), turn);
+        for (place, (text, options)) in subscribe.filters.iter().enumerate() {
             let result = match in_use {
                 true => Err(ReasonCode::PacketIdentifierInUse),
+                // As many as a session may have is as many as one packet can ask for.
+                false if place >= self.limits.subscriptions_max as usize => Err(ReasonCode::QuotaExceeded),
                 false => self.subscribe(slot, text, options, id, turn),
             };
             reason_codes.push(result.unwrap_or_else(|code| code));
@@ -59,12 +63,14 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
         for text in unsubscribe.filters.iter() {
-            FilterText::parse(text).map_err(|error| invalid_filter(text, &error))?;
+            FilterText::check(text).map_err(|error| invalid_filter(text, &error))?;
         }
+        self.check_answer_fits(slot, unsubscribe.filters.len())?;
         let in_use = self.sessions[slot].session.inbound.contains(unsubscribe.packet_id);
         if in_use {
             self.check_id_in_use_can_be_told(slot, unsubscribe.packet_id)?;
         }
+        self.charge_filters(slot, unsubscribe.filters.len(), turn);
         let mut reason_codes = Vec::with_capacity(unsubscribe.filters.len());
         for text in unsubscribe.filters.iter() {
             reason_codes.push(match in_use {
@@ -82,6 +88,31 @@ impl Shard {
         Ok(())
     }
 
+    /// SUBACK and UNSUBACK have a code for each filter. A client that could not read its answer would wait for
+    /// ever, so it asks in vain [MQTT-3.1.2-24].
+    fn check_answer_fits(&self, slot: usize, filters: usize) -> Result<(), Violation> {
+        let Some(link) = &self.sessions[slot].session.link else { return Ok(()) };
+        let bytes_max = link.wire.packet_bytes_max;
+        // Packet id, empty properties, codes.
+        let bytes = packet_len(2 + 1 + filters);
+        if bytes <= bytes_max as usize {
+            return Ok(());
+        }
+        let cause = format!(
+            "the answer to {filters} filters takes {bytes} bytes and the client accepts {bytes_max} \
+             (Maximum Packet Size)"
+        );
+        Err(Violation::new(ReasonCode::PacketTooLarge, cause))
+    }
+
+    /// A filter costs its client about as much as the visit of so many nodes.
+    fn charge_filters(&mut self, slot: usize, filters: usize, turn: &mut Turn<'_>) {
+        turn.fx.work += filters;
+        if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
+            link.pace.charge_match(filters.saturating_mul(VISITS_PER_FILTER), turn.now);
+        }
+    }
+
     /// One filter of a SUBSCRIBE: the granted QoS, or why not.
     fn subscribe(
         &mut self,
@@ -91,16 +122,16 @@ impl Shard {
         id: Option<u32>,
         turn: &mut Turn<'_>,
     ) -> Result<ReasonCode, ReasonCode> {
-        let parsed = FilterText::parse(text).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+        let parsed = FilterText::check(text).map_err(|_| ReasonCode::TopicFilterInvalid)?;
         let is_new = !self.sessions[slot].session.subscriptions.contains_key(text);
-        self.check_subscription(slot, text, &parsed, options, id, is_new)
+        self.check_subscription(slot, text, &parsed, options, id, turn)
             .inspect_err(|code| self.log_refused_filter(slot, text, *code, turn))?;
         let options = SubscriptionOptions { qos: options.qos.min(self.limits.maximum_qos), ..options };
         let subscription = Subscription { options, id };
         self.record_session(slot, SessionChange::Subscribed { filter: text.into(), subscription }, turn);
         self.stage_subscription(slot, text, subscription, turn);
-        self.count_subscription(slot, parsed.share_name.is_some(), is_new);
-        if is_new && parsed.share_name.is_some() {
+        self.count_subscription(slot, parsed.share_name().is_some(), is_new);
+        if is_new && parsed.share_name().is_some() {
             self.sessions[slot].joined.push(text.into());
         }
         self.open_retained_phase(slot, text, &parsed, subscription, is_new);
@@ -109,7 +140,12 @@ impl Shard {
 
     /// A 5.0 client was told at CONNACK what is not available, so to use it ends its connection
     /// [MQTT-4.13.1-1]; to a 3.x client the filter is refused [MQTT-3.8.3-2, 3.1.1].
-    fn check_announced(&self, slot: usize, parsed: &ParsedFilter, id: Option<u32>) -> Result<(), Violation> {
+    fn check_announced(
+        &self,
+        slot: usize,
+        parsed: &FilterText<'_>,
+        id: Option<u32>,
+    ) -> Result<(), Violation> {
         let link = self.sessions[slot].session.link.as_ref();
         match self.check_available(parsed, id) {
             Err(code) if link.is_some_and(|link| link.wire.version == ProtocolVersion::V5) => {
@@ -120,13 +156,13 @@ impl Shard {
     }
 
     /// Whether the broker has what the filter needs.
-    fn check_available(&self, parsed: &ParsedFilter, id: Option<u32>) -> Result<(), ReasonCode> {
+    fn check_available(&self, parsed: &FilterText<'_>, id: Option<u32>) -> Result<(), ReasonCode> {
         let limits = &self.limits;
         if id.is_some() && !limits.subscription_identifiers_available {
             Err(ReasonCode::SubscriptionIdentifiersNotSupported)
-        } else if parsed.filter.has_wildcards() && !limits.wildcard_subscription_available {
+        } else if parsed.has_wildcards() && !limits.wildcard_subscription_available {
             Err(ReasonCode::WildcardSubscriptionsNotSupported)
-        } else if parsed.share_name.is_some() && !limits.shared_subscription_available {
+        } else if parsed.share_name().is_some() && !limits.shared_subscription_available {
             Err(ReasonCode::SharedSubscriptionsNotSupported)
         } else {
             Ok(())
@@ -138,21 +174,25 @@ impl Shard {
         &self,
         slot: usize,
         text: &str,
-        parsed: &ParsedFilter,
+        parsed: &FilterText<'_>,
         options: SubscriptionOptions,
         id: Option<u32>,
-        is_new: bool,
+        turn: &Turn<'_>,
     ) -> Result<(), ReasonCode> {
         let limits = &self.limits;
         let session = &self.sessions[slot].session;
-        let wildcards = parsed.filter.has_wildcards();
+        let is_new = !session.subscriptions.contains_key(text);
+        let wildcards = parsed.has_wildcards();
+        let bytes = text.len() as u64;
         let is_full = session.subscriptions.len() >= limits.subscriptions_max as usize
-            || (wildcards && session.wildcard_subscriptions >= limits.wildcard_subscriptions_max);
-        let filter = parsed.filter.as_str();
+            || (wildcards && session.wildcard_subscriptions >= limits.wildcard_subscriptions_max)
+            || session.subscription_bytes + bytes > limits.subscription_bytes_max
+            || !self.has_memory(bytes, turn);
+        let filter = parsed.filter();
         let action = Action::Subscribe { filter, qos: options.qos };
         self.check_available(parsed, id)?;
         match () {
-            () if parsed.filter.check_levels(usize::from(limits.topic_levels_max)).is_err()
+            () if filter.split('/').count() > usize::from(limits.topic_levels_max)
                 || text.len() > usize::from(limits.topic_bytes_max) =>
             {
                 Err(ReasonCode::TopicFilterInvalid)
@@ -220,7 +260,7 @@ impl Shard {
         &mut self,
         slot: usize,
         text: &str,
-        parsed: &ParsedFilter,
+        parsed: &FilterText<'_>,
         subscription: Subscription,
         is_new: bool,
     ) {
@@ -230,9 +270,11 @@ impl Shard {
             RetainHandling::DoNotSend => false,
         };
         let retained = &mut self.sessions[slot].retained;
-        if wanted && parsed.share_name.is_none() {
+        if wanted && parsed.share_name().is_none() {
             // A replaced subscription starts its retained messages anew, and only once.
-            retained.push(RetainedPhase::new(text, &parsed.filter, subscription));
+            let filter =
+                TopicFilter::parse(parsed.filter()).expect("only valid filters become subscriptions");
+            retained.push(RetainedPhase::new(text, &filter, subscription));
         } else if let Some(phase) = retained.get_mut(text) {
             // What the replaced subscription still brings is not lost [MQTT-3.8.4-4].
             phase.subscription = subscription;
@@ -253,9 +295,9 @@ impl Shard {
 }
 
 /// The rules that a filter must obey whatever the broker's configuration says.
-fn check_filter(text: &str, options: SubscriptionOptions) -> Result<ParsedFilter, Violation> {
-    let parsed = FilterText::parse(text).map_err(|error| invalid_filter(text, &error))?;
-    if parsed.share_name.is_some() && options.no_local {
+fn check_filter(text: &str, options: SubscriptionOptions) -> Result<FilterText<'_>, Violation> {
+    let parsed = FilterText::check(text).map_err(|error| invalid_filter(text, &error))?;
+    if parsed.share_name().is_some() && options.no_local {
         let cause = "No Local on a shared subscription [MQTT-3.8.3-4]";
         return Err(Violation::new(ReasonCode::ProtocolError, cause));
     }
@@ -275,6 +317,8 @@ fn granted(qos: QoS) -> ReasonCode {
     }
 }
 
+/// What a filter costs a client, in nodes of the index visited.
+const VISITS_PER_FILTER: usize = 8;
 /// How a shared subscription begins.
 const SHARE: &str = "$share/";
 /// Characters of a wrong filter that are repeated to the client.

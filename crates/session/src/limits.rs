@@ -56,13 +56,15 @@ pub struct Limits {
     /// Nodes of the filter index that one client's publications may visit in a second beyond the ordinary;
     /// beyond it the client is not read. `0`: no limit.
     pub match_visits_per_second_max: u32,
+    /// Bytes of the filters of one session.
+    pub subscription_bytes_max: u64,
     /// Bytes of routes that each shard keeps, so that it need not search for them again.
     pub route_cache_bytes_max: u64,
     /// Bytes of mail on their way to one shard; above it the publishers that feed that shard are not read.
     pub mailbox_bytes_max: u64,
     /// Sessions, connected or not.
     pub sessions_max: u32,
-    /// Bytes of publications kept for anybody; above it no more are accepted. `0`: no limit.
+    /// Bytes of publications and sessions kept; above it no more are accepted. `0`: no limit.
     pub memory_bytes_max: u64,
     /// Client identifiers longer than this are refused, in bytes.
     pub client_id_bytes_max: u16,
@@ -112,6 +114,7 @@ impl Default for Limits {
             messages_per_second_max: 0,
             bytes_per_second_max: 0,
             match_visits_per_second_max: 1_000_000,
+            subscription_bytes_max: 16 << 20,
             route_cache_bytes_max: 64 << 20,
             mailbox_bytes_max: 16 << 20,
             sessions_max: 1_000_000,

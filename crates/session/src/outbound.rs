@@ -96,16 +96,21 @@ impl SubscriptionIds {
             Self::Many(ids) => ids,
         }
     }
+}
 
-    /// Adds an identifier unless it is there already.
-    pub fn add(&mut self, id: u32) {
-        if let Err(place) = self.as_slice().binary_search(&id) {
-            let mut ids = self.as_slice().to_vec();
-            ids.insert(place, id);
-            *self = match ids.as_slice() {
-                [one] => Self::One(*one),
-                _ => Self::Many(ids.into()),
-            };
+/// The identifiers of the subscriptions that match, one for each, also where several have the same
+/// [MQTT-3.3.4-4].
+impl FromIterator<u32> for SubscriptionIds {
+    fn from_iter<I: IntoIterator<Item = u32>>(ids: I) -> Self {
+        let mut ids = ids.into_iter();
+        match (ids.next(), ids.next()) {
+            (None, _) => Self::None,
+            (Some(one), None) => Self::One(one),
+            (Some(one), Some(other)) => {
+                let mut all: Vec<u32> = [one, other].into_iter().chain(ids).collect();
+                all.sort_unstable();
+                Self::Many(all.into())
+            }
         }
     }
 }
@@ -323,6 +328,11 @@ impl Outbound {
     /// Bytes of the publications that are owed.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Bytes of the list itself, without the publications.
+    pub fn room_bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Owed>()
     }
 
     /// Whether this connection has sent everything it can be sent again or for the first time.

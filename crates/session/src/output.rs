@@ -74,7 +74,9 @@ impl Outgoing {
     /// An estimate of its size on the wire that is never far below it.
     fn bytes(&self) -> u64 {
         match self {
-            Self::Publish(publish) => publish.message.bytes(),
+            Self::Publish(publish) => {
+                publish.message.bytes() + 5 * publish.subscription_ids.as_slice().len() as u64
+            }
             Self::Ack(..) => 8,
             Self::PingResp => 8,
             Self::Packet(packet) => packet.encoded_len(ProtocolVersion::V5) as u64 + 64,

@@ -135,6 +135,11 @@ impl StoredWill {
             properties: will.properties.forwarded().into_owned(),
         }
     }
+
+    /// What it costs to keep, in bytes.
+    pub fn bytes(&self) -> u64 {
+        (self.topic.len() + self.payload.len() + self.properties.as_bytes().len()) as u64 + FLAT_BYTES
+    }
 }
 
 /// The flat cost of one publication in bytes: its fixed fields and the allocator's share.

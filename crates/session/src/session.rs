@@ -26,6 +26,8 @@ pub struct Session {
     pub subscriptions: HashMap<Box<str>, Subscription>,
     /// How many of them have wildcards.
     pub wildcard_subscriptions: u32,
+    /// Bytes of their filters.
+    pub subscription_bytes: u64,
     /// What the client is owed.
     pub outbound: Outbound,
     /// QoS 2 identifiers the client has not released.
@@ -49,6 +51,7 @@ impl Session {
             session_expiry_interval: 0,
             subscriptions: HashMap::new(),
             wildcard_subscriptions: 0,
+            subscription_bytes: 0,
             outbound: Outbound::default(),
             inbound: Inbound::default(),
             will: None,
@@ -61,6 +64,18 @@ impl Session {
     /// Whether it outlives its connection, so that its changes are worth recording.
     pub fn is_durable(&self) -> bool {
         self.session_expiry_interval > 0
+    }
+
+    /// What it costs to keep, in bytes, without the publications it is owed: these are shared.
+    pub fn bytes(&self) -> u64 {
+        let subscriptions = self.subscription_bytes * FILTER_COPIES
+            + self.subscriptions.len() as u64 * SUBSCRIPTION_FLAT_BYTES;
+        let will = self.will.as_ref().map_or(0, |will| will.bytes());
+        SESSION_FLAT_BYTES
+            + self.client_id.len() as u64
+            + subscriptions
+            + will
+            + self.outbound.room_bytes() as u64
     }
 
     /// The only place where the state of a session changes.
@@ -93,14 +108,16 @@ impl Session {
 
     fn subscribe(&mut self, filter: &str, subscription: Subscription) {
         let replaced = self.subscriptions.insert(filter.into(), subscription);
-        if replaced.is_none() && has_wildcards(filter) {
-            self.wildcard_subscriptions += 1;
+        if replaced.is_none() {
+            self.subscription_bytes += filter.len() as u64;
+            self.wildcard_subscriptions += u32::from(has_wildcards(filter));
         }
     }
 
     fn unsubscribe(&mut self, filter: &str) {
-        if self.subscriptions.remove(filter).is_some() && has_wildcards(filter) {
-            self.wildcard_subscriptions -= 1;
+        if self.subscriptions.remove(filter).is_some() {
+            self.subscription_bytes -= filter.len() as u64;
+            self.wildcard_subscriptions -= u32::from(has_wildcards(filter));
         }
         // A session that once held 100,000 filters does not keep their table.
         if self.subscriptions.capacity() > 4 * self.subscriptions.len().max(16) {
@@ -113,3 +130,10 @@ impl Session {
 pub fn has_wildcards(filter: &str) -> bool {
     filter.contains(['+', '#'])
 }
+
+/// The flat cost of a session in bytes, its connection included.
+const SESSION_FLAT_BYTES: u64 = 1024;
+/// The flat cost of a subscription in bytes, here and in the index.
+const SUBSCRIPTION_FLAT_BYTES: u64 = 128;
+/// The session and the index each have the text of a filter.
+const FILTER_COPIES: u64 = 2;

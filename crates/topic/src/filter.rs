@@ -196,7 +196,7 @@ pub(crate) fn begins_with_wildcard(filter: &str) -> bool {
     filter.starts_with(['+', '#'])
 }
 
-fn check_filter(text: &str) -> Result<(), FilterError> {
+pub(crate) fn check_filter(text: &str) -> Result<(), FilterError> {
     if text.is_empty() {
         return Err(FilterError::Empty);
     }

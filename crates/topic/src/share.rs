@@ -1,6 +1,6 @@
 //! Shared subscriptions: `$share/NAME/FILTER`.
 
-use crate::filter::{FilterError, TOPIC_BYTES_MAX, TopicFilter};
+use crate::filter::{FilterError, TOPIC_BYTES_MAX, TopicFilter, check_filter, has_wildcards};
 
 /// What a client writes in SUBSCRIBE or UNSUBSCRIBE: a topic filter, or a share name and a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,19 +20,43 @@ impl<'a> Subscription<'a> {
     /// [`FilterError::ShareNameEmpty`], [`FilterError::ShareNameWildcard`],
     /// [`FilterError::ShareFilterMissing`] [MQTT-4.8.2-2], or what [`TopicFilter::parse`] says of the
     /// filter; levels in errors are counted from the beginning of the filter, not of `text`.
+    pub fn check(text: &'a str) -> Result<Self, FilterError> {
+        let subscription = Self::split(text)?;
+        check_filter(subscription.filter)?;
+        Ok(subscription)
+    }
+
+    /// Like [`check`](Self::check), and keeps a copy.
+    ///
+    /// # Errors
+    /// The same.
     pub fn parse(text: &'a str) -> Result<ParsedFilter, FilterError> {
         let Self { share_name, filter } = Self::split(text)?;
         Ok(ParsedFilter { share_name: share_name.map(Into::into), filter: TopicFilter::parse(filter)? })
+    }
+
+    /// The name between `$share/` and the filter.
+    pub fn share_name(&self) -> Option<&'a str> {
+        self.share_name
+    }
+
+    /// The filter that topics are matched with.
+    pub fn filter(&self) -> &'a str {
+        self.filter
+    }
+
+    /// Whether the filter has a `+` or a `#`.
+    pub fn has_wildcards(&self) -> bool {
+        has_wildcards(self.filter)
     }
 
     fn split(text: &'a str) -> Result<Self, FilterError> {
         if text.len() > TOPIC_BYTES_MAX {
             return Err(FilterError::TooLong { bytes: text.len() });
         }
-        let (first_level, rest) = text.split_once('/').unwrap_or((text, ""));
-        if first_level != SHARE_PREFIX {
+        let Some(rest) = text.strip_prefix(SHARE_PREFIX).and_then(|rest| rest.strip_prefix('/')) else {
             return Ok(Self { share_name: None, filter: text });
-        }
+        };
         let (share_name, filter) = rest.split_once('/').unwrap_or((rest, ""));
         check_share_name(share_name)?;
         if filter.is_empty() {

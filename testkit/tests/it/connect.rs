@@ -573,6 +573,17 @@ fn mqtt5_3_2_2_19_a_refusal_fits_the_clients_maximum_packet_size() {
     }
 }
 
+/// The bound is for the names that clients choose; what the broker gave away stays theirs.
+#[test]
+fn mqtt5_3_1_3_7_an_assigned_id_is_welcome_again_however_short_ids_must_be() {
+    let mut sim = Sim::with_limits(Limits { client_id_bytes_max: 3, ..Limits::default() });
+    let (wire, connack) = sim.connack(&ConnectOptions::durable(V5, "", 60));
+    let id = connack.properties.assigned_client_identifier().expect("it is assigned").to_owned();
+    sim.cut(wire);
+    let (_, connack) = sim.connack(&ConnectOptions::durable(V5, &id, 60));
+    assert_eq!((connack.reason_code, connack.session_present), (ReasonCode::Success, true));
+}
+
 #[test]
 fn mqtt5_2_2_2_1_no_properties_is_a_length_of_zero() {
     let mut sim = Sim::with_limits(Limits { client_id_bytes_max: 3, ..Limits::default() });

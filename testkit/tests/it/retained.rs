@@ -73,7 +73,10 @@ fn mqtt5_3_3_1_6_7_and_mqtt311_3_3_1_10_11_an_empty_payload_clears_and_is_delive
             assert_eq!(texts(&cleared), [("a", "")]);
             assert!(!cleared[0].retain);
             assert_eq!(retained_for(&mut sim, version, "#", qos), []);
-            assert_eq!((sim.directory().retained.read(|retained| retained.len()), sim.directory().retained_bytes()), (0, 0));
+            assert_eq!(
+                (sim.directory().retained.read(|retained| retained.len()), sim.directory().retained_bytes()),
+                (0, 0)
+            );
         }
     }
 }
@@ -399,7 +402,11 @@ fn a_retained_value_never_follows_a_newer_live_one() {
             }
             assert_eq!(newest.len(), 40);
             for (topic, version) in newest {
-                let kept = sim.directory().retained.read(|retained| retained.get(&topic).cloned()).expect("all topics are kept");
+                let kept = sim
+                    .directory()
+                    .retained
+                    .read(|retained| retained.get(&topic).cloned())
+                    .expect("all topics are kept");
                 assert_eq!(version.to_string().as_bytes(), &*kept.payload, "the last value of {topic}");
             }
         });

@@ -200,11 +200,11 @@ pub static KEYS: &[Key] = &[
         name: "limits.memory_bytes_max",
         kind: Kind::Size { range: 0..=PIB, field: field!(limits.memory_bytes_max) },
         flag: None,
-        help: "Memory for publications kept for anybody; 0 for half of what the process may use",
-        details: "What the process may use is the machine's memory or its control group's limit. Above it \
-                  publications are refused (0x97; QoS 0 is dropped and counted) and clients without a \
-                  session are refused (0x97), until messages have been delivered or expire. Clearing a \
-                  retained message always works.",
+        help: "Memory for publications and sessions; 0 for half of what the process may use",
+        details: "What the process may use is the machine's memory or its control group's limit. Sessions \
+                  count with their queues, subscriptions and wills. Above it publications (QoS 0 is dropped \
+                  and counted), subscriptions, wills and clients without a session are refused (0x97), \
+                  until messages have been delivered or expire. Clearing a retained message always works.",
         hint: "",
     },
     Key {
@@ -232,6 +232,14 @@ pub static KEYS: &[Key] = &[
         details: "An ordinary publication visits a few and is not charged. Filters made to be expensive \
                   (`a/+/+/+`, thousands of them) make the clients that publish below them wait, like \
                   limits.messages_per_second_max.",
+        hint: "",
+    },
+    Key {
+        name: "limits.subscription_bytes_max",
+        kind: Kind::Size { range: 65_535..=PIB, field: field!(limits.subscription_bytes_max) },
+        flag: None,
+        help: "Topic filters of one session together",
+        details: "A further subscription is refused with 0x97 (3.x: 0x80).",
         hint: "",
     },
     Key {

@@ -36,6 +36,7 @@ memory_bytes_max = "0B"                    # default
 messages_per_second_max = 0                # default
 bytes_per_second_max = "0B"                # default
 match_visits_per_second_max = 1000000      # default
+subscription_bytes_max = "16MiB"           # default
 route_cache_bytes_max = "64MiB"            # default
 mailbox_bytes_max = "16MiB"                # default
 connect_timeout = "5s"                     # --set limits.connect_timeout

@@ -51,6 +51,18 @@ fn a_connect_that_comes_byte_by_byte_is_cut_off_and_nobody_waits() {
     others.round_trip("bystander");
 }
 
+/// A stopped terminal or a log driver that hangs: lines are lost, nobody waits.
+#[test]
+fn a_log_that_nobody_reads_stops_nobody() {
+    let arguments = ["--listen", "tcp://127.0.0.1:0", "--log", "info"];
+    let mut broker = Broker::start(&mut noctule(&folder("unread_log"), &arguments));
+    let address = broker.address();
+    for n in 0..1000 {
+        Peer::connect(address, &format!("client-{n}-{}", "x".repeat(100)));
+    }
+    bystander(address).round_trip("bystander");
+}
+
 #[test]
 fn a_packet_of_256_mib_is_refused_by_its_header() {
     let (broker, address) = start("huge", &[]);

@@ -14,6 +14,15 @@ fn serve(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 #[test]
+fn a_data_directory_that_is_a_file_is_named() {
+    let folder = folder("data_file");
+    fs::write(folder.join("taken"), "").expect("a writable folder");
+    let (code, stdout, stderr) = outcome(&mut noctule(&folder, &["--log", "off", "--data-dir", "taken"]));
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.contains("the data directory taken is not a directory"), "{stderr}");
+}
+
+#[test]
 fn the_ready_line_is_all_there_is_on_standard_output() {
     let folder = folder("ready");
     for arguments in [&[][..], &["serve"]] {

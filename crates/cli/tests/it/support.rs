@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// A fresh folder for one test.
 pub(crate) fn folder(test: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
@@ -57,9 +59,9 @@ impl Broker {
         address.parse().expect("an address")
     }
 
-    /// Ends the broker; standard output after the ready line, and standard error.
+    /// Stops the broker in order; standard output after the ready line, and standard error.
     pub(crate) fn end(mut self) -> (String, String) {
-        self.child.kill().expect("a running broker");
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("a running broker");
         let (mut stdout, mut stderr) = (String::new(), String::new());
         self.stdout.read_to_string(&mut stdout).expect("UTF-8");
         self.child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("UTF-8");

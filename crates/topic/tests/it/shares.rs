@@ -11,7 +11,7 @@ fn error(text: &str) -> FilterError {
 
 #[test]
 fn mqtt_4_8_2_1_a_share_has_a_name() {
-    for text in ["$share", "$share/", "$share//", "$share//a"] {
+    for text in ["$share/", "$share//", "$share//a"] {
         assert_eq!(error(text), FilterError::ShareNameEmpty, "{text}");
     }
 }
@@ -55,7 +55,7 @@ fn shares_come_apart_into_name_and_filter() {
 
 #[test]
 fn other_dollar_filters_are_ordinary() {
-    for text in ["$sharefoo/a", "$shar", "$Share/g/a", "$SYS/#", "a/$share/g/b", "/$share/g/a"] {
+    for text in ["$sharefoo/a", "$shar", "$share", "$Share/g/a", "$SYS/#", "a/$share/g/b", "/$share/g/a"] {
         let expected = ParsedFilter { share_name: None, filter: words::parsed(text) };
         assert_eq!(Subscription::parse(text), Ok(expected), "{text}");
     }
