@@ -1,12 +1,12 @@
 //! The mailbox between threads, played with loom in every order that matters.
 
 #[path = "../../src/mailbox.rs"]
-mod mailbox;
+mod subject;
 
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
-use mailbox::{Mailbox, Wake};
 use std::collections::VecDeque;
+use subject::{Mailbox, Wake};
 
 /// Like the waker of a readiness loop: a wake that comes before the wait ends it.
 #[derive(Default)]
