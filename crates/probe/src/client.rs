@@ -37,8 +37,8 @@ pub(crate) enum Stage {
     Subscribing { filters: IntoIter<String>, packet_id: PacketId, is_refused: bool },
     /// Messages may flow.
     Ready,
-    /// DISCONNECT is on its way, the broker is to close.
-    Leaving,
+    /// DISCONNECT is on its way since then, the broker is to close.
+    Leaving { since: Duration },
     /// There is no connection any more.
     Ended,
 }

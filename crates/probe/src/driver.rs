@@ -4,6 +4,7 @@
 //! A scenario opens connections, lets the loop run until something is reached, and looks at what happened. The driver
 //! reads the clock once per turn and once per read and passes the time on as a value.
 
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -43,6 +44,8 @@ pub(crate) struct Driver<'a> {
     pub(crate) writes: u64,
     /// Connections that exist now, in whatever stage.
     pub(crate) open_count: usize,
+    /// Who said DISCONNECT when, in that order.
+    leaving: VecDeque<(usize, Duration)>,
     dialled: usize,
     looked_at: Duration,
     /// What had been received and settled when that last changed, and when that was.
@@ -87,6 +90,7 @@ impl<'a> Driver<'a> {
             happenings: Vec::new(),
             writes: 0,
             open_count: 0,
+            leaving: VecDeque::new(),
             dialled: 0,
             looked_at: Duration::ZERO,
             moved: (0, Duration::ZERO),
@@ -162,10 +166,12 @@ impl<'a> Driver<'a> {
 
     /// Ends this connection in order; the broker is to close it.
     pub(crate) fn leave(&mut self, index: usize) {
+        let since = self.now();
         let client = &mut self.clients[index];
         if client.is_ready() {
-            client.stage = Stage::Leaving;
+            client.stage = Stage::Leaving { since };
             client.output.bytes.extend(frames::disconnect(self.options.version));
+            self.leaving.push_back((index, since));
             self.mark_dirty(index);
         }
     }
@@ -325,6 +331,7 @@ impl<'a> Driver<'a> {
         if let Some(process) = &mut self.process {
             process.look();
         }
+        self.close_for_the_broker(now);
         let counts = &self.traffic.counts;
         let position = counts.received + counts.settled;
         if position != self.moved.0 || !self.traffic.is_waiting() {
@@ -332,6 +339,17 @@ impl<'a> Driver<'a> {
         } else if now > self.moved.1 + self.options.patience {
             self.traffic.give_up_waiting();
             self.moved = (position, now);
+        }
+    }
+
+    /// Closes what the broker should have closed after DISCONNECT.
+    fn close_for_the_broker(&mut self, now: Duration) {
+        while let Some((index, left_at)) = self.leaving.pop_front_if(|(_, at)| now > *at + LEAVE_PATIENCE) {
+            // The place may have been taken again since.
+            if matches!(self.clients[index].stage, Stage::Leaving { since } if since == left_at) {
+                self.incidents.note("left a connection open after DISCONNECT".to_owned());
+                self.closed(index);
+            }
         }
     }
 
@@ -469,7 +487,7 @@ impl<'a> Driver<'a> {
     }
 
     fn closed(&mut self, index: usize) {
-        if matches!(self.clients[index].stage, Stage::Leaving) {
+        if matches!(self.clients[index].stage, Stage::Leaving { .. }) {
             self.happenings.push(Happening::Left { client: index });
             return self.end(index);
         }
@@ -481,7 +499,7 @@ impl<'a> Driver<'a> {
         match self.clients[index].stage {
             Stage::Ended => return,
             // A broker that resets the connection after DISCONNECT has done its duty.
-            Stage::Leaving => return self.closed(index),
+            Stage::Leaving { .. } => return self.closed(index),
             Stage::Greeting { .. } => self.incidents.disconnect(format!("before CONNACK: {why}")),
             Stage::Subscribing { .. } => self.incidents.disconnect(format!("before SUBACK: {why}")),
             Stage::Ready => self.incidents.disconnect(why),
@@ -536,6 +554,9 @@ const TURN_MAX: Duration = Duration::from_millis(10);
 const AWAKE: Duration = Duration::from_millis(1);
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// A broker should close a connection once it has read DISCONNECT; the probe waits for this long.
+const LEAVE_PATIENCE: Duration = Duration::from_millis(200);
 
 /// More would fill the queue of connections that brokers have not yet accepted, often 128 or less.
 const HANDSHAKES_AT_ONCE: u64 = 64;
