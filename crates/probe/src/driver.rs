@@ -16,6 +16,7 @@ use noctule_transport::{Read, Stream};
 use crate::client::{Client, Role, Stage};
 use crate::frames::{self, Introduction};
 use crate::incidents::Incidents;
+use crate::incoming::{Incoming, Recogniser};
 use crate::pace::Pace;
 use crate::process::Process;
 use crate::progress::Progress;
@@ -33,6 +34,7 @@ pub(crate) struct Driver<'a> {
     /// Clients that may have something to write; each once.
     dirty: Vec<usize>,
     read_buffer: Vec<u8>,
+    recogniser: Recogniser,
     started: Instant,
     pub(crate) traffic: Traffic,
     pub(crate) incidents: Incidents,
@@ -82,6 +84,7 @@ impl<'a> Driver<'a> {
             clients: Vec::new(),
             dirty: Vec::new(),
             read_buffer: vec![0; READ_BYTES],
+            recogniser: Recogniser::new(options.version, &traffic.load),
             started: Instant::now(),
             traffic,
             incidents: Incidents::default(),
@@ -401,6 +404,7 @@ impl<'a> Driver<'a> {
         let now = nanoseconds(self.now());
         let mut at = 0;
         loop {
+            at += self.take_usual(index, &bytes[at..], now);
             match self.clients[index].decode(&bytes[at..]) {
                 Ok(Some((packet, length))) => {
                     at += length;
@@ -418,6 +422,20 @@ impl<'a> Driver<'a> {
         }
     }
 
+    /// Takes the packets at the front of `bytes` that need no codec, and returns how many bytes they were.
+    fn take_usual(&mut self, index: usize, bytes: &[u8], now: u64) -> usize {
+        let client = &mut self.clients[index];
+        let mut at = 0;
+        while client.is_ready()
+            && let Some((incoming, length)) = self.recogniser.read(&bytes[at..])
+        {
+            at += length;
+            let output = &mut client.output.bytes;
+            self.traffic.take(client.role, &incoming, now, output, &mut self.incidents);
+        }
+        at
+    }
+
     fn take_packet(&mut self, index: usize, packet: &Packet<'_>, now: u64) {
         let client = &mut self.clients[index];
         match (&client.stage, packet) {
@@ -431,8 +449,9 @@ impl<'a> Driver<'a> {
                 self.end(index);
             }
             _ => {
+                let incoming = Incoming::new(packet, &self.traffic.load);
                 let output = &mut client.output.bytes;
-                self.traffic.take(client.role, packet, now, output, &mut self.incidents);
+                self.traffic.take(client.role, &incoming, now, output, &mut self.incidents);
             }
         }
     }

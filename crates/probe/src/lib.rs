@@ -13,7 +13,8 @@
 //! - `scenario` has the phases of each scenario;
 //! - `process` reads what a process uses, [`Report`] and [`Comparison`] say what was found.
 //!
-//! Packets are written and read by `noctule-codec`, so a broker that sends what is not MQTT is reported as well.
+//! Packets are written and read by `noctule-codec`, so a broker that sends what is not MQTT is reported as well;
+//! `incoming` has a short cut for the two kinds that come by the million.
 
 mod client;
 mod compare;
@@ -21,6 +22,7 @@ mod driver;
 mod error;
 mod frames;
 mod incidents;
+mod incoming;
 mod latency;
 mod load;
 mod options;

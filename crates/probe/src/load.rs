@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use crate::incoming::number;
+
 /// The wiring of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
@@ -43,8 +45,9 @@ pub(crate) enum Filter {
 }
 
 impl Load {
+    /// Without publishers there are none.
     pub(crate) fn flows(&self) -> u32 {
-        self.publishers.max(self.topics)
+        if self.publishers == 0 { 0 } else { self.publishers.max(self.topics) }
     }
 
     pub(crate) fn topic_of(&self, flow: u32) -> u32 {
@@ -55,13 +58,13 @@ impl Load {
         flow % self.publishers
     }
 
-    /// The flow this publisher serves after that one; it serves all of its own in turn.
-    pub(crate) fn flow_after(&self, flow: u32) -> u32 {
+    /// The flow a publisher serves after that one; it serves all of its own in turn, the first of which has its number.
+    pub(crate) fn flow_after(&self, flow: u32, publisher: u32) -> u32 {
         let next = flow + self.publishers;
-        if next < self.flows() { next } else { self.publisher_of(flow) }
+        if next < self.flows() { next } else { publisher }
     }
 
-    /// How many copies of each message of this flow are delivered.
+    /// How many copies of each message of this flow are delivered; the first flow has the most.
     pub(crate) fn copies(&self, flow: u32) -> u32 {
         match self.spread {
             Spread::Pairs if self.subscribers <= self.topics => 1,
@@ -71,29 +74,27 @@ impl Load {
         }
     }
 
-    /// The place in the books of what this subscriber receives of this flow; none if it should receive nothing.
-    pub(crate) fn cell(&self, flow: u32, subscriber: u32) -> Option<usize> {
-        let rank = match self.spread {
-            Spread::Everybody => subscriber,
-            Spread::OneOfGroup => 0,
+    /// Which of the receivers of a topic this subscriber is, from 0; none if it should not receive it.
+    pub(crate) fn rank(&self, topic: u32, subscriber: u32) -> Option<u32> {
+        match self.spread {
+            Spread::Everybody => Some(subscriber),
+            Spread::OneOfGroup => Some(0),
+            Spread::Pairs if topic == subscriber => Some(0),
             Spread::Pairs if self.subscribers <= self.topics => {
-                (self.topic_of(flow) % self.subscribers == subscriber).then_some(0)?
+                (topic % self.subscribers == subscriber).then_some(0)
             }
-            Spread::Pairs => {
-                (subscriber % self.topics == self.topic_of(flow)).then_some(subscriber / self.topics)?
-            }
-        };
-        Some(flow as usize * self.copies_max() as usize + rank as usize)
+            Spread::Pairs => (subscriber % self.topics == topic).then_some(subscriber / self.topics),
+        }
     }
 
-    /// The cells of a flow: all its receivers.
+    /// The cells of a flow: one for each receiver, by rank.
     pub(crate) fn cells_of(&self, flow: u32) -> std::ops::Range<usize> {
-        let first = flow as usize * self.copies_max() as usize;
+        let first = flow as usize * self.copies(0) as usize;
         first..first + self.copies(flow) as usize
     }
 
     pub(crate) fn cells(&self) -> usize {
-        self.flows() as usize * self.copies_max() as usize
+        self.flows() as usize * self.copies(0) as usize
     }
 
     /// Whether the books can say that a message came too late.
@@ -109,6 +110,13 @@ impl Load {
     /// Where the digits of a topic's number stand in its name.
     pub(crate) fn digits_at(&self) -> usize {
         self.prefix().len()
+    }
+
+    /// The number of a topic of this run, from its name.
+    pub(crate) fn topic_number(&self, name: &str) -> Option<u32> {
+        let rest = name.strip_prefix(self.prefix().as_str())?;
+        let (digits, rest) = rest.split_at_checked(TOPIC_DIGITS)?;
+        if rest.strip_prefix('/') == Some(LAST_LEVEL) { number(digits.as_bytes()) } else { None }
     }
 
     /// What a subscriber subscribes to.
@@ -149,10 +157,6 @@ impl Load {
         }
     }
 
-    fn copies_max(&self) -> u32 {
-        self.copies(0)
-    }
-
     fn prefix(&self) -> String {
         format!("bench/{:08x}/", self.run)
     }
@@ -184,7 +188,8 @@ mod tests {
                 for flow in 0..load.flows() {
                     let topic = load.topic(load.topic_of(flow));
                     for subscriber in 0..subscribers {
-                        let cell = load.cell(flow, subscriber);
+                        let rank = load.rank(load.topic_of(flow), subscriber);
+                        let cell = rank.map(|rank| load.cells_of(flow).start + rank as usize);
                         let is_subscribed = load.filters(subscriber).contains(&topic);
                         assert_eq!(cell.is_some(), is_subscribed, "{load:?} {flow} {subscriber}");
                         cells.extend(cell);
@@ -208,7 +213,7 @@ mod tests {
                 loop {
                     assert_eq!(load.publisher_of(flow), publisher);
                     flows.push(flow);
-                    flow = load.flow_after(flow);
+                    flow = load.flow_after(flow, publisher);
                     if flow == publisher {
                         break;
                     }
@@ -227,6 +232,10 @@ mod tests {
         assert_eq!(topic.len(), 36);
         assert_eq!(&topic[load.digits_at()..][..TOPIC_DIGITS], "000000012");
         assert_eq!(load.client_id('p', 9_999_999).len(), 23);
+        assert_eq!(load.topic_number(&topic), Some(12));
+        for foreign in ["", "bench/00000b01/000000012/temperature", "bench/00000b00/00000001x/temperature"] {
+            assert_eq!(load.topic_number(foreign), None, "{foreign}");
+        }
         let of = |filter| Load { filter, ..load.clone() }.filters(0);
         assert_eq!(of(Filter::LastLevel), ["bench/00000b00/000000000/+"]);
         assert_eq!(of(Filter::Run), ["bench/00000b00/#"]);

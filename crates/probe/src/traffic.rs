@@ -3,13 +3,14 @@
 //! A message is *in flight* until the broker has acknowledged it (QoS 1 and 2) and the first receiver has it. At QoS 0
 //! the delivery alone closes the window. Nothing here touches a socket or a clock, and nothing allocates per message.
 
-use noctule_codec::{Packet, PacketId, PacketType, Publish, QoS, ReasonCode};
+use noctule_codec::{PacketId, PacketType, QoS, ReasonCode};
 
 use crate::client::{Client, Output, Role};
 use crate::frames::{Acks, PublishHead, PublishShape};
 use crate::incidents::Incidents;
+use crate::incoming::{Delivery, Incoming};
 use crate::latency::Latencies;
-use crate::load::{Load, TOPIC_DIGITS};
+use crate::load::Load;
 use crate::pace::{Pace, Schedule};
 use crate::stamp::{IDENTITY_BYTES, STAMP_BYTES, Stamp};
 use crate::tally::{Arrival, Tally};
@@ -71,8 +72,13 @@ struct Publisher {
     is_gone: bool,
 }
 
-#[derive(Clone, Debug, Default)]
+/// What is known of a flow. What [`Load`] says of it is kept here, so that no message costs a division.
+#[derive(Clone, Debug)]
 struct Flow {
+    publisher: u32,
+    topic: u32,
+    copies: u32,
+    first_cell: usize,
     sent: u64,
     refused: u64,
     /// All before this one are with their first receiver or given up.
@@ -112,7 +118,7 @@ impl Traffic {
             awaits_delivery: true,
             is_sending: false,
             publishers: (0..load.publishers).map(publisher).collect(),
-            flows: vec![Flow::default(); load.flows() as usize],
+            flows: (0..load.flows()).map(|number| Flow::new(&load, number)).collect(),
             ready: Vec::new(),
             planned: 0,
             acks: Acks::new(shape.version),
@@ -202,26 +208,26 @@ impl Traffic {
     pub(crate) fn take(
         &mut self,
         role: Role,
-        packet: &Packet<'_>,
+        incoming: &Incoming<'_>,
         now: u64,
         output: &mut Vec<u8>,
         incidents: &mut Incidents,
     ) {
-        match packet {
-            Packet::Publish(publish) => self.deliver(role, publish, now, output),
-            Packet::PubAck(ack) => {
-                self.settle(role, PacketType::PubAck, ack.packet_id, ack.reason_code, incidents);
+        match *incoming {
+            Incoming::Delivery(delivery) => self.deliver(role, delivery, now, output),
+            Incoming::Ack { packet: PacketType::PubRec, packet_id, reason_code }
+                if !reason_code.is_error() =>
+            {
+                self.acks.pubrel.write(packet_id, output);
             }
-            Packet::PubRec(ack) if ack.reason_code.is_error() => {
-                self.settle(role, PacketType::PubRec, ack.packet_id, ack.reason_code, incidents);
+            Incoming::Ack { packet: PacketType::PubRel, packet_id, .. } => {
+                self.acks.pubcomp.write(packet_id, output);
             }
-            Packet::PubRec(ack) => self.acks.pubrel.write(ack.packet_id, output),
-            Packet::PubRel(ack) => self.acks.pubcomp.write(ack.packet_id, output),
-            Packet::PubComp(ack) => {
-                self.settle(role, PacketType::PubComp, ack.packet_id, ack.reason_code, incidents);
+            Incoming::Ack { packet, packet_id, reason_code } => {
+                self.settle(role, packet, packet_id, reason_code, incidents);
             }
-            Packet::PingResp => self.counts.pongs += 1,
-            other => incidents.violate(format!("sent a {} that nobody asked for", name(other))),
+            Incoming::Pong => self.counts.pongs += 1,
+            Incoming::Unasked(name) => incidents.violate(format!("sent a {name} that nobody asked for")),
         }
     }
 
@@ -310,7 +316,7 @@ impl Traffic {
                 schedule.time_of(publisher.served * u64::from(self.load.publishers) + index as u64)
             }
         };
-        publisher.head.write(self.load.topic_of(number), packet_id, out);
+        publisher.head.write(flow.topic, packet_id, out);
         let stamp_bytes = self.filler.len().min(STAMP_BYTES);
         out.extend_from_slice(&Stamp::bytes(number, flow.sent, sent_at)[..stamp_bytes]);
         out.extend_from_slice(&self.filler[stamp_bytes..]);
@@ -320,18 +326,18 @@ impl Traffic {
         publisher.quota -= 1;
         publisher.undelivered += u64::from(self.awaits_delivery);
         self.counts.sent += 1;
-        self.counts.expected += u64::from(self.load.copies(number));
-        publisher.flow = self.load.flow_after(number);
+        self.counts.expected += u64::from(flow.copies);
+        publisher.flow = self.load.flow_after(number, index as u32);
     }
 
-    fn deliver(&mut self, role: Role, publish: &Publish<'_>, now: u64, output: &mut Vec<u8>) {
-        if let Some(packet_id) = publish.packet_id {
-            match publish.qos {
+    fn deliver(&mut self, role: Role, delivery: Delivery<'_>, now: u64, output: &mut Vec<u8>) {
+        if let Some(packet_id) = delivery.packet_id {
+            match delivery.qos {
                 QoS::ExactlyOnce => self.acks.pubrec.write(packet_id, output),
                 _ => self.acks.puback.write(packet_id, output),
             }
         }
-        let Some((cell, stamp)) = self.recognise(role, publish) else {
+        let Some((cell, stamp)) = self.recognise(role, delivery) else {
             self.counts.stray += 1;
             return;
         };
@@ -345,28 +351,29 @@ impl Traffic {
         self.close_window(stamp.flow, stamp.sequence);
     }
 
-    /// Which of our messages this is, and its place in the books; none if this subscriber should not have it.
-    fn recognise(&self, role: Role, publish: &Publish<'_>) -> Option<(usize, Stamp)> {
-        let Role::Subscriber(subscriber) = role else { return None };
-        if self.shape.payload_bytes < IDENTITY_BYTES {
-            return self.recognise_topic(subscriber, publish.topic);
+    /// Which of our messages this is, and its place in the books; none if this subscriber should not have it, or not
+    /// with this topic or payload.
+    fn recognise(&self, role: Role, delivery: Delivery<'_>) -> Option<(usize, Stamp)> {
+        let (Role::Subscriber(subscriber), Some(topic)) = (role, delivery.topic) else { return None };
+        if delivery.payload.len() != self.shape.payload_bytes {
+            return None;
         }
-        let stamp = Stamp::read(publish.payload)?;
-        let flow = self.flows.get(stamp.flow as usize)?;
-        let is_whole = publish.payload.len() == self.shape.payload_bytes;
-        let cell = self.load.cell(stamp.flow, subscriber)?;
-        (is_whole && stamp.sequence < flow.sent).then_some((cell, stamp))
+        if self.shape.payload_bytes < IDENTITY_BYTES {
+            return self.recognise_by_topic(subscriber, topic);
+        }
+        let stamp = Stamp::read(delivery.payload)?;
+        let flow = self.flows.get(stamp.flow as usize).filter(|flow| flow.topic == topic)?;
+        let cell = flow.cell(&self.load, subscriber)?;
+        (stamp.sequence < flow.sent).then_some((cell, stamp))
     }
 
     /// Without a stamp the topic says which flow it is, and the message counts as the one that was expected.
-    fn recognise_topic(&self, subscriber: u32, topic: &str) -> Option<(usize, Stamp)> {
-        let digits = topic.get(self.load.digits_at()..)?.get(..TOPIC_DIGITS)?;
-        let number = digits.parse().ok()?;
-        let flow = self.flows.get(number as usize)?;
-        let cell = self.load.cell(number, subscriber)?;
+    fn recognise_by_topic(&self, subscriber: u32, topic: u32) -> Option<(usize, Stamp)> {
+        let flow = self.flows.get(topic as usize)?;
+        let cell = flow.cell(&self.load, subscriber)?;
         // One more than were sent: some message came twice.
         let sequence = self.tally.expected(cell).min(flow.sent.checked_sub(1)?);
-        Some((cell, Stamp { flow: number, sequence, sent_at: None }))
+        Some((cell, Stamp { flow: topic, sequence, sent_at: None }))
     }
 
     /// A receiver has this message for the first time.
@@ -382,7 +389,7 @@ impl Traffic {
         if newly == 0 {
             return;
         }
-        let publisher = self.load.publisher_of(number);
+        let publisher = flow.publisher;
         let entry = &mut self.publishers[publisher as usize];
         entry.undelivered = entry.undelivered.saturating_sub(newly);
         self.mark_ready(publisher);
@@ -408,12 +415,32 @@ impl Traffic {
         self.counts.settled += 1;
         if code.is_error() {
             incidents.refuse(packet, code);
-            self.flows[flow as usize].refused += 1;
-            self.counts.expected -= u64::from(self.load.copies(flow));
+            let flow = &mut self.flows[flow as usize];
+            flow.refused += 1;
+            self.counts.expected -= u64::from(flow.copies);
             let entry = &mut self.publishers[publisher as usize];
             entry.undelivered = entry.undelivered.saturating_sub(1);
         }
         self.mark_ready(publisher);
+    }
+}
+
+impl Flow {
+    fn new(load: &Load, number: u32) -> Self {
+        Self {
+            publisher: load.publisher_of(number),
+            topic: load.topic_of(number),
+            copies: load.copies(number),
+            first_cell: load.cells_of(number).start,
+            sent: 0,
+            refused: 0,
+            delivered: 0,
+        }
+    }
+
+    /// The place in the books of what this subscriber receives; none if it should receive nothing.
+    fn cell(&self, load: &Load, subscriber: u32) -> Option<usize> {
+        Some(self.first_cell + load.rank(self.topic, subscriber)? as usize)
     }
 }
 
@@ -449,16 +476,6 @@ fn ids_max(pace: Pace) -> u16 {
     match pace {
         Pace::Closed { window } => u16::try_from(window).unwrap_or(u16::MAX),
         Pace::Open(_) => u16::MAX,
-    }
-}
-
-fn name(packet: &Packet<'_>) -> &'static str {
-    match packet {
-        Packet::ConnAck(_) => "CONNACK",
-        Packet::SubAck(_) => "SUBACK",
-        Packet::UnsubAck(_) => "UNSUBACK",
-        Packet::Auth(_) => "AUTH",
-        _ => "packet",
     }
 }
 

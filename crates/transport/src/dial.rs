@@ -26,7 +26,9 @@ impl Stream {
             socket.bind(&SocketAddr::new(source, 0).into())?;
         }
         match socket.connect(&remote.into()) {
-            Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => return Err(error),
+            Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => {
+                return Err(error);
+            }
             _ => {}
         }
         Ok(Self::new(mio::net::TcpStream::from_std(TcpStream::from(socket))))

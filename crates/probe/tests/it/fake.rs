@@ -150,9 +150,9 @@ impl State {
         match packet {
             Packet::Connect(_) => send(socket, version, &self.connack()),
             Packet::Subscribe(subscribe) => self.subscribe(subscribe, version, socket),
-            Packet::Publish(publish) => return self.publish(publish, version, socket),
+            Packet::Publish(publish) => self.publish(publish, version, socket),
             Packet::PingReq => send(socket, version, &Packet::PingResp),
-            Packet::Disconnect(_) => return self.fault == Fault::StayOpen,
+            Packet::Disconnect(_) => self.fault == Fault::StayOpen,
             Packet::PubAck(_) => true,
             other => panic!("the probe sent {other:?}"),
         }
