@@ -67,24 +67,26 @@ pub(crate) struct Output {
 }
 
 impl Client {
-    pub(crate) fn new(
-        stream: Stream,
-        version: ProtocolVersion,
-        role: Role,
-        filters: Vec<String>,
-        dialled_at: Duration,
-    ) -> Self {
+    /// A client without a connection.
+    pub(crate) fn new(version: ProtocolVersion, role: Role, dialled_at: Duration) -> Self {
         Self {
-            stream: Some(stream),
+            stream: None,
             decoder: Decoder::client(version, u32::MAX),
-            stage: Stage::Greeting { filters: filters.into_iter() },
+            stage: Stage::Ended,
             role,
             partial: Vec::new(),
-            // Writable comes with the connection.
-            output: Output { is_blocked: true, ..Output::default() },
+            output: Output::default(),
             dialled_at,
             session_present: false,
         }
+    }
+
+    /// Begins the handshake on a stream that may not be connected yet.
+    pub(crate) fn greet(&mut self, stream: Stream, filters: Vec<String>, connect: Vec<u8>) {
+        self.stream = Some(stream);
+        self.stage = Stage::Greeting { filters: filters.into_iter() };
+        // Writable comes with the connection.
+        self.output = Output { bytes: connect, is_blocked: true, ..Output::default() };
     }
 
     pub(crate) fn stream_mut(&mut self) -> Option<&mut Stream> {

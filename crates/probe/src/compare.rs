@@ -116,6 +116,18 @@ impl Comparison {
         })
     }
 
+    /// The brokers with which the rate was not kept, and in how many rounds.
+    pub(crate) fn late(&self) -> impl Iterator<Item = (&str, usize)> {
+        let is_late = |report: &&Report| {
+            report.phases.iter().filter_map(|phase| phase.open_loop).any(|open_loop| !open_loop.is_kept)
+        };
+        let counts = self
+            .brokers
+            .iter()
+            .map(move |broker| (broker.name.as_str(), broker.reports.iter().filter(is_late).count()));
+        counts.filter(|(_, rounds)| *rounds > 0)
+    }
+
     pub(crate) fn unclean(&self) -> impl Iterator<Item = (&str, (usize, &Report))> {
         self.brokers.iter().flat_map(|broker| {
             let unclean = broker.reports.iter().enumerate().filter(|(_, report)| !report.is_clean);

@@ -140,31 +140,46 @@ impl<'a> Driver<'a> {
 
     /// Begins the connection of a guest in this place, which is a new one or one whose connection has ended.
     pub(crate) fn dial(&mut self, place: usize, guest: Guest) -> Result<(), Error> {
-        let source = self.next_source();
-        let mut stream = Stream::dial(self.target, source).map_err(|error| match error.kind() {
-            ErrorKind::AddrNotAvailable | ErrorKind::AddrInUse => {
-                Error::NoPort { address: source, source: error }
-            }
-            _ => Error::Machine(error),
-        })?;
-        let interests = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut stream, Token(place), interests)?;
-
         let version = self.options.version;
-        let mut client = Client::new(stream, version, guest.role, guest.filters, self.now());
-        client.output.bytes = frames::connect(&Introduction {
-            version,
-            client_id: &guest.client_id,
-            is_durable: guest.is_durable,
-            user_name: self.options.user_name.as_deref(),
-            password: self.options.password.as_deref(),
-        });
+        let mut client = Client::new(version, guest.role, self.now());
+        if let Some(mut stream) = self.begin_connection()? {
+            let interests = Interest::READABLE | Interest::WRITABLE;
+            self.poll.registry().register(&mut stream, Token(place), interests)?;
+            let connect = frames::connect(&Introduction {
+                version,
+                client_id: &guest.client_id,
+                is_durable: guest.is_durable,
+                user_name: self.options.user_name.as_deref(),
+                password: self.options.password.as_deref(),
+            });
+            client.greet(stream, guest.filters, connect);
+            self.open_count += 1;
+        }
         match self.clients.get_mut(place) {
             Some(ended) => *ended = client,
             None => self.clients.push(client),
         }
-        self.open_count += 1;
         Ok(())
+    }
+
+    /// None if the broker takes no connection any more; that is for the report. What this machine lacks is an error.
+    fn begin_connection(&mut self) -> Result<Option<Stream>, Error> {
+        let source = self.next_source();
+        let error = match Stream::dial(self.target, source) {
+            Ok(stream) => return Ok(Some(stream)),
+            Err(error) => error,
+        };
+        match error.kind() {
+            ErrorKind::AddrNotAvailable | ErrorKind::AddrInUse => {
+                Err(Error::NoPort { address: source, source: error })
+            }
+            ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset | ErrorKind::TimedOut => {
+                self.incidents.disconnect(format!("before CONNACK: {error}"));
+                self.happenings.push(Happening::Failed);
+                Ok(None)
+            }
+            _ => Err(Error::Machine(error)),
+        }
     }
 
     /// Ends this connection in order; the broker is to close it.

@@ -195,6 +195,9 @@ impl Display for Comparison {
                 write_median(f, name, median)?;
             }
         }
+        for (name, rounds) in self.late() {
+            writeln!(f, "  {name} COULD NOT KEEP the rate in {rounds} of {} rounds", self.rounds)?;
+        }
         for (name, round) in self.unclean() {
             write!(f, "\n{name}, round {}:\n{}\n", round.0 + 1, round.1)?;
         }

@@ -268,7 +268,7 @@ impl Traffic {
 
     /// Hands the messages that are due to their publishers, in turn.
     fn plan(&mut self, schedule: Schedule, now: u64) {
-        let due = schedule.due(now);
+        let due = schedule.due(now).min(self.planned + PLANNED_PER_TURN);
         let publishers = u64::from(self.load.publishers);
         while self.planned < due {
             let publisher = (self.planned % publishers) as u32;
@@ -478,6 +478,9 @@ fn ids_max(pace: Pace) -> u16 {
         Pace::Open(_) => u16::MAX,
     }
 }
+
+/// No machine sends more in a turn; a rate that asks for it must not keep the loop from its other work.
+const PLANNED_PER_TURN: u64 = 100_000;
 
 /// A publisher whose socket is behind by this much waits for it.
 const OUTPUT_BYTES_MAX: usize = 256 * 1024;

@@ -22,7 +22,7 @@ pub(super) fn run(driver: &mut Driver<'_>) -> Result<Vec<Phase>, Error> {
     turn_for(driver, "warm-up", driver.options.warm_up)?;
     let meter = Meter::start(driver, "connect")?;
     let connects = turn_for(driver, "connect", driver.options.duration)?;
-    let phase = meter.stop(driver, connects)?;
+    let phase = meter.stop(driver, connects);
     if connects == 0 {
         return Ok(nothing_measured(driver));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::Error;
 use crate::driver::{Driver, nanoseconds};
 use crate::pace::Pace;
-use crate::process::{Process, ProcessCost, own_cpu};
+use crate::process::{CpuTime, Process, ProcessCost};
 use crate::report::{OpenLoop, Phase};
 use crate::traffic::Counts;
 
@@ -15,8 +15,8 @@ pub(super) struct Meter {
     at: Duration,
     counts: Counts,
     writes: u64,
-    broker: Option<Duration>,
-    probe: Duration,
+    broker: Option<CpuTime>,
+    probe: CpuTime,
 }
 
 impl Meter {
@@ -27,7 +27,7 @@ impl Meter {
             counts: driver.traffic.counts,
             writes: driver.writes,
             broker: broker_cpu(driver)?,
-            probe: own_cpu(),
+            probe: CpuTime::own(),
             at: driver.now(),
         })
     }
@@ -43,15 +43,17 @@ impl Meter {
     }
 
     /// Ends the phase, in which `messages` were dealt with, whatever counts as one.
-    pub(super) fn stop(self, driver: &mut Driver<'_>, messages: u64) -> Result<Phase, Error> {
+    pub(super) fn stop(self, driver: &mut Driver<'_>, messages: u64) -> Phase {
         let duration = driver.now() - self.at;
-        let cpu = self.broker.zip(broker_cpu(driver)?).map(|(before, after)| after.saturating_sub(before));
+        // A process that has gone meanwhile says nothing; its connections have ended, and the report says that.
+        let cpu = self.broker.zip(broker_cpu(driver).ok().flatten());
+        let cpu = cpu.map(|(before, after)| after.since(before));
         if let Some(process) = &mut driver.process {
             process.look();
         }
         let (sent, writes) = (self.sent(driver), driver.writes - self.writes);
         let seconds = duration.as_secs_f64();
-        Ok(Phase {
+        Phase {
             name: self.name,
             seconds,
             messages,
@@ -60,9 +62,9 @@ impl Meter {
             messages_per_write: (writes > 0 && sent > 0).then(|| sent as f64 / writes as f64),
             latency_us: driver.traffic.latencies.stop(),
             broker: cpu.map(|cpu| ProcessCost::new(cpu, duration, messages)),
-            probe_cores: own_cpu().saturating_sub(self.probe).as_secs_f64() / seconds,
+            probe_cores: CpuTime::own().since(self.probe).as_secs_f64() / seconds,
             open_loop: open_loop(driver, sent, seconds),
-        })
+        }
     }
 }
 
@@ -76,6 +78,6 @@ fn open_loop(driver: &Driver<'_>, sent: u64, seconds: f64) -> Option<OpenLoop> {
     Some(OpenLoop { asked_per_second: schedule.rate, sent_per_second, behind, is_kept })
 }
 
-fn broker_cpu(driver: &Driver<'_>) -> Result<Option<Duration>, Error> {
+fn broker_cpu(driver: &Driver<'_>) -> Result<Option<CpuTime>, Error> {
     driver.process.as_ref().map(Process::cpu).transpose()
 }

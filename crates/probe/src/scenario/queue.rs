@@ -25,7 +25,7 @@ fn fill(driver: &mut Driver<'_>) -> Result<Phase, Error> {
     driver.start_counted_traffic(messages);
     driver.await_sent("fill", messages)?;
     let sent = meter.sent(driver);
-    meter.stop(driver, sent)
+    Ok(meter.stop(driver, sent))
 }
 
 fn drain(driver: &mut Driver<'_>) -> Result<Phase, Error> {
@@ -41,7 +41,7 @@ fn drain(driver: &mut Driver<'_>) -> Result<Phase, Error> {
     driver.open("come back", u64::from(load.subscribers), guest)?;
     driver.await_all("drain")?;
     let received = meter.received(driver);
-    let mut phase = meter.stop(driver, received)?;
+    let mut phase = meter.stop(driver, received);
     // From publication to the return of the client is the probe's own time.
     phase.latency_us = None;
     driver.settle()?;

@@ -23,7 +23,7 @@ pub(super) fn run_through_filters(driver: &mut Driver<'_>) -> Result<Vec<Phase>,
     if !open_holders(driver)? {
         return Ok(nothing_measured(driver));
     }
-    let subscribe = meter.stop(driver, filters)?;
+    let subscribe = meter.stop(driver, filters);
     Ok(vec![subscribe, traffic(driver)?])
 }
 
@@ -53,7 +53,7 @@ fn traffic(driver: &mut Driver<'_>) -> Result<Phase, Error> {
     let meter = Meter::start(driver, "traffic")?;
     run_for(driver, "traffic", driver.options.duration)?;
     let received = meter.received(driver);
-    let phase = meter.stop(driver, received)?;
+    let phase = meter.stop(driver, received);
     drain(driver)?;
     Ok(phase)
 }

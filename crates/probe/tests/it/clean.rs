@@ -98,7 +98,7 @@ fn connections_are_counted_and_weighed() {
     let names: Vec<_> = report.phases.iter().map(|phase| (phase.name, phase.messages)).collect();
     assert_eq!(names, [("open", 70), ("hold", 70)]);
     assert!(report.memory_per_connection().is_some());
-    assert!(report.phases[0].broker.expect("a process").cpu_seconds > 0.0, "{report}");
+    assert!(report.phases.iter().all(|phase| phase.broker.is_some()), "{report}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Several brokers, round by round.
 
-use noctule_probe::{Rival, Scenario, compare};
+use noctule_probe::{Options, Rival, Scenario, compare};
 
 use crate::fake::{FakeBroker, Fault};
 
@@ -44,4 +44,12 @@ fn a_round_that_is_not_clean_is_shown() {
     assert!(!comparison.is_clean);
     let text = comparison.to_string();
     assert!(text.contains("bad, round 1:") && text.contains("LOST          1 copies"), "{text}");
+}
+
+#[test]
+fn a_rate_that_is_not_kept_is_said() {
+    let broker = FakeBroker::start(Fault::None);
+    let options = Options { rate: Some(1_000_000_000), ..broker.options(Scenario::P2p) };
+    let text = compare(&options, &[rival("slow", &broker)], 1).expect("it is there").to_string();
+    assert!(text.contains("slow COULD NOT KEEP the rate in 1 of 1 rounds"), "{text}");
 }
