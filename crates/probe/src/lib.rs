@@ -27,6 +27,7 @@ mod latency;
 mod load;
 mod options;
 mod pace;
+mod packet_ids;
 mod process;
 mod progress;
 mod report;

@@ -4,8 +4,6 @@
 //! There are as many flows as the larger of publishers and topics. Every flow has a *cell* in the books for each
 //! receiver, numbered without gaps, so the books are one flat table.
 
-use std::fmt::Write as _;
-
 use crate::incoming::number;
 
 /// The wiring of a run.
@@ -134,9 +132,7 @@ impl Load {
 
     /// At most 23 bytes, which 3.1 allows.
     pub(crate) fn client_id(&self, letter: char, number: u64) -> String {
-        let mut text = format!("bench-{:08x}-{letter}", self.run);
-        write!(text, "{number:07}").expect("a String takes everything");
-        text
+        format!("bench-{:08x}-{letter}{number:07}", self.run)
     }
 
     fn topics_of(&self, subscriber: u32) -> impl Iterator<Item = u32> + use<> {

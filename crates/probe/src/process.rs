@@ -1,7 +1,7 @@
 //! What a process uses of the processor and of memory, from `/proc`.
 //!
-//! Processor time is known twice: as the sum over the threads that are there, to the nanosecond, and for the process with
-//! the threads that have ended, to the hundredth of a second. See [`CpuTime::since`].
+//! Processor time is known twice: as the sum over the threads that are there, to the nanosecond, and for the process
+//! with the threads that have ended, to the hundredth of a second. See [`CpuTime::since`].
 
 use std::fs;
 use std::io::{self, ErrorKind};

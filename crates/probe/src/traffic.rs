@@ -12,6 +12,7 @@ use crate::incoming::{Delivery, Incoming};
 use crate::latency::Latencies;
 use crate::load::Load;
 use crate::pace::{Pace, Schedule};
+use crate::packet_ids::PacketIds;
 use crate::stamp::{IDENTITY_BYTES, STAMP_BYTES, Stamp};
 use crate::tally::{Arrival, Tally};
 
@@ -85,16 +86,6 @@ struct Flow {
     delivered: u64,
 }
 
-/// The packet identifiers of one publisher, and what they are used for.
-#[derive(Debug)]
-struct PacketIds {
-    max: u16,
-    /// Used before and free again.
-    free: Vec<u16>,
-    /// By identifier: the flow of the message in flight. The first entry stands for 0, which is none.
-    used_for: Vec<Option<u32>>,
-}
-
 impl Traffic {
     pub(crate) fn new(load: Load, shape: PublishShape, pace: Pace) -> Self {
         let ids = if shape.qos == QoS::AtMostOnce { 0 } else { ids_max(pace) };
@@ -160,8 +151,7 @@ impl Traffic {
 
     /// The broker takes at most this many unacknowledged messages from this publisher [MQTT-3.3.4-9].
     pub(crate) fn limit_in_flight(&mut self, publisher: u32, receive_maximum: u16) {
-        let ids = &mut self.publishers[publisher as usize].ids;
-        ids.max = ids.max.min(receive_maximum);
+        self.publishers[publisher as usize].ids.limit(receive_maximum);
     }
 
     /// This publisher has lost its connection.
@@ -441,33 +431,6 @@ impl Flow {
     /// The place in the books of what this subscriber receives; none if it should receive nothing.
     fn cell(&self, load: &Load, subscriber: u32) -> Option<usize> {
         Some(self.first_cell + load.rank(self.topic, subscriber)? as usize)
-    }
-}
-
-impl PacketIds {
-    /// Identifiers 1 to `max`; memory grows with those in use.
-    fn new(max: u16) -> Self {
-        Self { max, free: Vec::new(), used_for: vec![None] }
-    }
-
-    fn take(&mut self, flow: u32) -> Option<PacketId> {
-        let number = self.free.pop().or_else(|| self.fresh())?;
-        self.used_for[usize::from(number)] = Some(flow);
-        PacketId::new(number)
-    }
-
-    /// The flow this identifier was used for; none if it was not in use.
-    fn free(&mut self, packet_id: PacketId) -> Option<u32> {
-        let number = packet_id.get();
-        let flow = self.used_for.get_mut(usize::from(number))?.take()?;
-        self.free.push(number);
-        Some(flow)
-    }
-
-    fn fresh(&mut self) -> Option<u16> {
-        let number = u16::try_from(self.used_for.len()).ok().filter(|&number| number <= self.max)?;
-        self.used_for.push(None);
-        Some(number)
     }
 }
 

@@ -52,9 +52,9 @@ fn traffic(options: &Options) -> Traffic {
         retain: options.scenario == Scenario::Retained,
         payload_bytes: options.payload_bytes,
     };
-    // The schedule begins when the connections are there.
     let pace = match options.rate {
-        Some(rate) => Pace::Open(Schedule { start: u64::MAX / 2, rate }),
+        // It begins anew when the connections are there.
+        Some(rate) => Pace::Open(Schedule { start: 0, rate }),
         None => Pace::Closed { window: u32::from(options.window) },
     };
     Traffic::new(load(options), shape, pace)

@@ -75,7 +75,9 @@ fn small_payloads_say_what_they_have_room_for() {
 fn the_receive_maximum_of_the_broker_is_kept() {
     let broker = FakeBroker::start(Fault::ReceiveMaximum(2));
     let options = Options { window: 100, ..broker.options(Scenario::P2p) };
-    assert!(run(&options).expect("the broker is there").is_clean);
+    let report = run(&options).expect("the broker is there");
+    assert!(report.is_clean, "{report}");
+    assert!(report.to_string().contains("takes 2 messages in flight, fewer than the window"), "{report}");
     assert_eq!(broker.in_flight_max(), 2);
 }
 

@@ -47,6 +47,8 @@ pub(crate) enum Fault {
     RefuseSubscribe,
     /// Subscriptions get QoS 0 at most.
     GrantLess,
+    /// PINGREQ is not answered.
+    IgnorePing,
     /// A connection is not closed after DISCONNECT.
     StayOpen,
     /// At most this many messages in flight are announced.
@@ -151,6 +153,7 @@ impl State {
             Packet::Connect(_) => send(socket, version, &self.connack()),
             Packet::Subscribe(subscribe) => self.subscribe(subscribe, version, socket),
             Packet::Publish(publish) => self.publish(publish, version, socket),
+            Packet::PingReq if self.fault == Fault::IgnorePing => true,
             Packet::PingReq => send(socket, version, &Packet::PingResp),
             Packet::Disconnect(_) => self.fault == Fault::StayOpen,
             Packet::PubAck(_) => true,

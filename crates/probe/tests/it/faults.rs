@@ -143,6 +143,13 @@ fn an_acknowledgement_of_nothing() {
 }
 
 #[test]
+fn a_ping_that_is_not_answered() {
+    let report = report(Fault::IgnorePing);
+    assert_only(report.messages, Messages::default());
+    assert_says(&report, "VIOLATION     left PINGREQs unanswered for 0.3 s", "/violations/0/count", 1);
+}
+
+#[test]
 fn connections_that_fail_while_they_are_held() {
     let (_broker, options) = options(Fault::RefuseConnect);
     let report = run(&Options { scenario: Scenario::Connections, connections: 3, ..options });
