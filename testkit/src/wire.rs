@@ -1,10 +1,10 @@
-//! MQTT frames by hand, for the tools every cost is measured against.
+//! MQTT frames by hand, for the relay every cost is measured against and for its tests.
 //!
-//! The relay and the generator must cost next to nothing and must not change when the codec does, so they do not use
-//! it. What is here is the least that two well-behaved peers need: no properties, no validation beyond bounds. Anything
-//! that is not a frame is [`Malformed`], whatever the reason.
+//! The relay must cost next to nothing and must not change when the codec does, so it does not use it. What is here is
+//! the least that two well-behaved peers need: no properties, no validation beyond bounds. Anything that is not a frame
+//! is [`Malformed`], whatever the reason.
 
-/// First byte of each frame the tools write or look for; PUBLISH carries its flags in the low bits.
+/// First byte of each frame the relay and its tests write or look for; PUBLISH carries its flags in the low bits.
 pub mod first_byte {
     /// CONNECT.
     pub const CONNECT: u8 = 0x10;
@@ -37,7 +37,7 @@ pub const LEVEL_3_1_1: u8 = 4;
 /// Protocol level of 5.0.
 pub const LEVEL_5: u8 = 5;
 
-/// The bytes are not MQTT as these tools know it.
+/// The bytes are not MQTT as the relay knows it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -228,7 +228,7 @@ fn push_field(body: &mut Vec<u8>, field: &[u8]) {
 }
 
 fn length_bytes(field: &[u8]) -> [u8; 2] {
-    u16::try_from(field.len()).expect("the tools name short topics and clients").to_be_bytes()
+    u16::try_from(field.len()).expect("topics and clients have short names").to_be_bytes()
 }
 
 #[cfg(test)]

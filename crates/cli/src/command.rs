@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use noctule_broker::config::{Argument, Config, KEYS, Key, Sources};
 
+use crate::bench;
+
 /// The whole command line.
 pub(crate) fn command() -> Command {
     Command::new("noctule")
@@ -28,6 +30,7 @@ pub(crate) fn command() -> Command {
                 .subcommand(check_command())
                 .subcommand(reference_command()),
         )
+        .subcommand(bench::command())
 }
 
 /// The sources of settings that a command line with [`setting_args`] names.

@@ -18,6 +18,12 @@ pub(crate) enum Failure {
     /// The broker could not start or go on.
     #[error("noctule: {0}")]
     Broker(#[from] noctule_broker::Error),
+    /// A broker could not be measured.
+    #[error("noctule: {0}")]
+    Bench(#[from] noctule_probe::Error),
+    /// A broker was measured and lost or refused something.
+    #[error("noctule: the run was not clean; the report says what was lost, refused or disconnected")]
+    Unclean,
     /// Standard output takes nothing.
     #[error("noctule: cannot write to standard output: {0}")]
     Output(#[from] io::Error),
@@ -33,8 +39,10 @@ impl Failure {
         // Without standard error there is nobody left to tell; the exit code still does.
         let _ = writeln!(io::stderr(), "{self}");
         match self {
-            Self::Configuration(_) => ExitCode::from(2),
-            Self::Check(_) | Self::Broker(_) | Self::Output(_) => ExitCode::FAILURE,
+            Self::Configuration(_) | Self::Bench(noctule_probe::Error::Usage(_)) => ExitCode::from(2),
+            Self::Check(_) | Self::Broker(_) | Self::Bench(_) | Self::Unclean | Self::Output(_) => {
+                ExitCode::FAILURE
+            }
         }
     }
 }

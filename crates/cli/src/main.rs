@@ -1,9 +1,10 @@
-//! The `noctule` binary: the command line in front of the broker.
+//! The `noctule` binary: the command line in front of the broker and the tools.
 //!
 //! Standard output carries what was asked for (the ready line, a shown configuration), standard error
-//! everything else. Exit codes: 0 all went well, 1 something failed while running, 2 the command line or the
-//! configuration is wrong.
+//! everything else. Exit codes: 0 all went well, 1 something failed while running or a measured broker lost or
+//! refused something, 2 the command line or the configuration is wrong.
 
+mod bench;
 mod command;
 mod failure;
 mod logging;
@@ -34,6 +35,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         None => serve::serve(matches),
         Some(("serve", matches)) => serve::serve(matches),
         Some(("config", matches)) => config(matches),
+        Some(("bench", matches)) => bench::bench(matches),
         Some(_) => unreachable!("clap refuses commands that are not declared"),
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! Today there is plain TCP. TLS, WebSocket and unix sockets will be byte filters behind the same [`Stream`].
 
+mod dial;
 mod listen_url;
 mod listener;
 mod open_files;

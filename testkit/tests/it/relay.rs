@@ -1,12 +1,12 @@
-//! The reference relay and the generator, over real sockets on free ports.
+//! The reference relay, over real sockets on free ports, alone and under the load of `noctule bench`.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use noctule_probe::{Options, ProtocolVersion, QoS, Scenario, run};
 use noctule_testkit::wire::{self, Frame, LEVEL_3_1_1, LEVEL_5, first_byte};
-use serde_json::Value;
 
 /// A running relay; it ends with the test.
 struct Relay {
@@ -37,40 +37,31 @@ impl Drop for Relay {
     }
 }
 
-fn generate(relay: &Relay, arguments: &[&str]) -> Value {
-    let (address, pid) = (relay.address.to_string(), relay.process.id().to_string());
-    let output = Command::new(env!("CARGO_BIN_EXE_generate"))
-        .args(arguments)
-        .args(["--connect", &address, "--pid", &pid, "--json", "--seconds", "0.2", "--warm-up", "0.05"])
-        .output()
-        .expect("the generator starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("JSON was asked for")
+/// A short run against the relay, with its processor time.
+fn options(relay: &Relay, scenario: Scenario) -> Options {
+    let target = format!("mqtt://{}", relay.address).parse().expect("the address of the relay");
+    Options {
+        pid: Some(relay.process.id()),
+        duration: Duration::from_millis(200),
+        warm_up: Duration::from_millis(50),
+        ..Options::new(scenario, target)
+    }
 }
 
 #[test]
 fn nothing_is_lost_in_any_shape_qos_and_version() {
     let relay = Relay::start();
-    let shapes = [["p2p", "5", "5"], ["p2p", "2", "6"], ["fan-out", "1", "20"], ["fan-in", "20", "1"]];
-    for [shape, publishers, subscribers] in shapes {
-        for qos in ["0", "1", "2"] {
-            for level in ["4", "5"] {
-                let options = [
-                    "--publishers",
-                    publishers,
-                    "--subscribers",
-                    subscribers,
-                    "--qos",
-                    qos,
-                    "--level",
-                    level,
-                ];
-                let report = generate(&relay, &[&[shape], &options[..]].concat());
-                assert_eq!(report["lost"], 0, "{report}");
-                assert_eq!(report["received"], report["expected"], "{report}");
-                assert!(report["rate"].as_f64() > Some(0.0), "{report}");
-                assert!(report["latency"]["p50"].as_f64() <= report["latency"]["max"].as_f64(), "{report}");
-                assert!(report["broker"]["cpu_us_per_message"].as_f64() > Some(0.0), "{report}");
+    let shapes =
+        [(Scenario::P2p, 5, 5), (Scenario::P2p, 2, 6), (Scenario::FanOut, 1, 20), (Scenario::FanIn, 20, 1)];
+    for (scenario, publishers, subscribers) in shapes {
+        for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            for version in [ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
+                let options = options(&relay, scenario);
+                let report = run(&Options { publishers, subscribers, qos, version, ..options });
+                let report = report.expect("the relay is there");
+                assert!(report.is_clean, "{report}");
+                let broker = report.phases[0].broker.expect("a process was named");
+                assert!(report.phases[0].messages > 0 && broker.cpu_us_per_message > 0.0, "{report}");
             }
         }
     }
@@ -79,26 +70,12 @@ fn nothing_is_lost_in_any_shape_qos_and_version() {
 #[test]
 fn large_payloads_and_windows_pass() {
     let relay = Relay::start();
-    let report = generate(&relay, &["p2p", "--publishers", "2", "--subscribers", "2", "--payload", "100000"]);
-    assert_eq!(report["lost"], 0, "{report}");
-    let report = generate(&relay, &["fan-in", "--publishers", "3", "--window", "5000", "--qos", "1"]);
-    assert_eq!(report["lost"], 0, "{report}");
-}
-
-#[test]
-fn impossible_options_are_refused() {
-    let cases: [&[&str]; 4] = [
-        &["p2p", "--payload", "11"],
-        &["p2p", "--publishers", "3", "--subscribers", "2"],
-        &["fan-in", "--window", "0"],
-        &["fan-out", "--qos", "3"],
-    ];
-    for arguments in cases {
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_generate")).args(arguments).output().expect("it starts");
-        assert!(!output.status.success(), "{arguments:?}");
-        assert!(!output.stderr.is_empty(), "{arguments:?}");
-    }
+    let pairs = Options { publishers: 2, subscribers: 2, ..options(&relay, Scenario::P2p) };
+    let report = run(&Options { payload_bytes: 100_000, ..pairs }).expect("the relay is there");
+    assert!(report.is_clean, "{report}");
+    let fan_in = Options { publishers: 3, window: 5_000, ..options(&relay, Scenario::FanIn) };
+    let report = run(&Options { qos: QoS::AtLeastOnce, ..fan_in }).expect("the relay is there");
+    assert!(report.is_clean, "{report}");
 }
 
 #[test]

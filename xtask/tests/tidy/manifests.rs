@@ -26,7 +26,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "noctule-transport",
         ],
     ),
-    ("noctule", &["noctule-broker"]),
+    ("noctule-probe", &["noctule-codec", "noctule-transport"]),
+    ("noctule", &["noctule-broker", "noctule-probe"]),
     (
         "noctule-testkit",
         &["noctule-auth", "noctule-codec", "noctule-engine", "noctule-session", "noctule-topic"],

@@ -1,5 +1,6 @@
 //! The `noctule` binary as a user runs it.
 
+mod bench;
 mod config;
 mod hostile;
 mod peer;

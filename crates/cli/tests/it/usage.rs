@@ -15,9 +15,15 @@ fn help_names_every_command_and_flag() {
     for arguments in [&["help"][..], &["--help"], &["-h"]] {
         let (code, text, _) = outcome(&mut noctule(&folder, arguments));
         assert_eq!(code, 0);
-        for part in
-            ["serve", "config", "--config <FILE>", "--data-dir <DIR>", "--listen <URL>", "--http <ADDR|off>"]
-        {
+        for part in [
+            "serve",
+            "config",
+            "bench",
+            "--config <FILE>",
+            "--data-dir <DIR>",
+            "--listen <URL>",
+            "--http <ADDR|off>",
+        ] {
             assert!(text.contains(part), "{part} is missing in:\n{text}");
         }
     }

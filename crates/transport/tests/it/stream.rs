@@ -6,7 +6,7 @@ use std::thread;
 use mio::Interest;
 use noctule_transport::{Read, Stream, Write};
 
-use crate::support::{pair, wait_for};
+use crate::support::{accept, bind, pair, wait_for};
 
 fn read(stream: &mut Stream, buffer: &mut [u8]) -> Read {
     wait_for(stream, Interest::READABLE, |stream| match stream.read(buffer).expect("a working stream") {
@@ -88,4 +88,44 @@ fn a_full_socket_would_block_and_goes_on_later() {
     }
     drop(stream);
     assert_eq!(reader.join().expect("the reader"), TOTAL);
+}
+
+#[test]
+fn a_dialled_stream_leaves_from_the_chosen_address() {
+    let mut listeners = bind("tcp://127.0.0.1:0");
+    let remote = listeners[0].local_addr();
+    for source in ["127.0.0.2", "127.0.0.1"] {
+        let source = source.parse().expect("an address");
+        let mut dialled = Stream::dial(remote, Some(source)).expect("a port is free");
+        let (mut accepted, peer) = accept(&mut listeners[0]);
+        assert_eq!(peer.ip(), source);
+        wait_for(&mut dialled, Interest::WRITABLE, |stream| match stream.write(b"call") {
+            Ok(Write::Bytes(4)) => Some(()),
+            _ => None,
+        });
+        let mut buffer = [0; 4];
+        assert_eq!(read(&mut accepted, &mut buffer), Read::Bytes(4));
+    }
+}
+
+#[test]
+fn a_dialled_stream_that_nobody_answers_says_so_when_it_is_used() {
+    let listeners = bind("tcp://127.0.0.1:0");
+    let remote = listeners[0].local_addr();
+    drop(listeners);
+    let mut dialled = match Stream::dial(remote, None) {
+        Ok(stream) => stream,
+        // Loopback may answer before the call returns.
+        Err(error) => return assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused),
+    };
+    let error = wait_for(&mut dialled, Interest::WRITABLE, |stream| stream.write(b"call").err());
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn an_address_this_machine_lacks_cannot_be_dialled_from() {
+    let listeners = bind("tcp://127.0.0.1:0");
+    let foreign = "203.0.113.7".parse().expect("an address");
+    let error = Stream::dial(listeners[0].local_addr(), Some(foreign)).expect_err("not of this machine");
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrNotAvailable);
 }
