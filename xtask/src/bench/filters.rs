@@ -1,0 +1,102 @@
+//! What a message costs through many wildcard filters, and what a filter weighs.
+
+use anyhow::Result;
+
+use super::brokers::Broker;
+use super::lab::{Lab, Report, median, median_of, ratio_of, troubles};
+use super::table::{Cell, Table};
+
+/// A broker that is measured with one number of filters.
+struct Sized {
+    filters: u32,
+    broker: Broker,
+    reports: Vec<Report>,
+}
+
+/// Each number of filters has a broker of its own, so that memory is that of a fresh process; rounds are taken in turn.
+pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
+    let how = "p2p QoS 0, window 16, through filters `bench/RUN/+/NUMBER/#` that lie on the way and match nothing. \
+               Memory is the growth of a fresh process beyond that with 1,000 filters.";
+    let columns = [
+        "filters",
+        "broker",
+        "µs per message",
+        "against 1,000 filters",
+        "goal",
+        "",
+        "bytes per filter",
+        "goal",
+        "",
+        "µs per subscription",
+    ];
+    let mut table = Table::new("Wildcard filters", how, &columns);
+    for start in [|lab: &Lab<'_>| Broker::noctule(lab, 1), Broker::mosquitto] {
+        let sizes = measure_sizes(lab, start)?;
+        for size in &sizes {
+            table.notes.extend(troubles(&size.broker, &size.reports));
+            table.push(&Cell::Number(f64::from(size.filters), 0).to_string(), row(size, &sizes[0]));
+        }
+    }
+    if lab.options.is_quick {
+        table.notes.push("1,000,000 filters: not measured in a quick run.".to_owned());
+    }
+    Ok(table)
+}
+
+fn measure_sizes(lab: &Lab<'_>, start: impl Fn(&Lab<'_>) -> Result<Broker>) -> Result<Vec<Sized>> {
+    let numbers: &[u32] = if lab.options.is_quick { &SIZES[..2] } else { &SIZES };
+    let sized = |filters: &u32| Ok(Sized { filters: *filters, broker: start(lab)?, reports: Vec::new() });
+    let mut sizes: Vec<Sized> = numbers.iter().map(sized).collect::<Result<_>>()?;
+    for round in 0..lab.options.rounds.min(ROUNDS_MAX) {
+        for size in &mut sizes {
+            lab.say(&format!("{} with {} filters, round {}", size.broker.name, size.filters, round + 1));
+            let (filters, seconds) = (size.filters.to_string(), lab.options.seconds.to_string());
+            let words = ["wildcard", "--filters", &filters, "--seconds", &seconds];
+            size.reports.push(lab.measure(&words, &size.broker)?);
+        }
+    }
+    Ok(sizes)
+}
+
+fn row(size: &Sized, least: &Sized) -> Result<Vec<Cell>> {
+    let is_ours = size.broker.name == "noctule";
+    let times = ratio_of(&size.reports, &least.reports, "traffic", COST)?;
+    let mut cells = vec![
+        Cell::text(size.broker.name),
+        Cell::Number(median_of(&size.reports, "traffic", COST)?, 2),
+        Cell::Times(times),
+        Cell::Nothing,
+        Cell::Nothing,
+        Cell::Nothing,
+        Cell::Nothing,
+        Cell::Nothing,
+        Cell::Number(median(subscribe_costs(size)?), 2),
+    ];
+    if is_ours && size.filters == SIZES[2] {
+        (cells[3], cells[4]) = (Cell::Times(COST_GOAL), Cell::Met(times <= COST_GOAL));
+    }
+    if size.filters > least.filters {
+        let bytes = (grown(size)? - grown(least)?) / f64::from(size.filters - least.filters);
+        cells[5] = Cell::Number(bytes, 0);
+        if is_ours && size.filters == SIZES[2] {
+            (cells[6], cells[7]) = (Cell::Number(BYTES_GOAL, 0), Cell::Met(bytes <= BYTES_GOAL));
+        }
+    }
+    Ok(cells)
+}
+
+fn subscribe_costs(size: &Sized) -> Result<Vec<f64>> {
+    size.reports.iter().map(|report| report.phase("subscribe", COST)).collect()
+}
+
+/// In the first round, when the process was fresh.
+fn grown(size: &Sized) -> Result<f64> {
+    Ok(size.reports[0].figure("memory/after")? - size.reports[0].figure("memory/before")?)
+}
+
+const SIZES: [u32; 3] = [1_000, 100_000, 1_000_000];
+/// A million subscriptions take a while.
+const ROUNDS_MAX: usize = 3;
+const COST: &str = "broker/cpu_us_per_message";
+const COST_GOAL: f64 = 1.5;
+const BYTES_GOAL: f64 = 200.0;

@@ -1,0 +1,36 @@
+//! What a connection weighs that says nothing.
+
+use anyhow::Result;
+
+use super::brokers::Broker;
+use super::lab::{Lab, Report, troubles};
+use super::table::{Cell, Table};
+
+/// Resident memory per connection, from a fresh process.
+pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
+    let how = "Connections with a session and one subscription to a topic of their own; growth of the resident memory of \
+               a fresh process. Sockets live in the kernel and are not in it.";
+    let columns = ["broker", "connections", "bytes each", "goal", "", "CPU in silence, cores"];
+    let mut table = Table::new("Idle connections", how, &columns);
+    let connections = if lab.options.is_quick { "2000" } else { "10000" };
+    for broker in [Broker::noctule(lab, 1)?, Broker::mosquitto(lab)?] {
+        let report =
+            lab.measure(&["connections", "--connections", connections, "--seconds", "5"], &broker)?;
+        table.notes.extend(troubles(&broker, std::slice::from_ref(&report)));
+        table.push(broker.name, row(&broker, &report));
+    }
+    Ok(table)
+}
+
+fn row(broker: &Broker, report: &Report) -> Result<Vec<Cell>> {
+    let connections = report.figure("connections")?;
+    let bytes = (report.figure("memory/after")? - report.figure("memory/before")?) / connections.max(1.0);
+    let (goal, met) = match broker.name {
+        "noctule" => (Cell::Number(BYTES_GOAL, 0), Cell::Met(bytes <= BYTES_GOAL)),
+        _ => (Cell::Nothing, Cell::Nothing),
+    };
+    let silence = Cell::Number(report.phase("hold", "broker/cores")?, 4);
+    Ok(vec![Cell::Number(connections, 0), Cell::Number(bytes, 0), goal, met, silence])
+}
+
+const BYTES_GOAL: f64 = 1_000.0;
