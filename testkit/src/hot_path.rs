@@ -337,7 +337,7 @@ fn encode(messages: u64) -> u64 {
         topic_alias: None,
         subscription_identifiers: &[],
     };
-    let mut out = Vec::with_capacity(FLUSH_BYTES);
+    let mut out = Vec::with_capacity(64);
     for _ in 0..messages {
         out.clear();
         black_box(&delivery).encode(ProtocolVersion::V3_1_1, &mut out).expect("short");

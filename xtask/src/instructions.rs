@@ -113,7 +113,7 @@ fn worse(counts: &Counts, kept: &Counts) -> Vec<String> {
     let dearer = counts.iter().filter_map(|(workload, count)| {
         let kept = kept.get(workload)?;
         let percent = 100.0 * (count / kept - 1.0);
-        (percent > PERCENT_MAX).then(|| {
+        (*count > kept * (1.0 + PERCENT_MAX / 100.0)).then(|| {
             format!(
                 "{workload}: {count:.0} instructions per message, {percent:.1} % more than the {kept:.0} kept"
             )

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -29,11 +30,11 @@ impl Broker {
 
     /// This broker with so many shards.
     pub(super) fn noctule(lab: &Lab<'_>, shards: u16) -> Result<Self> {
-        let port_of_its_own = free_port()?;
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let mut command = pinned(lab, lab.project.release_binary());
         command.args(["--listen", "tcp://127.0.0.1:0", "--log", "off", "--shards", &shards.to_string()]);
         command.args(["--set", "sys_interval=1s", "--data-dir"]);
-        command.arg(lab.folder.join(format!("noctule-{port_of_its_own}")));
+        command.arg(lab.folder.join(format!("noctule-{number}")));
         Self::start_and_read_port("noctule", &mut command)
     }
 
@@ -118,6 +119,8 @@ connection_messages false
 log_type error
 ";
 
+/// How many of ours have been started: each has a data directory of its own.
+static STARTED: AtomicU32 = AtomicU32::new(0);
 const BROKER_CORE: &str = "0";
 pub(super) const GENERATOR_CORE: &str = "1";
 const START_TIME_MAX: Duration = Duration::from_secs(10);
