@@ -113,11 +113,8 @@ impl Groups {
     pub(crate) fn leave(&mut self, share_name: &str, filter: &TopicFilter, subscriber: Subscriber) {
         let Some(number) = self.number(share_name, filter.as_str()) else { return };
         let Some(group) = self.groups.get_mut(&number) else { return };
-        if let Some(member) = group.members.remove(&subscriber) {
-            // Nobody who still has an old roster is to pick it.
-            member.is_available.store(false, Ordering::Relaxed);
-            group.roster.take();
-        }
+        group.members.remove(&subscriber);
+        group.roster.take();
         if group.members.is_empty() {
             self.groups.remove(&number);
             self.numbers.remove(&(share_name.into(), filter.as_str().into()));

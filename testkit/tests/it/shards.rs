@@ -142,6 +142,25 @@ fn mqtt5_3_10_4_2_nothing_comes_behind_unsuback_however_long_a_search_takes() {
     });
 }
 
+#[test]
+fn mqtt5_3_10_4_2_nothing_comes_behind_unsuback_from_whichever_shard() {
+    in_many_worlds(100, |options| {
+        let mut sim = Sim::with(options);
+        let publishers: Vec<usize> = (0..4).map(|n| sim.connect(V5, &format!("publisher-{n}"))).collect();
+        for round in 0..4 {
+            let client = sim.connect(V5, &format!("client-{round}"));
+            sim.subscribe(client, "t", AtMostOnce);
+            for publisher in &publishers {
+                sim.queue(*publisher, &Packet::Publish(publish("t", b"x", AtMostOnce, 0)));
+            }
+            sim.queue(client, &unsubscribe(1, &["t"]));
+            sim.run();
+            let packets = sim.drain(client);
+            assert!(matches!(packets.last(), Some(Packet::UnsubAck(_))), "{packets:?}");
+        }
+    });
+}
+
 /// Whatever a client causes comes behind its own publication, also what its end causes.
 #[test]
 fn everything_of_a_client_waits_behind_its_long_search_and_nothing_of_others() {
@@ -197,7 +216,7 @@ fn mail_for_a_session_that_has_ended_reaches_nobody_else() {
     });
 }
 
-/// Allows publishing until it is told otherwise.
+/// Allows publishing until it is told otherwise, but nothing retained below `live/`.
 #[derive(Default)]
 struct Revocable {
     is_revoked: AtomicBool,
@@ -213,6 +232,9 @@ impl Authority for Revocable {
         match action {
             Action::Publish { .. } if self.is_revoked.load(Ordering::Relaxed) => {
                 Decision::deny("no more", "test")
+            }
+            Action::Publish { topic, retain: true, .. } if topic.starts_with("live/") => {
+                Decision::deny("nothing retained", "test")
             }
             _ => Decision::allow("still", "test"),
         }
@@ -246,7 +268,8 @@ fn a_kept_route_does_not_outlive_a_change_of_rights() {
     rules.generation.store(2, Ordering::Relaxed);
     assert_eq!(sim.publish(publisher, "t", "x", AtLeastOnce), ReasonCode::Success);
     // The same rights allow one kind of publication and not another.
-    assert_eq!(sim.retain(publisher, "t", "x", AtLeastOnce), ReasonCode::Success);
+    assert_eq!(sim.publish(publisher, "live/t", "x", AtLeastOnce), ReasonCode::NoMatchingSubscribers);
+    assert_eq!(sim.retain(publisher, "live/t", "x", AtLeastOnce), ReasonCode::NotAuthorized);
 }
 
 #[test]
