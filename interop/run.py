@@ -62,6 +62,8 @@ def parse_options() -> argparse.Namespace:
                         help="cases whose name contains PATTERN or matches it as a shell pattern; repeatable")
     parser.add_argument("--list", action="store_true", help="print the names of the cases and end")
     parser.add_argument("--workers", type=int, default=WORKERS, help="cases at a time (default: %(default)s)")
+    parser.add_argument("--shards", type=int, default=0, metavar="N",
+                        help="threads of noctule; 0 for as many as there are cores (default: %(default)s)")
     return parser.parse_args()
 
 
@@ -132,7 +134,8 @@ class Run:
     def start_broker(self, folder: Path) -> Broker:
         if self.against_mosquitto:
             return start_mosquitto(folder)
-        return start_noctule(Path(self.options.broker).resolve(), folder)
+        shards = ["--shards", str(self.options.shards)]
+        return start_noctule(Path(self.options.broker).resolve(), folder, shards)
 
     def report(self, name: str, why: str | None) -> None:
         reason = self.differences.get(name)

@@ -117,7 +117,11 @@ fn release_build(project: &Project) -> Result<()> {
 
 /// Other people's clients against the broker as a user gets it.
 fn interoperability(project: &Project) -> Result<()> {
-    let mut command = project.command("python3");
-    command.arg("interop/run.py").arg("--broker").arg(project.release_binary());
-    project::run(command.arg("--peers").arg(project.peers()))
+    for shards in ["1", "2", "3"] {
+        println!("--- {shards} shards");
+        let mut command = project.command("python3");
+        command.arg("interop/run.py").arg("--broker").arg(project.release_binary());
+        project::run(command.arg("--peers").arg(project.peers()).args(["--shards", shards]))?;
+    }
+    Ok(())
 }

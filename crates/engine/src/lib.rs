@@ -11,6 +11,8 @@
 //!                                              promises (release once the records are durable)
 //!                                              dirty    (flush each connection once)
 //! ```
+//!
+//! [`Shard::end_turn`] is where that order is written.
 
 mod acks;
 mod connect;
@@ -29,6 +31,7 @@ mod resident;
 mod retained;
 mod retained_phases;
 mod route;
+mod search;
 mod shard;
 mod share;
 mod stats;
@@ -43,5 +46,5 @@ pub use groups::{Groups, Roster};
 pub use mail::{Mail, Promise, ShardId, Then, Violation};
 pub use record::{Frame, FrameTarget, Record};
 pub use route::{Route, Target};
-pub use shard::{Shard, ShardConfig, Turn, home};
+pub use shard::{Carrier, Shard, ShardConfig, Turn, home};
 pub use stats::Stats;

@@ -69,12 +69,13 @@ impl Shard {
             }
             self.check_receive_maximum(slot)?;
         }
-        match self.accepted_route(slot, &message, turn) {
-            Ok(route) => {
-                let message = Arc::new(message.counted_on(&turn.directory.memory));
-                self.accept_publish(slot, publish, &message, &route, turn);
-            }
-            Err(refusal) => return self.refuse_publish(slot, publish, &message, refusal, turn),
+        if let Err(refusal) = self.check_acceptable(slot, &message, turn) {
+            return self.refuse_publish(slot, publish, &message, refusal, turn);
+        }
+        let message = Arc::new(message.counted_on(&turn.directory.memory));
+        match self.known_route(slot, &message, turn) {
+            Some(route) => self.accept_publish(slot, &message, publish.packet_id, &route, turn),
+            None => self.search_route(slot, message, publish.packet_id, turn),
         }
         Ok(())
     }
@@ -99,7 +100,11 @@ impl Shard {
     /// Publishes what no client asks for now: a will, or the broker's own.
     pub(crate) fn publish(&mut self, message: &Arc<Publication>, origin: Origin, turn: &mut Turn<'_>) {
         let asked = Asked { rights: None, topic: &message.topic };
-        let (route, _) = self.routes.look_up(turn.directory, asked);
+        let route = self.routes.kept(turn.directory, asked).unwrap_or_else(|| {
+            let mut search = self.routes.search(turn.directory, asked.topic);
+            while !search.advance(turn.directory) {}
+            self.routes.found(asked, search)
+        });
         self.publish_on(&route, message, origin, turn);
     }
 
@@ -197,30 +202,30 @@ impl Shard {
         Err(Violation::new(ReasonCode::ReceiveMaximumExceeded, cause))
     }
 
-    /// The route of a publication, if it is accepted. What was accepted before, from anybody with the same
-    /// rights, is accepted again without asking as long as neither rights nor route have changed.
-    fn accepted_route(
+    /// Whether the publication is accepted. One that was accepted before, from anybody with the same rights, is
+    /// accepted again without asking, as long as the rights have not changed.
+    fn check_acceptable(
         &mut self,
         slot: usize,
         message: &Publication,
         turn: &Turn<'_>,
-    ) -> Result<Arc<Route>, Refusal> {
+    ) -> Result<(), Refusal> {
         self.check_message_room(message, turn)?;
         let asked = Asked { rights: self.sessions[slot].rights, topic: &message.topic };
         let kind = Kind(message.qos, message.retain);
-        let generation = self.authority.generation();
-        if let Some(route) = self.routes.accepted(turn.directory, asked, kind, generation) {
-            self.stats.route_hits += 1;
-            return Ok(route);
+        match self.routes.is_accepted(asked, kind, self.authority.generation()) {
+            true => Ok(()),
+            false => self.check_may_publish(slot, message),
         }
-        self.stats.route_misses += 1;
-        self.check_may_publish(slot, message)?;
-        let (route, visits) = self.routes.look_up(turn.directory, asked);
-        self.routes.accept(asked, kind, generation);
-        if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
-            link.pace.charge_match(visits, turn.now);
-        }
-        Ok(route)
+    }
+
+    /// The route of an accepted publication, where it is kept and still true. No guard is passed for it.
+    fn known_route(&mut self, slot: usize, message: &Publication, turn: &Turn<'_>) -> Option<Arc<Route>> {
+        let asked = Asked { rights: self.sessions[slot].rights, topic: &message.topic };
+        let route = self.routes.kept(turn.directory, asked);
+        self.stats.route_hits += u64::from(route.is_some());
+        self.stats.route_misses += u64::from(route.is_none());
+        route
     }
 
     fn check_may_publish(&self, slot: usize, message: &Publication) -> Result<(), Refusal> {
@@ -292,16 +297,16 @@ impl Shard {
         Ok(())
     }
 
-    fn accept_publish(
+    pub(crate) fn accept_publish(
         &mut self,
         slot: usize,
-        publish: &Publish<'_>,
         message: &Arc<Publication>,
+        packet_id: Option<PacketId>,
         route: &Arc<Route>,
         turn: &mut Turn<'_>,
     ) {
         let session = &mut self.sessions[slot].session;
-        let taken = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce);
+        let taken = packet_id.filter(|_| message.qos == QoS::ExactlyOnce);
         if let Some(packet_id) = taken {
             session.apply(&SessionChange::InboundTaken { packet_id });
         }
@@ -309,12 +314,12 @@ impl Shard {
         let origin = Origin::Client(session.number, inbound);
         let published = self.publish_on(route, message, origin, turn);
         self.block_if_full(slot, route, turn);
-        if let Some(packet_id) = publish.packet_id {
+        if let Some(packet_id) = packet_id {
             let code = match published.has_subscribers {
                 true => ReasonCode::Success,
                 false => ReasonCode::NoMatchingSubscribers,
             };
-            self.acknowledge(slot, ack(publish.qos, packet_id, code), published.is_recorded, turn);
+            self.acknowledge(slot, ack(message.qos, packet_id, code), published.is_recorded, turn);
         }
     }
 

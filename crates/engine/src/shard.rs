@@ -13,6 +13,7 @@ use crate::mail::{Promise, ShardId, Then};
 use crate::resident::Resident;
 use crate::retained::RetainedSweep;
 use crate::route::Routes;
+use crate::search::Searches;
 use crate::share::Backlogs;
 use crate::timers::{Timer, Timers};
 use crate::{Mail, Record, Stats};
@@ -44,6 +45,14 @@ pub struct Turn<'a> {
     pub fx: &'a mut Effects,
 }
 
+/// What carries out the effects of a turn.
+pub trait Carrier {
+    /// Gives records their place in the journal, in order, and leaves the list empty.
+    fn append(&mut self, records: &mut Vec<Record>);
+    /// Sends mail to shards, this one included, in order.
+    fn send(&mut self, mail: std::vec::Drain<'_, (ShardId, Mail)>);
+}
+
 /// A shard of the broker.
 pub struct Shard {
     pub(crate) config: ShardConfig,
@@ -59,6 +68,7 @@ pub struct Shard {
     pub(crate) session_fx: SessionEffects,
     pub(crate) routes: Routes,
     pub(crate) graces: Graces,
+    pub(crate) searches: Searches,
     pub(crate) retained_sweep: RetainedSweep,
 }
 
@@ -84,6 +94,7 @@ impl Shard {
             session_fx: SessionEffects::default(),
             routes: Routes::new(bytes_max),
             graces: Graces::default(),
+            searches: Searches::default(),
             retained_sweep: RetainedSweep::default(),
         }
     }
@@ -122,8 +133,27 @@ impl Shard {
             Mail::Backlog { group, message } => self.receive_backlog(group, message, turn),
             Mail::Room { group, member, places } => self.receive_room(group, member, places, turn),
             Mail::Left { group } => self.end_empty_group(group, turn),
-            Mail::Grace { from, ticket } => turn.fx.mail_to(from, Mail::Graced { ticket }),
+            Mail::Grace { from, ticket } => self.receive_grace(from, ticket, turn),
             Mail::Graced { ticket } => self.receive_graced(ticket, turn),
+        }
+    }
+
+    /// Ends a turn: has everything carried out that it brought about. Nothing is visible to anybody before its
+    /// record has its place, no mail leaves before that which it was routed by, and nobody is told anything
+    /// before what he is told is true. What is left are connections to flush.
+    pub fn end_turn(&mut self, carrier: &mut impl Carrier, turn: &mut Turn<'_>) {
+        loop {
+            carrier.append(&mut turn.fx.records);
+            for change in turn.fx.take_changes() {
+                turn.directory.apply(change);
+            }
+            carrier.send(turn.fx.take_mail());
+            // Until there is a journal to wait for, a record is durable once it has its place.
+            if turn.fx.promises.is_empty() {
+                return;
+            }
+            let promises = std::mem::take(&mut turn.fx.promises);
+            self.keep_promises(promises, turn);
         }
     }
 

@@ -159,7 +159,10 @@ fn mqtt5_3_3_2_6_a_retained_message_is_sent_with_what_is_left_and_ends_with_it()
     }
     sim.advance(5_000);
     assert_eq!(
-        (sim.directory().retained.read(|retained| retained.len()), sim.directory().retained_bytes()),
+        (
+            sim.directory().retained.read(noctule_topic::retained::RetainedTree::len),
+            sim.directory().retained_bytes()
+        ),
         (0, 0)
     );
 }

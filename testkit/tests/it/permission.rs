@@ -73,7 +73,7 @@ fn a_publication_that_is_not_allowed_is_refused_with_0x87_and_neither_routed_nor
         assert_eq!(texts(&sim.deliveries(admin)), [("yes", "x")]);
     }
     assert_eq!(denied(&sim), [("client", "no/a"); 6]);
-    assert!(sim.directory().retained.read(|retained| retained.is_empty()));
+    assert!(sim.directory().retained.read(noctule_topic::retained::RetainedTree::is_empty));
     assert!(!sim.is_closed(client));
 }
 
@@ -213,6 +213,6 @@ fn a_will_that_is_not_allowed_when_it_is_due_is_not_published() {
     rules.will.store(true, Ordering::Relaxed);
     sim.cut(client);
     assert_eq!(sim.drain(admin), []);
-    assert!(sim.directory().retained.read(|retained| retained.is_empty()));
+    assert!(sim.directory().retained.read(noctule_topic::retained::RetainedTree::is_empty));
     assert_eq!(denied(&sim), [("client", "no/a")]);
 }

@@ -74,7 +74,10 @@ fn mqtt5_3_3_1_6_7_and_mqtt311_3_3_1_10_11_an_empty_payload_clears_and_is_delive
             assert!(!cleared[0].retain);
             assert_eq!(retained_for(&mut sim, version, "#", qos), []);
             assert_eq!(
-                (sim.directory().retained.read(|retained| retained.len()), sim.directory().retained_bytes()),
+                (
+                    sim.directory().retained.read(noctule_topic::retained::RetainedTree::len),
+                    sim.directory().retained_bytes()
+                ),
                 (0, 0)
             );
         }
@@ -294,7 +297,7 @@ fn a_refused_retained_message_is_not_routed() {
         assert!(sim.directory().retained_bytes() <= 1000);
         sim.retain(publisher, "a", "small", AtLeastOnce);
         sim.retain(publisher, "b", &"y".repeat(400), AtLeastOnce);
-        assert_eq!(sim.directory().retained.read(|retained| retained.len()), 2);
+        assert_eq!(sim.directory().retained.read(noctule_topic::retained::RetainedTree::len), 2);
     }
 }
 
@@ -353,7 +356,7 @@ fn bug_23_a_hundred_thousand_retained_topics_reach_one_subscriber() {
             sim.run();
         }
     }
-    assert_eq!(sim.directory().retained.read(|retained| retained.len()), 100_000);
+    assert_eq!(sim.directory().retained.read(noctule_topic::retained::RetainedTree::len), 100_000);
     for (version, qos) in [(V5, AtLeastOnce), (V3_1_1, AtMostOnce), (V3_1, ExactlyOnce)] {
         let subscriber = sim.connect(version, "subscriber");
         sim.wire(subscriber).reads_at_most = Some(4096);

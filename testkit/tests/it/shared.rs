@@ -365,7 +365,7 @@ fn a_group_ends_with_its_last_member_and_so_does_its_backlog() {
     let publisher = sim.connect(V5, "publisher");
     publish_numbers(&mut sim, publisher, 0..4, AtLeastOnce);
     sim.advance(101_000);
-    assert!(sim.directory().groups.read(|groups| groups.is_empty()));
+    assert!(sim.directory().groups.read(noctule_engine::Groups::is_empty));
     assert_eq!(sim.drops.iter().filter(|drop| drop.reason == DropReason::GroupEnded).count(), 4);
     assert_eq!(sim.publish(publisher, "a", "x", AtLeastOnce), ReasonCode::NoMatchingSubscribers);
     let new = member(&mut sim, V5, "new", AtLeastOnce);
@@ -399,7 +399,7 @@ fn filters_and_names_of_groups_are_taken_exactly() {
     for filter in ["$share/g/a", "$share/G/a", "$share/g/a/", "$share/g//a"] {
         sim.subscribe(client, filter, AtMostOnce);
     }
-    assert_eq!(sim.directory().groups.read(|groups| groups.len()), 4);
+    assert_eq!(sim.directory().groups.read(noctule_engine::Groups::len), 4);
     let publisher = sim.connect(V5, "publisher");
     for (topic, copies) in [("a", 2), ("a/", 1), ("/a", 1)] {
         sim.publish(publisher, topic, "x", AtMostOnce);

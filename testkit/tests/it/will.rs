@@ -262,9 +262,9 @@ fn a_retained_will_without_payload_clears_the_retained_message() {
     let retained = Publish { retain: true, ..publish("will", b"alive", QoS::AtMostOnce, 0) };
     sim.send(publisher, &Packet::Publish(retained));
     let wire = sim.connect_with(&mortal(V5).with_will(Will { retain: true, ..will("will", "") }));
-    assert_eq!(sim.directory().retained.read(|retained| retained.len()), 1);
+    assert_eq!(sim.directory().retained.read(noctule_topic::retained::RetainedTree::len), 1);
     sim.cut(wire);
-    assert_eq!(sim.directory().retained.read(|retained| retained.len()), 0);
+    assert_eq!(sim.directory().retained.read(noctule_topic::retained::RetainedTree::len), 0);
 }
 
 #[test]
