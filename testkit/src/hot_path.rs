@@ -10,7 +10,7 @@ use crate::sim::{self, Locks};
 use crate::wire::{self, LEVEL_3_1_1, first_byte};
 use noctule_auth::AllowAll;
 use noctule_codec::{Delivery, Packet, PacketId, Properties, ProtocolVersion, QoS};
-use noctule_engine::{Directory, Effects, Shard, ShardConfig, ShardId, Turn};
+use noctule_engine::{Carrier, Directory, Effects, Mail, Record, Shard, ShardConfig, ShardId, Turn};
 use noctule_session::{ConnectionId, Instant, Limits};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -190,12 +190,11 @@ impl HotPath {
     /// If the shard delivers more or less than it should: a cost of something else is of no use.
     pub fn round(&mut self) {
         let publishes = std::mem::take(&mut self.publishes);
-        self.receive(0, &publishes);
+        let mut copies = self.give(0, &publishes);
         self.publishes = publishes;
-        let mut copies = 0;
         while !self.dirty.is_empty() {
             copies += self.flush_all();
-            self.answer_all();
+            copies += self.answer_all();
         }
         let expected = if self.qos > QoS::AtMostOnce { self.per_round } else { 0 };
         assert_eq!(copies, expected, "as many copies as there are subscribers");
@@ -212,37 +211,29 @@ impl HotPath {
             let filters = filters.iter().map(String::as_str);
             wire::push_subscribe(&mut bytes, LEVEL_3_1_1, 1, filters, 2);
         }
-        while !bytes.is_empty() {
-            let consumed = self.receive(slot, &bytes);
-            bytes.drain(..consumed);
-            while !self.dirty.is_empty() {
-                self.flush_all();
-            }
-        }
+        self.give(slot, &bytes);
+        self.flush_all();
     }
 
-    fn receive(&mut self, slot: usize, bytes: &[u8]) -> usize {
-        let mut turn = Turn { now: NOW, directory: &self.directory, fx: &mut self.fx };
-        let received = self.shard.receive(id(slot), bytes, &mut turn);
-        self.carry_out();
-        received.consumed
-    }
-
-    /// As the runtime does it with durability `memory`.
-    fn carry_out(&mut self) {
+    /// Gives bytes in as many turns as the shard wants, and says how many copies were flushed meanwhile.
+    fn give(&mut self, slot: usize, mut bytes: &[u8]) -> u64 {
+        let mut copies = 0;
         loop {
-            self.fx.records.clear();
-            for change in self.fx.take_changes() {
-                self.directory.apply(change);
-            }
-            assert!(self.fx.take_mail().next().is_none(), "one shard has nobody to write to");
-            if self.fx.promises.is_empty() {
-                break;
-            }
-            let promises = std::mem::take(&mut self.fx.promises);
             let mut turn = Turn { now: NOW, directory: &self.directory, fx: &mut self.fx };
-            self.shard.keep_promises(promises, &mut turn);
+            let received = self.shard.receive(id(slot), bytes, &mut turn);
+            self.end_turn();
+            bytes = &bytes[received.consumed..];
+            if bytes.is_empty() {
+                return copies;
+            }
+            copies += self.flush_all();
         }
+    }
+
+    /// The end of a turn, as the runtime does it with durability `memory`.
+    fn end_turn(&mut self) {
+        let mut turn = Turn { now: NOW, directory: &self.directory, fx: &mut self.fx };
+        self.shard.end_turn(&mut Nowhere, &mut turn);
         self.dirty.append(&mut self.fx.dirty);
         self.fx.events.clear();
         assert!(self.fx.drops.is_empty(), "nothing is dropped");
@@ -262,20 +253,37 @@ impl HotPath {
             black_box(&self.out);
         }
         self.dirty = dirty;
-        self.carry_out();
+        self.end_turn();
         copies
     }
 
-    fn answer_all(&mut self) {
+    fn answer_all(&mut self) -> u64 {
+        let mut copies = 0;
         for slot in 0..self.clients.len() {
             if self.clients[slot].answers.is_empty() {
                 continue;
             }
             let mut answers = std::mem::take(&mut self.clients[slot].answers);
-            self.receive(slot, &answers);
+            copies += self.give(slot, &answers);
             answers.clear();
+            // What it owes by now goes behind, in the room that is there already.
+            answers.append(&mut self.clients[slot].answers);
             self.clients[slot].answers = answers;
         }
+        copies
+    }
+}
+
+/// Where records and mail go: one shard has nobody to write to, and its journal is memory.
+struct Nowhere;
+
+impl Carrier for Nowhere {
+    fn append(&mut self, records: &mut Vec<Record>) {
+        records.clear();
+    }
+
+    fn send(&mut self, mail: std::vec::Drain<'_, (ShardId, Mail)>) {
+        assert_eq!(mail.count(), 0, "one shard has nobody to write to");
     }
 }
 
