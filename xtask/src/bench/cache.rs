@@ -51,7 +51,7 @@ pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
     let mut table = Table::new("Kept routes", how, &columns);
     for disturbance in &DISTURBANCES {
         lab.say(disturbance.title);
-        table.push(disturbance.title, row(lab, disturbance));
+        table.push_or_tell(disturbance.title, row(lab, disturbance));
     }
     Ok(table)
 }

@@ -17,7 +17,7 @@ pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
         lab.say(title);
         let seconds = lab.options.seconds.to_string();
         let words = [&["connect-rate", "--seconds", &seconds], flags].concat();
-        let reports = lab.compare(&words, &brokers, lab.options.rounds)?;
+        let reports = lab.compare(&words, brokers);
         for (broker, reports) in brokers.iter().zip(&reports) {
             table.notes.extend(troubles(broker, reports));
             table.push(title, row(broker, reports));
@@ -26,11 +26,11 @@ pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
     Ok(table)
 }
 
-fn row(broker: &Broker, reports: &[Report]) -> Result<Vec<Cell>> {
-    Ok(vec![
+fn row(broker: &Broker, reports: &[Report]) -> Vec<Cell> {
+    vec![
         Cell::text(broker.name),
-        Cell::Number(median_of(reports, "connect", "broker/cpu_us_per_message")?, 1),
-        Cell::Number(median_of(reports, "connect", "per_second")?, 0),
-        Cell::Number(median_of(reports, "connect", "latency_us/p99")?, 0),
-    ])
+        Cell::number(median_of(reports, "connect", "broker/cpu_us_per_message"), 1),
+        Cell::number(median_of(reports, "connect", "per_second"), 0),
+        Cell::number(median_of(reports, "connect", "latency_us/p99"), 0),
+    ]
 }

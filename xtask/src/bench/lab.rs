@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Options;
 use super::brokers::{Broker, GENERATOR_CORE};
@@ -39,20 +39,20 @@ impl<'a> Lab<'a> {
         eprintln!("bench: {what}");
     }
 
-    /// Lets the generator measure each broker once per round, in turn. The reports come by broker, then by round.
-    pub(super) fn compare(
-        &self,
-        words: &[&str],
-        brokers: &[&Broker],
-        rounds: usize,
-    ) -> Result<Vec<Vec<Report>>> {
-        let mut reports = vec![Vec::new(); brokers.len()];
-        for _ in 0..rounds {
+    /// Lets the generator measure each broker once per round, in turn; the reports of each broker come by round.
+    pub(super) fn compare<const N: usize>(&self, words: &[&str], brokers: [&Broker; N]) -> [Vec<Report>; N] {
+        let mut reports = [const { Vec::new() }; N];
+        for _ in 0..self.options.rounds {
             for (broker, reports) in brokers.iter().zip(&mut reports) {
-                reports.push(self.measure(words, broker)?);
+                reports.push(self.measure_or_tell(words, broker));
             }
         }
-        Ok(reports)
+        reports
+    }
+
+    /// Lets the generator measure a broker once. If that fails, the report has no figures and says why.
+    pub(super) fn measure_or_tell(&self, words: &[&str], broker: &Broker) -> Report {
+        self.measure(words, broker).unwrap_or_else(|error| Report(json!({ "failed": format!("{error:#}") })))
     }
 
     /// Lets the generator measure a broker once.
@@ -68,7 +68,8 @@ impl<'a> Lab<'a> {
         broker: &Broker,
     ) -> Result<Report> {
         let mut command = self.generator(watcher, words, broker);
-        let output = command.stderr(Stdio::inherit()).output().context("cannot start the generator")?;
+        let output = command.stderr(Stdio::inherit()).output();
+        let output = output.with_context(|| format!("cannot start {}", command.get_program().display()))?;
         match serde_json::from_slice(&output.stdout) {
             // An unclean run ends with 1 and has a report that says so.
             Ok(report) => Ok(Report(report)),
@@ -115,6 +116,9 @@ impl Report {
     pub(super) fn trouble(&self) -> Option<String> {
         if self.0["is_clean"] == true {
             return None;
+        }
+        if let Some(failed) = self.0["failed"].as_str() {
+            return Some(failed.to_owned());
         }
         let counts = ["lost", "duplicated", "out_of_order", "stray", "unanswered"];
         let counts = counts.iter().filter_map(|name| match self.0["messages"][name].as_u64() {
@@ -164,7 +168,6 @@ pub(super) fn troubles(broker: &Broker, reports: &[Report]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_median_is_the_middle() {
@@ -187,6 +190,7 @@ mod tests {
         let missing = report.phase("drain", "seconds").unwrap_err().to_string();
         assert!(missing.contains("drain") && missing.contains("3 lost"), "{missing}");
         assert_eq!(Report(json!({ "is_clean": true })).trouble(), None);
+        assert_eq!(Report(json!({ "failed": "it ended" })).trouble().as_deref(), Some("it ended"));
     }
 
     #[test]

@@ -66,33 +66,30 @@ pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
         lab.say(cell.title);
         let seconds = lab.options.seconds.to_string();
         let words = [cell.words, &["--seconds", &seconds]].concat();
-        match lab.compare(&words, &brokers, lab.options.rounds) {
-            Ok(reports) => {
-                let notes =
-                    brokers.iter().zip(&reports).filter_map(|(broker, reports)| troubles(broker, reports));
-                table.notes.extend(notes.map(|note| format!("{}: {note}.", cell.title)));
-                table.push(cell.title, row(cell, &reports));
-            }
-            Err(error) => table.push(cell.title, Err(error)),
-        }
+        let reports = lab.compare(&words, brokers);
+        let notes = brokers.iter().zip(&reports).filter_map(|(broker, reports)| troubles(broker, reports));
+        table.notes.extend(notes.map(|note| format!("{}: {note}.", cell.title)));
+        table.push(cell.title, row(cell, &reports));
     }
     Ok(table)
 }
 
-fn row(cell: &Routing, reports: &[Vec<Report>]) -> Result<Vec<Cell>> {
-    let [relay, noctule, mosquitto] = reports else { unreachable!("three brokers") };
-    let times = ratio_of(noctule, relay, "traffic", COST)?;
-    Ok(vec![
-        Cell::Number(median_of(relay, "traffic", "messages_per_write")?, 1),
-        Cell::Number(median_of(noctule, "traffic", "messages_per_write")?, 1),
-        Cell::Number(median_of(relay, "traffic", COST)?, 2),
-        Cell::Times(times),
+fn row(cell: &Routing, [relay, noctule, mosquitto]: &[Vec<Report>; 3]) -> Vec<Cell> {
+    let times = Cell::times(ratio_of(noctule, relay, "traffic", COST));
+    let is_met = times.at_most(cell.goal);
+    let thousand_per_second =
+        |reports| Cell::number(median_of(reports, "traffic", "per_second").map(|rate| rate / 1e3), 0);
+    vec![
+        Cell::number(median_of(relay, "traffic", "messages_per_write"), 1),
+        Cell::number(median_of(noctule, "traffic", "messages_per_write"), 1),
+        Cell::number(median_of(relay, "traffic", COST), 2),
+        times,
         Cell::Times(cell.goal),
-        Cell::Met(times <= cell.goal),
-        Cell::Number(median_of(noctule, "traffic", "per_second")? / 1e3, 0),
-        Cell::Times(ratio_of(mosquitto, relay, "traffic", COST)?),
-        Cell::Number(median_of(mosquitto, "traffic", "per_second")? / 1e3, 0),
-    ])
+        is_met,
+        thousand_per_second(noctule),
+        Cell::times(ratio_of(mosquitto, relay, "traffic", COST)),
+        thousand_per_second(mosquitto),
+    ]
 }
 
 const COST: &str = "broker/cpu_us_per_message";

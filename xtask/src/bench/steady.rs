@@ -36,16 +36,14 @@ pub(super) fn syscalls(lab: &Lab<'_>) -> Result<Table> {
     Ok(table)
 }
 
-fn syscall_row(lab: &Lab<'_>, load: &Load, brokers: &[Broker; 3]) -> Result<Vec<Cell>> {
-    let [relay, noctule, mosquitto] = brokers.each_ref().map(|broker| calls_per_message(lab, load, broker));
-    let noctule = noctule?;
-    Ok(vec![
-        Cell::Number(relay?, 3),
-        Cell::Number(noctule, 3),
-        load.goal.map_or(Cell::Nothing, |goal| Cell::Number(goal, 2)),
-        load.goal.map_or(Cell::Nothing, |goal| Cell::Met(noctule <= goal)),
-        Cell::Number(mosquitto?, 3),
-    ])
+fn syscall_row(lab: &Lab<'_>, load: &Load, brokers: &[Broker; 3]) -> Vec<Cell> {
+    let calls = brokers.each_ref().map(|broker| Cell::number(calls_per_message(lab, load, broker), 3));
+    let [relay, noctule, mosquitto] = calls;
+    let [goal, is_met] = match load.goal {
+        Some(goal) => [Cell::Number(goal, 2), noctule.at_most(goal)],
+        None => [Cell::Nothing, Cell::Nothing],
+    };
+    vec![relay, noctule, goal, is_met, mosquitto]
 }
 
 fn calls_per_message(lab: &Lab<'_>, load: &Load, broker: &Broker) -> Result<f64> {
@@ -78,7 +76,7 @@ pub(super) fn allocations(lab: &Lab<'_>) -> Result<Table> {
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let words: Vec<&str> = line.split(' ').collect();
         let [name, allocations, bytes] = words[..] else { continue };
-        table.push(name, allocation_row(allocations, bytes));
+        table.push_or_tell(name, allocation_row(allocations, bytes));
     }
     Ok(table)
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 /// One table with the command that makes it.
@@ -43,13 +44,17 @@ impl Table {
         Self { notes: vec![format!("not measured: {error:#}")], ..Self::new(title, "", &[]) }
     }
 
-    /// Adds a row; a row that could not be measured says why in its second column.
-    pub(super) fn push(&mut self, name: &str, cells: anyhow::Result<Vec<Cell>>) {
-        let cells = cells.unwrap_or_else(|error| vec![Cell::NotMeasured(format!("{error:#}"))]);
-        let mut row = vec![Cell::Text(name.to_owned())];
+    /// Adds a row, the cells that do not apply left empty.
+    pub(super) fn push(&mut self, name: &str, cells: Vec<Cell>) {
+        let mut row = vec![Cell::text(name)];
         row.extend(cells);
         row.resize(self.columns.len(), Cell::Nothing);
         self.rows.push(row);
+    }
+
+    /// Adds a row; one that could not be measured says why in its second column.
+    pub(super) fn push_or_tell(&mut self, name: &str, cells: Result<Vec<Cell>>) {
+        self.push(name, cells.unwrap_or_else(|error| vec![Cell::NotMeasured(format!("{error:#}"))]));
     }
 
     pub(super) fn json(&self) -> Value {
@@ -86,6 +91,25 @@ impl Display for Table {
 impl Cell {
     pub(super) fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
+    }
+
+    /// A number with so many digits after the point, or why there is none.
+    pub(super) fn number(value: Result<f64>, digits: usize) -> Self {
+        value
+            .map_or_else(|error| Self::NotMeasured(format!("{error:#}")), |value| Self::Number(value, digits))
+    }
+
+    /// A multiple, or why there is none.
+    pub(super) fn times(value: Result<f64>) -> Self {
+        value.map_or_else(|error| Self::NotMeasured(format!("{error:#}")), Self::Times)
+    }
+
+    /// Whether this figure is at most so much; nothing where there is no figure.
+    pub(super) fn at_most(&self, goal: f64) -> Self {
+        match self {
+            Self::Number(value, _) | Self::Times(value) => Self::Met(*value <= goal),
+            _ => Self::Nothing,
+        }
     }
 
     fn json(&self) -> Value {
@@ -144,11 +168,14 @@ mod tests {
     #[test]
     fn a_row_that_failed_says_why_and_stays_a_row() {
         let mut table = Table::new("title", "how", &["cell", "a", "b"]);
-        table.push("good", Ok(vec![Cell::Times(1.5), Cell::Met(false)]));
-        table.push("bad", Err(anyhow::anyhow!("the broker|ended")));
+        let times = Cell::times(Ok(1.5));
+        let met = times.at_most(1.2);
+        table.push("good", vec![times, met]);
+        table.push_or_tell("bad", Err(anyhow::anyhow!("the broker|ended")));
         let text = table.to_string();
         assert!(text.contains("| good | × 1.50 | **missed** |"), "{text}");
         assert!(text.contains("| bad | not measured: the broker ended |  |"), "{text}");
+        assert_eq!(Cell::number(Err(anyhow::anyhow!("gone")), 1).at_most(1.0), Cell::Nothing);
         let json = table.json();
         assert_eq!(json["rows"][0]["a"], 1.5);
         assert_eq!(json["rows"][1]["a"]["not_measured"], "the broker|ended");
