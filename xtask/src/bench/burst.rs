@@ -32,9 +32,10 @@ pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
         false => Extent { connections: "10000", messages: 2_048 },
     };
     let how = format!(
-        "Resident memory in MiB. Before: after p2p QoS 1 with 200 connections. Then {} connections open and close. Then \
-         {SUBSCRIBERS} connected subscribers do not read while {} messages of {} KiB, QoS 1, are published to each; they \
-         read and acknowledge everything afterwards, and leave. After: {} s later, after p2p again.",
+        "Resident memory in MiB. Before: after p2p QoS 1 with 200 connections. Then {} connections open and \
+         close. Then {SUBSCRIBERS} connected subscribers do not read while {} messages of {} KiB, QoS 1, are \
+         published to each; they read and acknowledge everything afterwards, and leave. After: {} s later, after \
+         p2p again.",
         extent.connections,
         extent.messages,
         PAYLOAD_BYTES >> 10,

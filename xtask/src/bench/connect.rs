@@ -7,8 +7,9 @@ use super::lab::{Lab, Report, median_of, troubles};
 use super::table::{Cell, Table};
 
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
-    let how = "16 clients at a time connect, disconnect, wait until the broker has closed the connection, and begin \
-               again. CPU time of the broker per connection, from accept to close; most of it is the kernel's.";
+    let how = "16 clients at a time connect, disconnect, wait until the broker has closed the connection, and \
+               begin again. CPU time of the broker per connection, from accept to close; most of it is the \
+               kernel's.";
     let columns = ["what", "broker", "µs each", "per second", "p99 until CONNACK, µs"];
     let mut table = Table::new("Connecting", how, &columns);
     let brokers = [Broker::noctule(lab, 1)?, Broker::mosquitto(lab)?];

@@ -15,8 +15,8 @@ struct Sized {
 
 /// Each number of filters has a broker of its own, so that memory is that of a fresh process; rounds are taken in turn.
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
-    let how = "p2p QoS 0, window 16, through filters `bench/RUN/+/NUMBER/#` that lie on the way and match nothing. \
-               Memory is the growth of a fresh process beyond that with 1,000 filters.";
+    let how = "p2p QoS 0, window 16, through filters `bench/RUN/+/NUMBER/#` that lie on the way and match \
+               nothing. Memory is the growth of a fresh process beyond that with 1,000 filters.";
     let columns = [
         "filters",
         "broker",

@@ -8,8 +8,8 @@ use super::table::{Cell, Table};
 
 /// Resident memory per connection, from a fresh process.
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
-    let how = "Connections with a session and one subscription to a topic of their own; growth of the resident memory of \
-               a fresh process. Sockets live in the kernel and are not in it.";
+    let how = "Connections with a session and one subscription to a topic of their own; growth of the resident \
+               memory of a fresh process. Sockets live in the kernel and are not in it.";
     let columns = ["broker", "connections", "bytes each", "goal", "", "CPU in silence, cores"];
     let mut table = Table::new("Idle connections", how, &columns);
     let connections = if lab.options.is_quick { "2000" } else { "10000" };

@@ -7,8 +7,8 @@ use super::lab::{Lab, Report, median_of, troubles};
 use super::table::{Cell, Table};
 
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
-    let how = "As many topics as messages, QoS 1; then one subscriber with one `#` filter receives all of them. CPU time \
-               of the broker per message.";
+    let how = "As many topics as messages, QoS 1; then one subscriber with one `#` filter receives all of them. \
+               CPU time of the broker per message.";
     let columns =
         ["broker", "messages", "kept, µs each", "received, µs each", "goal", "", "received, thousand/s"];
     let mut table = Table::new("Retained messages", how, &columns);

@@ -44,8 +44,8 @@ const fn cell(name: &'static str, title: &'static str, words: &'static [&'static
 
 /// Relay, noctule and Mosquitto, in turn.
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
-    let how = "CPU time of the broker per delivered message. p2p: 100 publishers to 100 subscribers on topics of their \
-               own; fan-out: 1 to 1,000; fan-in: 1,000 to 1. A broker that gets more messages in one \
+    let how = "CPU time of the broker per delivered message. p2p: 100 publishers to 100 subscribers on topics of \
+               their own; fan-out: 1 to 1,000; fan-in: 1,000 to 1. A broker that gets more messages in one \
                write has less to do for each.";
     let columns = [
         "cell",

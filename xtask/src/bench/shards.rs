@@ -13,8 +13,9 @@ use super::process::{thread_times, used_between};
 use super::table::{Cell, Table};
 
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
-    let how = "p2p, window 16, client ids chosen so that publisher and subscriber of every topic live on different shards \
-               (`--homes-apart 2`). Both shards' threads on core 0. The split is the processor time of the two threads.";
+    let how = "p2p, window 16, client ids chosen so that publisher and subscriber of every topic live on \
+               different shards (`--homes-apart 2`). Both shards' threads on core 0. The split is the \
+               processor time of the two threads.";
     let columns = [
         "cell",
         "1 shard, µs",

@@ -24,8 +24,8 @@ const LOADS: [Load; 4] = [
 
 /// System calls of the broker while the generator runs, divided by the copies that were delivered.
 pub(super) fn syscalls(lab: &Lab<'_>) -> Result<Table> {
-    let how = "Counted by `perf stat -e raw_syscalls:sys_enter -p PID` from the first connection to the last, which adds \
-               about ten per connection; it needs root or CAP_PERFMON.";
+    let how = "Counted by `perf stat -e raw_syscalls:sys_enter -p PID` from the first connection to the last, \
+               which adds about ten per connection; it needs root or CAP_PERFMON.";
     let columns = ["cell", "relay", "noctule", "goal", "", "Mosquitto"];
     let mut table = Table::new("System calls per delivered message", how, &columns);
     let brokers = [Broker::relay(lab)?, Broker::noctule(lab, 1)?, Broker::mosquitto(lab)?];
@@ -67,8 +67,9 @@ fn counted(text: &str) -> Option<f64> {
 
 /// Allocations per message of codec, session and engine, without sockets.
 pub(super) fn allocations(lab: &Lab<'_>) -> Result<Table> {
-    let how = "One shard in memory, driven through turns as the runtime drives it, 100,000 messages after 20,000 of warming \
-               up (`cargo run --release -p noctule-testkit --example allocations`). Growing a block counts too.";
+    let how = "One shard in memory, driven through turns as the runtime drives it, 100,000 messages after 20,000 \
+               of warming up (`cargo run --release -p noctule-testkit --example allocations`). Growing a \
+               block counts too.";
     let columns = ["workload", "allocations per message", "bytes per message", "goal", ""];
     let mut table = Table::new("Allocations per message", how, &columns);
     let output = lab.project.command(lab.project.target().join("release/examples/allocations")).output()?;
