@@ -8,8 +8,8 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageNumber(pub u64);
 
-/// A publication as it was accepted. It does not change while anybody refers to it; what differs between receivers (QoS, packet id,
-/// flags, subscription identifiers) is kept beside the reference to it.
+/// A publication as it was accepted. It does not change while anybody refers to it; what differs between receivers
+/// (QoS, packet id, flags, subscription identifiers) is kept beside the reference to it.
 #[derive(Debug)]
 pub struct Publication {
     /// Its number, in the order in which one shard accepted publications.
