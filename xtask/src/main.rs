@@ -9,6 +9,7 @@
 mod bench;
 mod fuzz;
 mod instructions;
+mod mutants;
 mod project;
 mod setup;
 mod steps;
@@ -32,6 +33,8 @@ Commands:
                                   docs/benchmarks.md says what and how
   instructions [--keep]           Count instructions per message with callgrind and compare them
                                   with docs/instructions.toml; --keep writes new ones
+  mutants [NAME]                  Make small wrong changes, one after another (all, or those whose name
+                                  contains NAME), and demand that a test notices each; some 10 minutes
   help                            Show this text
 ";
 
@@ -61,6 +64,8 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         }
         ["instructions"] => instructions::run(&project, instructions::Then::Compare),
         ["instructions", "--keep"] => instructions::run(&project, instructions::Then::Keep),
+        ["mutants"] => mutants::run(&project, None).map(|()| ExitCode::SUCCESS),
+        ["mutants", only] => mutants::run(&project, Some(only)).map(|()| ExitCode::SUCCESS),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

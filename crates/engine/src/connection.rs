@@ -235,8 +235,8 @@ impl Shard {
         let before = out.len();
         loop {
             let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return Flush::Done };
-            let drops = &mut self.session_fx.drops;
-            let (publishes, packets) = link.output.encode(&mut link.wire, turn.now, bytes_max, out, drops);
+            let fx = &mut self.session_fx;
+            let (publishes, packets) = link.output.encode(&mut link.wire, turn.now, bytes_max, out, fx);
             self.stats.publishes_sent += publishes;
             self.stats.packets_sent += packets;
             if out.len() >= bytes_max {
@@ -248,6 +248,7 @@ impl Shard {
             }
         }
         self.stats.bytes_sent += (out.len() - before) as u64;
+        self.recycle();
         self.collect_drops(slot, turn);
         let link = self.sessions[slot].session.link.as_ref();
         if link.is_some_and(|link| link.output.is_over()) {

@@ -88,8 +88,8 @@ impl Shard {
     fn unsent(&mut self, slot: usize, turn: &mut Turn<'_>) -> Vec<u8> {
         let mut last = Vec::new();
         if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
-            let drops = &mut self.session_fx.drops;
-            link.output.encode(&mut link.wire, turn.now, LAST_BYTES_MAX, &mut last, drops);
+            link.output.encode(&mut link.wire, turn.now, LAST_BYTES_MAX, &mut last, &mut self.session_fx);
+            self.recycle();
             self.collect_drops(slot, turn);
         }
         last
@@ -218,8 +218,8 @@ impl Shard {
         resident.recount();
         let publisher = Arc::clone(&resident.session.client_id);
         let number = turn.directory.next_message();
-        let message = Publication::from_will(number, &will, Arc::clone(&publisher), turn.now);
-        let message = Arc::new(message.counted_on(&turn.directory.memory));
+        let fill = |message: &mut Publication| message.fill_with_will(number, &will, &publisher, turn.now);
+        let message = self.publications.make(&turn.directory.memory, fill);
         let action = Action::Will { topic: &will.topic, qos: will.qos, retain: will.retain };
         if !self.is_permitted(slot, &action) {
             self.record_will_end(slot, turn);

@@ -127,5 +127,6 @@ impl Effects {
     }
 }
 
-/// Deliveries of a turn, about 10 ms of them with what they cost the kernel, so that nobody waits longer for another client's fan-out.
+/// Deliveries of a turn, about 10 ms of them with what they cost the kernel, so that nobody waits longer for
+/// another client's fan-out.
 const WORK_PER_TURN: usize = 16_384;

@@ -25,6 +25,7 @@ mod generations;
 mod grace;
 mod groups;
 mod mail;
+mod publications;
 mod publish;
 mod record;
 mod resident;

@@ -72,9 +72,8 @@ impl Shard {
         if let Err(refusal) = self.check_acceptable(slot, &message, turn) {
             return self.refuse_publish(slot, publish, &message, refusal, turn);
         }
-        let message = Arc::new(message.counted_on(&turn.directory.memory));
         match self.known_route(slot, &message, turn) {
-            Some(route) => self.accept_publish(slot, &message, publish.packet_id, &route, turn),
+            Some(route) => self.accept_publish(slot, message, publish.packet_id, &route, turn),
             None => self.search_route(slot, message, publish.packet_id, turn),
         }
         Ok(())
@@ -82,19 +81,18 @@ impl Shard {
 
     /// Publishes on behalf of the broker itself.
     pub fn publish_own(&mut self, topic: &str, payload: &[u8], retain: bool, turn: &mut Turn<'_>) {
-        let message = Publication {
-            number: turn.directory.next_message(),
-            topic: topic.into(),
-            payload: payload.into(),
-            properties: Properties::EMPTY,
-            qos: QoS::AtMostOnce,
-            retain,
-            published_at: turn.now,
-            expires_at: None,
-            publisher: "".into(),
-            share: None,
-        };
-        self.publish(&Arc::new(message), Origin::Broker, turn);
+        let number = turn.directory.next_message();
+        let message = self.publications.make(&turn.directory.memory, |message| {
+            message.number = number;
+            message.topic.push_str(topic);
+            message.payload.extend_from_slice(payload);
+            message.qos = QoS::AtMostOnce;
+            message.retain = retain;
+            message.published_at = turn.now;
+            message.expires_at = None;
+            message.publisher = "".into();
+        });
+        self.publish(&message, Origin::Broker, turn);
     }
 
     /// Publishes what no client asks for now: a will, or the broker's own.
@@ -131,30 +129,20 @@ impl Shard {
         slot: usize,
         publish: &Publish<'_>,
         turn: &Turn<'_>,
-    ) -> Result<Publication, Violation> {
-        let alias_maximum = self.limits.topic_alias_maximum;
+    ) -> Result<Arc<Publication>, Violation> {
         let session = &mut self.sessions[slot].session;
-        let publisher = Arc::clone(&session.client_id);
-        let number = turn.directory.next_message();
-        let Some(alias) = publish.properties.topic_alias() else {
-            return Ok(Publication::from_publish(number, publish, publish.topic, publisher, turn.now));
+        let topic = match publish.properties.topic_alias() {
+            None => publish.topic,
+            Some(alias) => {
+                let Some(link) = session.link.as_deref_mut() else {
+                    return Err(Violation::new(ReasonCode::UnspecifiedError, "the connection has ended"));
+                };
+                resolve_alias(link, alias, publish.topic, self.limits.topic_alias_maximum)?
+            }
         };
-        if alias > alias_maximum {
-            let cause = format!("topic alias {alias} is above the announced maximum of {alias_maximum}");
-            return Err(Violation::new(ReasonCode::TopicAliasInvalid, cause));
-        }
-        let aliases = session.link.as_deref_mut().map(|link| &mut link.aliases_in);
-        let Some(aliases) = aliases else {
-            return Err(Violation::new(ReasonCode::UnspecifiedError, "the connection has ended"));
-        };
-        if !publish.topic.is_empty() {
-            aliases.set(alias, publish.topic);
-        }
-        let Some(topic) = aliases.get(alias) else {
-            let cause = format!("topic alias {alias} stands for no topic yet on this connection");
-            return Err(Violation::new(ReasonCode::ProtocolError, cause));
-        };
-        Ok(Publication::from_publish(number, publish, topic, publisher, turn.now))
+        let (number, publisher) = (turn.directory.next_message(), &session.client_id);
+        let fill = |message: &mut Publication| message.fill(number, publish, topic, publisher, turn.now);
+        Ok(self.publications.make(&turn.directory.memory, fill))
     }
 
     /// A packet id that waits for PUBREL: the same QoS 2 publication again, which is answered and not
@@ -275,7 +263,8 @@ impl Shard {
     /// Whether so many bytes more fit into the memory for messages and sessions.
     pub(crate) fn has_memory(&self, bytes: u64, turn: &Turn<'_>) -> bool {
         let bytes_max = self.limits.memory_bytes_max;
-        bytes_max == 0 || turn.directory.memory.bytes() + bytes <= bytes_max
+        let taken = turn.directory.memory.bytes().saturating_add_signed(self.publications.uncounted());
+        bytes_max == 0 || taken + bytes <= bytes_max
     }
 
     /// A topic name within the broker's bounds. `$SYS` is the broker's own, `$share` no topic at all.
@@ -300,7 +289,7 @@ impl Shard {
     pub(crate) fn accept_publish(
         &mut self,
         slot: usize,
-        message: &Arc<Publication>,
+        message: Arc<Publication>,
         packet_id: Option<PacketId>,
         route: &Arc<Route>,
         turn: &mut Turn<'_>,
@@ -312,7 +301,7 @@ impl Shard {
         }
         let inbound = taken.filter(|_| session.is_durable());
         let origin = Origin::Client(session.number, inbound);
-        let published = self.publish_on(route, message, origin, turn);
+        let published = self.publish_on(route, &message, origin, turn);
         self.block_if_full(slot, route, turn);
         if let Some(packet_id) = packet_id {
             let code = match published.has_subscribers {
@@ -321,6 +310,7 @@ impl Shard {
             };
             self.acknowledge(slot, ack(message.qos, packet_id, code), published.is_recorded, turn);
         }
+        self.publications.give_back(message);
     }
 
     /// Refuses a publication: 5.0 by its acknowledgement, 3.x by the plain one or by closing, as configured
@@ -409,6 +399,26 @@ impl Shard {
         bytes <= limits.retained_bytes_max
             && (limits.retained_messages_max == 0 || messages <= limits.retained_messages_max)
     }
+}
+
+/// The topic name that a topic alias stands for, or is given with.
+fn resolve_alias<'a>(
+    link: &'a mut Link,
+    alias: u16,
+    topic: &str,
+    alias_maximum: u16,
+) -> Result<&'a str, Violation> {
+    if alias > alias_maximum {
+        let cause = format!("topic alias {alias} is above the announced maximum of {alias_maximum}");
+        return Err(Violation::new(ReasonCode::TopicAliasInvalid, cause));
+    }
+    if !topic.is_empty() {
+        link.aliases_in.set(alias, topic);
+    }
+    link.aliases_in.get(alias).ok_or_else(|| {
+        let cause = format!("topic alias {alias} stands for no topic yet on this connection");
+        Violation::new(ReasonCode::ProtocolError, cause)
+    })
 }
 
 /// Sends PUBACK or PUBREC. All but a successful PUBREC end the exchange and give the client its place back.

@@ -339,7 +339,7 @@ impl Search {
         if !filters.is_done() {
             directory.filters.read(|index| {
                 filters.advance(index, STEPS_PER_SLICE, |subscriber, interest| {
-                    entries.push((subscriber, *interest))
+                    entries.push((subscriber, *interest));
                 })
             });
         } else if !groups.is_done() {

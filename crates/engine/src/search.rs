@@ -81,7 +81,7 @@ impl Shard {
         let asked = Asked { rights: resident.rights, topic: &message.topic };
         let route = self.routes.found(asked, search);
         self.routes.accept(asked, Kind(message.qos, message.retain), self.authority.generation());
-        self.accept_publish(slot, &message, packet_id, &route, turn);
+        self.accept_publish(slot, message, packet_id, &route, turn);
         for (shard, ticket) in self.searches.end(number) {
             self.answer_grace(shard, ticket, turn);
         }

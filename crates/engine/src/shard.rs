@@ -10,6 +10,7 @@ use crate::directory::{Directory, Subscriber};
 use crate::effects::{Drop, Effects, Event};
 use crate::grace::Graces;
 use crate::mail::{Promise, ShardId, Then};
+use crate::publications::Publications;
 use crate::resident::Resident;
 use crate::retained::RetainedSweep;
 use crate::route::Routes;
@@ -67,6 +68,7 @@ pub struct Shard {
     pub(crate) assigned_ids: u64,
     pub(crate) session_fx: SessionEffects,
     pub(crate) routes: Routes,
+    pub(crate) publications: Publications,
     pub(crate) graces: Graces,
     pub(crate) searches: Searches,
     pub(crate) retained_sweep: RetainedSweep,
@@ -93,6 +95,7 @@ impl Shard {
             assigned_ids: 0,
             session_fx: SessionEffects::default(),
             routes: Routes::new(bytes_max),
+            publications: Publications::default(),
             graces: Graces::default(),
             searches: Searches::default(),
             retained_sweep: RetainedSweep::default(),
@@ -126,6 +129,7 @@ impl Shard {
         match mail {
             Mail::Deliver { message, route, publisher } => {
                 self.deliver_here(&message, &route, publisher, turn);
+                self.publications.give_back(message);
             }
             Mail::Share { group, message, target, has_more } => {
                 self.receive_share(group, message, target, has_more, turn);
@@ -143,6 +147,7 @@ impl Shard {
     /// before what he is told is true. What is left are connections to flush.
     pub fn end_turn(&mut self, carrier: &mut impl Carrier, turn: &mut Turn<'_>) {
         loop {
+            self.publications.count(&turn.directory.memory);
             carrier.append(&mut turn.fx.records);
             for change in turn.fx.take_changes() {
                 turn.directory.apply(change);
@@ -245,8 +250,16 @@ impl Shard {
             turn.fx.promises.extend(promises.map(promise));
         }
         self.session_fx.promises.clear();
+        self.recycle();
         self.collect_drops(slot, turn);
         self.mark_dirty(slot, turn);
+    }
+
+    /// Keeps the publications that a session is done with.
+    pub(crate) fn recycle(&mut self) {
+        for message in self.session_fx.done.drain(..) {
+            self.publications.give_back(message);
+        }
     }
 
     /// Records the messages that a session could not be given.
@@ -254,7 +267,7 @@ impl Shard {
         for (message, reason) in self.session_fx.drops.drain(..) {
             self.stats.count_drop(reason);
             let client_id = Arc::clone(&self.sessions[slot].session.client_id);
-            turn.fx.drops.push(Drop { client_id, topic: message.topic.clone(), reason });
+            turn.fx.drops.push(Drop { client_id, topic: message.topic.as_str().into(), reason });
         }
     }
 
@@ -267,7 +280,11 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         self.stats.count_drop(reason);
-        turn.fx.drops.push(Drop { client_id: Arc::clone(client_id), topic: message.topic.clone(), reason });
+        turn.fx.drops.push(Drop {
+            client_id: Arc::clone(client_id),
+            topic: message.topic.as_str().into(),
+            reason,
+        });
     }
 
     /// Puts the connection of a session on the list to flush, once.

@@ -17,6 +17,8 @@ pub struct SessionEffects {
     pub promises: Vec<Outgoing>,
     /// Messages that will not be delivered.
     pub drops: Vec<(Arc<Publication>, DropReason)>,
+    /// References that nobody needs any more, for who wants to use their room again.
+    pub done: Vec<Arc<Publication>>,
 }
 
 /// A message on its way into a session.
@@ -88,7 +90,7 @@ impl Session {
             return self.refuse(offer, DropReason::QueueFull, fx);
         }
         // The publication's own record says what is owed; applying it here is not recorded again.
-        self.apply(&offer.into_owed());
+        self.owe(offer);
     }
 
     /// Drops a message that the session has not taken. The publication's record says that a durable session
@@ -320,7 +322,7 @@ mod tests {
         let ends = crate::Publication { expires_at: Some(Instant::from_millis(5)), ..message(1) };
         expired.message = Arc::new(ends);
         let mut long = offer(2, QoS::AtLeastOnce);
-        long.message = Arc::new(crate::Publication { payload: vec![0; 200].into(), ..message(2) });
+        long.message = Arc::new(crate::Publication { payload: vec![0; 200], ..message(2) });
         let aged = Limits { queue_age_seconds_max: 1, ..Limits::default() };
         let any = Limits::default();
         for (offer, limits, now, reason) in [
@@ -352,7 +354,13 @@ mod tests {
             let begun = session.outbound.iter().filter(|owed| owed.phase() == Phase::Sent).count();
             assert_eq!(begun, sent, "one at a time");
             let link = session.link.as_deref_mut().expect("it is connected");
-            link.output.encode(&mut link.wire, NOW, usize::MAX, &mut Vec::new(), &mut Vec::new());
+            link.output.encode(
+                &mut link.wire,
+                NOW,
+                usize::MAX,
+                &mut Vec::new(),
+                &mut SessionEffects::default(),
+            );
             session.transmit(NOW, &limits, &mut SessionEffects::default());
         }
     }

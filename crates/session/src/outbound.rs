@@ -278,6 +278,14 @@ impl Outbound {
         self.sweep();
     }
 
+    /// Takes the content of a delivery that is about to be settled, or to need none.
+    pub(crate) fn take_content(&mut self, packet_id: PacketId) -> Option<Arc<Publication>> {
+        let place = self.position(packet_id)?;
+        let entry = &mut self.entries[place];
+        self.bytes -= entry.bytes();
+        entry.message.take()
+    }
+
     /// PUBREC has come: the content is no longer needed, the window place stays taken until PUBCOMP.
     pub(crate) fn receive(&mut self, packet_id: PacketId) {
         if let Some(place) = self.position(packet_id) {
