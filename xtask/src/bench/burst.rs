@@ -41,8 +41,17 @@ pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
         PAYLOAD_BYTES >> 10,
         SETTLE.as_secs(),
     );
-    let columns =
-        ["broker", "fresh", "before", "after the connections", "peak", "after", "after / before", "goal", ""];
+    let columns = [
+        "broker",
+        "fresh",
+        "before",
+        "after the connections",
+        "peak",
+        "after",
+        "after / before",
+        "goal",
+        "met",
+    ];
     let mut table = Table::new("Memory after a burst", how, &columns);
     for broker in [Broker::noctule(lab, 1)?, Broker::mosquitto(lab)?] {
         let burst = burst(lab, &broker, &extent);

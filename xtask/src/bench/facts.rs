@@ -27,6 +27,7 @@ pub(super) fn read(project: &Project, options: &Options) -> Value {
         "kernel": fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim(),
         "processor": of_cpu("model name").unwrap_or("unknown"),
         "cores": cores,
+        "load": fs::read_to_string("/proc/loadavg").unwrap_or_default().split(' ').next(),
         "is_virtual": of_cpu("flags").is_some_and(|flags| flags.contains("hypervisor")),
         "seconds": options.seconds,
         "rounds": options.rounds,
@@ -40,7 +41,7 @@ pub(super) fn text(facts: &Value) -> String {
     format!(
         "{}, sources {}; {} {kind} ({}), Linux {}, {}, {}; loopback TCP, MQTT 3.1.1, payload 16 bytes, durability \
          `memory`, permissions asked. Brokers on core 0, the generator on core 1; {} s per cell after 1 s of warming \
-         up, median of {} rounds in turn. × is a multiple of the CPU time of the relay in the same round.\n",
+         up, median of {} rounds in turn. Load average at the start, which is other work: {}. × is a multiple of the CPU time of the relay in the same round.\n",
         of("date"),
         of("sources"),
         of("cores"),
@@ -50,6 +51,7 @@ pub(super) fn text(facts: &Value) -> String {
         of("rustc"),
         of("seconds"),
         of("rounds"),
+        of("load"),
     )
 }
 

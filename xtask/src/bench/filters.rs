@@ -22,11 +22,11 @@ pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
         "broker",
         "µs per message",
         "against 1,000 filters",
-        "goal",
-        "",
+        "goal of cost",
+        "cost met",
         "bytes per filter",
-        "goal",
-        "",
+        "goal of bytes",
+        "bytes met",
         "µs per subscription",
     ];
     let mut table = Table::new("Wildcard filters", how, &columns);

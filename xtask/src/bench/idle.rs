@@ -10,7 +10,7 @@ use super::table::{Cell, Table};
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
     let how = "Connections with a session and one subscription to a topic of their own; growth of the resident \
                memory of a fresh process. Sockets live in the kernel and are not in it.";
-    let columns = ["broker", "connections", "bytes each", "goal", "", "CPU in silence, cores"];
+    let columns = ["broker", "connections", "bytes each", "goal", "met", "CPU in silence, cores"];
     let mut table = Table::new("Idle connections", how, &columns);
     let connections = if lab.options.is_quick { "2000" } else { "10000" };
     for broker in [Broker::noctule(lab, 1)?, Broker::mosquitto(lab)?] {

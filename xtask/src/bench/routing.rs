@@ -49,14 +49,14 @@ pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
                write has less to do for each.";
     let columns = [
         "cell",
-        "messages per write, relay",
-        "noctule",
+        "relay, messages per write",
+        "noctule, messages per write",
         "relay, µs",
-        "noctule ×",
+        "noctule",
         "goal",
-        "",
+        "met",
         "noctule, thousand/s",
-        "Mosquitto ×",
+        "Mosquitto",
         "Mosquitto, thousand/s",
     ];
     let mut table = Table::new("Routing", how, &columns);

@@ -22,10 +22,10 @@ pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
         "2 shards, µs",
         "2 against 1",
         "goal",
-        "",
+        "met",
         "busier thread / other",
-        "goal",
-        "",
+        "goal of split",
+        "split met",
     ];
     let mut table = Table::new("Two shards", how, &columns);
     let brokers = [Broker::noctule(lab, 1)?, Broker::noctule(lab, 2)?];

@@ -35,7 +35,13 @@ pub(super) enum Cell {
 }
 
 impl Table {
+    /// A table without rows.
+    ///
+    /// # Panics
+    /// If two columns have the same name.
     pub(super) fn new(title: &'static str, how: impl Into<String>, columns: &[&'static str]) -> Self {
+        let distinct = columns.iter().collect::<std::collections::BTreeSet<_>>().len();
+        assert_eq!(distinct, columns.len(), "{title}: in JSON each column needs a name of its own");
         Self { title, how: how.into(), columns: columns.to_vec(), rows: Vec::new(), notes: Vec::new() }
     }
 
