@@ -89,8 +89,7 @@ impl Shard {
         let mut last = Vec::new();
         if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
             link.output.encode(&mut link.wire, turn.now, LAST_BYTES_MAX, &mut last, &mut self.session_fx);
-            self.recycle();
-            self.collect_drops(slot, turn);
+            self.collect_used(slot, turn);
         }
         last
     }

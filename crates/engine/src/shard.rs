@@ -239,6 +239,15 @@ impl Shard {
     /// Passes on what a call on a session has brought about.
     pub(crate) fn collect(&mut self, slot: usize, turn: &mut Turn<'_>) {
         self.sessions[slot].recount();
+        if !self.session_fx.is_empty() {
+            self.collect_changes(slot, turn);
+            self.collect_used(slot, turn);
+        }
+        self.mark_dirty(slot, turn);
+    }
+
+    /// Passes on what is to be recorded, and what waits for that.
+    fn collect_changes(&mut self, slot: usize, turn: &mut Turn<'_>) {
         let session = &self.sessions[slot].session;
         let number = session.number;
         let changes = self.session_fx.changes.drain(..);
@@ -250,20 +259,13 @@ impl Shard {
             turn.fx.promises.extend(promises.map(promise));
         }
         self.session_fx.promises.clear();
-        self.recycle();
-        self.collect_drops(slot, turn);
-        self.mark_dirty(slot, turn);
     }
 
-    /// Keeps the publications that a session is done with.
-    pub(crate) fn recycle(&mut self) {
+    /// Keeps the publications that a session is done with, and records the messages that it could not be given.
+    pub(crate) fn collect_used(&mut self, slot: usize, turn: &mut Turn<'_>) {
         for message in self.session_fx.done.drain(..) {
             self.publications.give_back(message);
         }
-    }
-
-    /// Records the messages that a session could not be given.
-    pub(crate) fn collect_drops(&mut self, slot: usize, turn: &mut Turn<'_>) {
         for (message, reason) in self.session_fx.drops.drain(..) {
             self.stats.count_drop(reason);
             let client_id = Arc::clone(&self.sessions[slot].session.client_id);
