@@ -248,8 +248,7 @@ impl Shard {
             }
         }
         self.stats.bytes_sent += (out.len() - before) as u64;
-        self.recycle();
-        self.collect_drops(slot, turn);
+        self.collect_used(slot, turn);
         let link = self.sessions[slot].session.link.as_ref();
         if link.is_some_and(|link| link.output.is_over()) {
             return Flush::Close;

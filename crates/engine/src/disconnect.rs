@@ -89,8 +89,7 @@ impl Shard {
         let mut last = Vec::new();
         if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
             link.output.encode(&mut link.wire, turn.now, LAST_BYTES_MAX, &mut last, &mut self.session_fx);
-            self.recycle();
-            self.collect_drops(slot, turn);
+            self.collect_used(slot, turn);
         }
         last
     }
@@ -148,8 +147,17 @@ impl Shard {
                 _ => self.drop_message(&session.client_id, message, DropReason::SessionEnded, turn),
             }
         }
-        for filter in session.subscriptions.keys() {
-            self.stage_removal(me, filter, turn);
+        // An entry for a session that has ended is void, so the index can be told bit by bit.
+        self.leftovers.extend(session.subscriptions.into_keys().map(|filter| (me, filter)));
+        self.clear_leftovers(turn);
+    }
+
+    /// Tells the index of subscriptions whose sessions have ended, as many as a turn has time for.
+    pub(crate) fn clear_leftovers(&mut self, turn: &mut Turn<'_>) {
+        while !turn.fx.is_turn_full() {
+            let Some((subscriber, filter)) = self.leftovers.pop_front() else { return };
+            turn.fx.work += WORK_PER_REMOVAL;
+            self.stage_removal(subscriber, &filter, turn);
         }
     }
 
@@ -320,5 +328,7 @@ fn connack_code(reason_code: ReasonCode) -> ReasonCode {
     }
 }
 
+/// What the removal of a subscription counts for in a turn, in deliveries.
+const WORK_PER_REMOVAL: usize = 4;
 /// Of what a connection that ends has not been sent yet, about this much still is.
 const LAST_BYTES_MAX: usize = 64 << 10;

@@ -6,7 +6,7 @@
 use crate::effects::Event;
 use crate::mail::{Then, Violation};
 use crate::record::Frame;
-use crate::route::{Asked, Kind, Route};
+use crate::route::{Asked, Kind, Known, Route};
 use crate::shard::{Shard, Turn};
 use crate::{Change, Record};
 use noctule_auth::Action;
@@ -69,10 +69,11 @@ impl Shard {
             }
             self.check_receive_maximum(slot)?;
         }
-        if let Err(refusal) = self.check_acceptable(slot, &message, turn) {
+        let known = self.look_up_route(slot, &message, turn);
+        if let Err(refusal) = self.check_acceptable(slot, &message, &known, turn) {
             return self.refuse_publish(slot, publish, &message, refusal, turn);
         }
-        match self.known_route(slot, &message, turn) {
+        match known.route {
             Some(route) => self.accept_publish(slot, message, publish.packet_id, &route, turn),
             None => self.search_route(slot, message, publish.packet_id, turn),
         }
@@ -98,7 +99,8 @@ impl Shard {
     /// Publishes what no client asks for now: a will, or the broker's own.
     pub(crate) fn publish(&mut self, message: &Arc<Publication>, origin: Origin, turn: &mut Turn<'_>) {
         let asked = Asked { rights: None, topic: &message.topic };
-        let route = self.routes.kept(turn.directory, asked).unwrap_or_else(|| {
+        let known = self.routes.look_up(turn.directory, asked, Kind(message.qos, message.retain), 0);
+        let route = known.route.unwrap_or_else(|| {
             let mut search = self.routes.search(turn.directory, asked.topic);
             while !search.advance(turn.directory) {}
             self.routes.found(asked, search)
@@ -190,30 +192,40 @@ impl Shard {
         Err(Violation::new(ReasonCode::ReceiveMaximumExceeded, cause))
     }
 
+    /// What is known of a publication and its like.
+    fn look_up_route(&mut self, slot: usize, message: &Publication, turn: &Turn<'_>) -> Known {
+        let asked = Asked { rights: self.sessions[slot].rights, topic: &message.topic };
+        let kind = Kind(message.qos, message.retain);
+        let known = self.routes.look_up(turn.directory, asked, kind, self.authority.generation());
+        self.stats.route_hits += u64::from(known.route.is_some());
+        self.stats.route_misses += u64::from(known.route.is_none());
+        known
+    }
+
     /// Whether the publication is accepted. One that was accepted before, from anybody with the same rights, is
     /// accepted again without asking, as long as the rights have not changed.
     fn check_acceptable(
         &mut self,
         slot: usize,
         message: &Publication,
+        known: &Known,
         turn: &Turn<'_>,
     ) -> Result<(), Refusal> {
         self.check_message_room(message, turn)?;
-        let asked = Asked { rights: self.sessions[slot].rights, topic: &message.topic };
-        let kind = Kind(message.qos, message.retain);
-        match self.routes.is_accepted(asked, kind, self.authority.generation()) {
-            true => Ok(()),
-            false => self.check_may_publish(slot, message),
+        if !known.is_accepted {
+            self.check_may_publish(slot, message)?;
+            self.remember_acceptance(slot, message);
         }
+        Ok(())
     }
 
-    /// The route of an accepted publication, where it is kept and still true. No guard is passed for it.
-    fn known_route(&mut self, slot: usize, message: &Publication, turn: &Turn<'_>) -> Option<Arc<Route>> {
-        let asked = Asked { rights: self.sessions[slot].rights, topic: &message.topic };
-        let route = self.routes.kept(turn.directory, asked);
-        self.stats.route_hits += u64::from(route.is_some());
-        self.stats.route_misses += u64::from(route.is_none());
-        route
+    /// Accepts the like of this publication without asking again, once their route is kept.
+    pub(crate) fn remember_acceptance(&mut self, slot: usize, message: &Publication) {
+        let rights = self.sessions[slot].rights;
+        if rights.is_some() {
+            let asked = Asked { rights, topic: &message.topic };
+            self.routes.accept(asked, Kind(message.qos, message.retain), self.authority.generation());
+        }
     }
 
     fn check_may_publish(&self, slot: usize, message: &Publication) -> Result<(), Refusal> {

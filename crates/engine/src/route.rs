@@ -216,6 +216,13 @@ struct Accepted {
     kinds: u8,
 }
 
+/// What is known of a publication before it is looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) route: Option<Arc<Route>>,
+    pub(crate) is_accepted: bool,
+}
+
 /// A search for the route of a topic, which may take several turns.
 #[derive(Debug)]
 pub(crate) struct Search {
@@ -251,36 +258,43 @@ impl Routes {
         }
     }
 
-    /// Whether a publication of this kind was accepted before, at this generation of the rights.
-    pub(crate) fn is_accepted(&self, asked: Asked<'_>, kind: Kind, rights_generation: u64) -> bool {
-        let accepted =
-            self.young.find(self.hash(asked), |entry| entry.is_for(asked)).map(|entry| entry.accepted);
-        asked.rights.is_some()
-            && accepted.is_some_and(|it| it.generation == rights_generation && it.kinds & kind.bit() != 0)
+    /// What is known of a publication that is asked for: its route, if it is kept and still true, and whether
+    /// one of this kind was accepted before, at this generation of the rights. No guard is passed for it.
+    pub(crate) fn look_up(
+        &mut self,
+        directory: &Directory,
+        asked: Asked<'_>,
+        kind: Kind,
+        rights_generation: u64,
+    ) -> Known {
+        let hash = self.hash(asked);
+        let Some(entry) = self.entry(hash, asked) else { return Known::default() };
+        let is_current = entry.generation == directory.generations.current(&entry.watch);
+        Known {
+            route: is_current.then(|| Arc::clone(&entry.route)),
+            is_accepted: asked.rights.is_some() && entry.accepted.has(kind, rights_generation),
+        }
     }
 
     /// Remembers that a publication of this kind was accepted.
     pub(crate) fn accept(&mut self, asked: Asked<'_>, kind: Kind, rights_generation: u64) {
         let hash = self.hash(asked);
-        let entry = self.young.find_mut(hash, |entry| entry.is_for(asked));
-        if let Some(entry) = entry.filter(|_| asked.rights.is_some()) {
-            if entry.accepted.generation != rights_generation {
-                entry.accepted = Accepted { generation: rights_generation, kinds: 0 };
-            }
-            entry.accepted.kinds |= kind.bit();
+        if let Some(entry) = self.entry(hash, asked) {
+            entry.accepted.add(kind, rights_generation);
         }
     }
 
-    /// The route of a topic, if it is kept and still true.
-    pub(crate) fn kept(&mut self, directory: &Directory, asked: Asked<'_>) -> Option<Arc<Route>> {
-        let hash = self.hash(asked);
-        if let Ok(used_again) = self.old.find_entry(hash, |entry| entry.is_for(asked)) {
+    /// An entry that is kept, among the young ones from now on.
+    fn entry(&mut self, hash: u64, asked: Asked<'_>) -> Option<&mut Entry> {
+        // Almost always there are no old ones, or it is among the young.
+        if !self.old.is_empty()
+            && self.young.find(hash, |entry| entry.is_for(asked)).is_none()
+            && let Ok(used_again) = self.old.find_entry(hash, |entry| entry.is_for(asked))
+        {
             let (entry, _) = used_again.remove();
             self.keep(hash, entry);
         }
-        let entry = self.young.find(hash, |entry| entry.is_for(asked))?;
-        let is_current = entry.generation == directory.generations.current(&entry.watch);
-        is_current.then(|| Arc::clone(&entry.route))
+        self.young.find_mut(hash, |entry| entry.is_for(asked))
     }
 
     /// The route that a search has found, which is kept from now on.
@@ -361,6 +375,19 @@ impl Entry {
 
     fn bytes(&self) -> u64 {
         (size_of::<Self>() + self.topic.len() + self.route.bytes()) as u64
+    }
+}
+
+impl Accepted {
+    fn has(self, kind: Kind, generation: u64) -> bool {
+        self.generation == generation && self.kinds & kind.bit() != 0
+    }
+
+    fn add(&mut self, kind: Kind, generation: u64) {
+        if self.generation != generation {
+            *self = Self { generation, kinds: 0 };
+        }
+        self.kinds |= kind.bit();
     }
 }
 

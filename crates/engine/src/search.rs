@@ -9,7 +9,7 @@
 //! under way.
 
 use crate::mail::{Mail, ShardId};
-use crate::route::{Asked, Kind, Search};
+use crate::route::{Asked, Search};
 use crate::shard::{Shard, Turn};
 use noctule_codec::PacketId;
 use noctule_session::Publication;
@@ -80,7 +80,7 @@ impl Shard {
         }
         let asked = Asked { rights: resident.rights, topic: &message.topic };
         let route = self.routes.found(asked, search);
-        self.routes.accept(asked, Kind(message.qos, message.retain), self.authority.generation());
+        self.remember_acceptance(slot, &message);
         self.accept_publish(slot, message, packet_id, &route, turn);
         for (shard, ticket) in self.searches.end(number) {
             self.answer_grace(shard, ticket, turn);

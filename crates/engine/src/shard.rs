@@ -22,6 +22,7 @@ use hashbrown::HashMap;
 use noctule_auth::{Action, Authority};
 use noctule_session::{ConnectionId, Instant, Limits, Outgoing, Publication, Session, SessionEffects};
 use slab::Slab;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Which shard this is, of how many, and what makes its assigned client ids its own.
@@ -64,6 +65,8 @@ pub struct Shard {
     pub(crate) by_client_id: HashMap<Arc<str>, usize>,
     pub(crate) backlogs: Backlogs,
     pub(crate) timers: Timers,
+    /// Subscriptions of sessions that have ended, which the index still has.
+    pub(crate) leftovers: VecDeque<(Subscriber, Box<str>)>,
     pub(crate) stats: Stats,
     pub(crate) assigned_ids: u64,
     pub(crate) session_fx: SessionEffects,
@@ -91,6 +94,7 @@ impl Shard {
             by_client_id: HashMap::new(),
             backlogs: Backlogs::default(),
             timers: Timers::default(),
+            leftovers: VecDeque::new(),
             stats: Stats::default(),
             assigned_ids: 0,
             session_fx: SessionEffects::default(),
@@ -187,11 +191,15 @@ impl Shard {
 
     /// When [`handle_timeouts`](Self::handle_timeouts) wants to be called next.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.timers.next()
+        match self.leftovers.is_empty() {
+            true => self.timers.next(),
+            false => Some(Instant::from_millis(0)),
+        }
     }
 
     /// Handles everything that is due.
     pub fn handle_timeouts(&mut self, turn: &mut Turn<'_>) {
+        self.clear_leftovers(turn);
         for _ in 0..TIMEOUTS_PER_TURN {
             match self.timers.pop(turn.now) {
                 Some(Timer::Connection(id)) => self.handle_connection_timeout(id, turn),
@@ -239,6 +247,15 @@ impl Shard {
     /// Passes on what a call on a session has brought about.
     pub(crate) fn collect(&mut self, slot: usize, turn: &mut Turn<'_>) {
         self.sessions[slot].recount();
+        if !self.session_fx.is_empty() {
+            self.collect_changes(slot, turn);
+            self.collect_used(slot, turn);
+        }
+        self.mark_dirty(slot, turn);
+    }
+
+    /// Passes on what is to be recorded, and what waits for that.
+    fn collect_changes(&mut self, slot: usize, turn: &mut Turn<'_>) {
         let session = &self.sessions[slot].session;
         let number = session.number;
         let changes = self.session_fx.changes.drain(..);
@@ -250,24 +267,17 @@ impl Shard {
             turn.fx.promises.extend(promises.map(promise));
         }
         self.session_fx.promises.clear();
-        self.recycle();
-        self.collect_drops(slot, turn);
-        self.mark_dirty(slot, turn);
     }
 
-    /// Keeps the publications that a session is done with.
-    pub(crate) fn recycle(&mut self) {
+    /// Keeps the publications that a session is done with, and records the messages that it could not be given.
+    pub(crate) fn collect_used(&mut self, slot: usize, turn: &mut Turn<'_>) {
         for message in self.session_fx.done.drain(..) {
             self.publications.give_back(message);
         }
-    }
-
-    /// Records the messages that a session could not be given.
-    pub(crate) fn collect_drops(&mut self, slot: usize, turn: &mut Turn<'_>) {
         for (message, reason) in self.session_fx.drops.drain(..) {
             self.stats.count_drop(reason);
             let client_id = Arc::clone(&self.sessions[slot].session.client_id);
-            turn.fx.drops.push(Drop { client_id, topic: message.topic.as_str().into(), reason });
+            turn.fx.list_drop(client_id, &message, reason);
         }
     }
 

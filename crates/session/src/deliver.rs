@@ -21,6 +21,13 @@ pub struct SessionEffects {
     pub done: Vec<Arc<Publication>>,
 }
 
+impl SessionEffects {
+    /// Whether nothing was brought about.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.promises.is_empty() && self.drops.is_empty() && self.done.is_empty()
+    }
+}
+
 /// A message on its way into a session.
 #[derive(Clone, Debug)]
 pub struct Offer {
@@ -172,7 +179,7 @@ impl Session {
 
     fn is_oversize(&self, publish: &OutgoingPublish, now: Instant) -> bool {
         let Some(link) = &self.link else { return false };
-        publish.encoded_len(link.wire.version, now) > link.wire.packet_bytes_max as usize
+        link.wire.is_oversize(publish, now)
     }
 
     /// The next delivery of the list as a PUBLISH.
@@ -236,7 +243,7 @@ fn send_qos0(link: &mut Link, offer: Offer, limits: &Limits, fx: &mut SessionEff
 fn send_now(link: &mut Link, offer: Offer, fx: &mut SessionEffects) {
     let Offer { message, qos, retain, subscription_ids, .. } = offer;
     let publish = OutgoingPublish { message, packet_id: None, qos, dup: false, retain, subscription_ids };
-    if publish.encoded_len(link.wire.version, link.last_heard) > link.wire.packet_bytes_max as usize {
+    if link.wire.is_oversize(&publish, link.last_heard) {
         return fx.drops.push((publish.message, DropReason::Oversize));
     }
     send_publish(link, publish, false, fx);

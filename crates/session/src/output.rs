@@ -235,6 +235,12 @@ impl Wire {
         );
     }
 
+    /// Whether the peer does not accept a PUBLISH of this length. Most peers accept any.
+    pub(crate) fn is_oversize(&self, publish: &OutgoingPublish, now: Instant) -> bool {
+        self.packet_bytes_max < u32::MAX
+            && publish.encoded_len(self.version, now) > self.packet_bytes_max as usize
+    }
+
     fn encode_publish(
         &mut self,
         publish: &OutgoingPublish,
@@ -243,7 +249,9 @@ impl Wire {
     ) -> Result<(), EncodeError> {
         let alias = self.aliases.assign(&publish.message.topic);
         let delivery = publish.delivery(alias, now);
-        if delivery.encoded_len(self.version) <= self.packet_bytes_max as usize {
+        if self.packet_bytes_max == u32::MAX
+            || delivery.encoded_len(self.version) <= self.packet_bytes_max as usize
+        {
             return delivery.encode(self.version, out);
         }
         // The three bytes that introduce an alias may be the ones that do not fit.

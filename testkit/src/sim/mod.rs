@@ -302,8 +302,13 @@ impl Sim {
                 steps.push(Step::Flush(wire));
             }
         }
-        let turns = self.nodes.iter().enumerate().filter(|(_, node)| !node.fx.is_empty());
-        steps.extend(turns.map(|(shard, _)| Step::EndTurn(shard)));
+        for (shard, node) in self.nodes.iter().enumerate() {
+            if !node.fx.is_empty() {
+                steps.push(Step::EndTurn(shard));
+            } else if node.shard.next_timeout().is_some_and(|at| at <= self.now) {
+                steps.push(Step::Timeouts(shard));
+            }
+        }
         let mailboxes = self.nodes.iter().enumerate().filter(|(_, node)| !node.mailbox.is_empty());
         steps.extend(mailboxes.map(|(shard, _)| Step::Mail(shard)));
         if steps.is_empty() {
@@ -315,6 +320,7 @@ impl Sim {
             Step::Flush(wire) => self.flush(wire),
             Step::Mail(shard) => self.deliver_mail(shard),
             Step::EndTurn(shard) => self.end_turn(shard),
+            Step::Timeouts(shard) => self.turn(shard, Shard::handle_timeouts),
         }
         true
     }
@@ -442,6 +448,7 @@ enum Step {
     Flush(usize),
     Mail(usize),
     EndTurn(usize),
+    Timeouts(usize),
 }
 
 /// Steps after which a broker that was given nothing more to do should have come to rest.

@@ -479,3 +479,36 @@ fn a_turn_is_bounded_by_the_deliveries_it_makes() {
     let made = shard.stats().publishes_received * 101;
     assert!((10_000..30_000).contains(&made), "{made} deliveries in one turn");
 }
+
+/// A session with many subscriptions ends at once, and the index is told of it bit by bit.
+#[test]
+fn the_end_of_a_large_session_is_spread_over_turns() {
+    let (directory, mut fx) = (Directory::new::<Locks>(1), Effects::default());
+    let config = ShardConfig { id: ShardId(0), shards: 1, seed: 1 };
+    let mut shard = Shard::new(config, Arc::new(Limits::default()), Arc::new(AllowAll));
+    let mut turn = Turn { now: Instant::from_millis(0), directory: &directory, fx: &mut fx };
+    let id = ConnectionId { slot: 0, generation: 1 };
+    shard.open(id, "somewhere", false, &mut turn);
+    let names: Vec<String> = (0..60_000).map(|n| n.to_string()).collect();
+    let wanted: Vec<(&str, QoS)> = names.iter().map(|name| (name.as_str(), QoS::AtMostOnce)).collect();
+    for packet in [noctule_testkit::sim::connect(V5, "large"), subscribe(1, &wanted)] {
+        let mut bytes = Vec::new();
+        packet.encode(V5, &mut bytes).expect("it can be encoded");
+        shard.receive(id, &bytes, &mut turn);
+        shard.end_turn(&mut Nowhere, &mut turn);
+    }
+    let len = || directory.filters.read(noctule_topic::FilterIndex::len);
+    assert_eq!(len(), 60_000);
+    shard.lost(id, "it broke", &mut turn);
+    let mut turns = 0;
+    while len() > 0 {
+        let before = len();
+        shard.end_turn(&mut Nowhere, &mut turn);
+        assert!(before - len() <= 10_000, "{} in one turn", before - len());
+        turns += 1;
+        assert!(shard.next_timeout().is_some_and(|at| at <= turn.now) || len() == 0);
+        shard.handle_timeouts(&mut turn);
+    }
+    assert!(turns > 6);
+    assert_eq!((shard.stats().sessions, shard.stats().subscriptions), (0, 0));
+}
