@@ -155,6 +155,14 @@ impl Scenario {
 }
 
 impl Options {
+    /// The QoS of subscriptions. Retained messages are received at QoS 0, so that no window is measured.
+    pub(crate) fn subscription_qos(&self) -> QoS {
+        match self.scenario {
+            Scenario::Retained => QoS::AtMostOnce,
+            _ => self.qos,
+        }
+    }
+
     /// The scenario's defaults against this broker.
     pub const fn new(scenario: Scenario, target: Target) -> Self {
         Self {
@@ -225,6 +233,12 @@ impl Options {
         if self.scenario == Scenario::Queue && self.qos == QoS::AtMostOnce {
             return refuse("only QoS 1 and 2 are owed to a session that is away; use --qos 1 or --qos 2");
         }
+        if self.scenario == Scenario::Retained && self.qos == QoS::AtMostOnce {
+            return refuse(
+                "publications need an acknowledgement, so that all are retained before anybody subscribes (the \
+                 subscription is at QoS 0); use --qos 1 or --qos 2",
+            );
+        }
         if has_traffic && self.payload_bytes < IDENTITY_BYTES && self.topics() < self.publishers {
             return refuse(
                 "publishers that share a topic need --payload 8 or more, so that their messages can be told \
@@ -259,7 +273,7 @@ mod tests {
     #[test]
     fn contradictions_say_what_to_change() {
         type Change = fn(&mut Options);
-        let cases: [(Scenario, Change, &str); 10] = [
+        let cases: [(Scenario, Change, &str); 11] = [
             (Scenario::P2p, |options| options.publishers = 0, "at least one publisher"),
             (Scenario::P2p, |options| options.window = 0, "window"),
             (Scenario::P2p, |options| options.rate = Some(0), "--rate"),
@@ -267,6 +281,7 @@ mod tests {
             (Scenario::P2p, |options| options.homes_apart = Some(1), "--homes-apart"),
             (Scenario::Queue, |options| options.qos = QoS::AtMostOnce, "--qos 1"),
             (Scenario::Retained, |options| options.rate = Some(1), "--rate"),
+            (Scenario::Retained, |options| options.qos = QoS::AtMostOnce, "--qos 1"),
             (Scenario::Retained, |options| options.messages = FLOWS_MAX, "16,777,216"),
             (Scenario::P2p, |options| (options.payload_bytes, options.topics) = (7, Some(2)), "--payload 8"),
             (Scenario::P2p, |options| options.password = Some("x".into()), "--user"),

@@ -68,7 +68,7 @@ fn every_scenario_is_clean_and_says_what_it_measured() {
         ([&["connect-rate", "--at-a-time", "4"], &short[..]].concat(), &["connect"]),
         ([&["connect-rate", "--reconnect", "--mqtt", "5"], &short[..]].concat(), &["connect"]),
         (["retained", "--messages", "500", "--pid", &pid].to_vec(), &["publish", "receive"]),
-        (["retained", "--messages", "500", "--qos", "0"].to_vec(), &["publish", "receive"]),
+        (["retained", "--messages", "500", "--qos", "2"].to_vec(), &["publish", "receive"]),
         (["queue", "--messages", "500", "--subscribers", "3", "--topics", "3"].to_vec(), &["fill", "drain"]),
         (["queue", "--messages", "200", "--qos", "2", "--mqtt", "5"].to_vec(), &["fill", "drain"]),
     ] {

@@ -134,7 +134,7 @@ impl Driver<'_> {
     }
 
     pub(super) fn take_suback(&mut self, index: usize, suback: &SubAck<'_>) {
-        let asked = self.options.qos;
+        let asked = self.options.subscription_qos();
         for &code in suback.reason_codes.iter() {
             if code.is_error() {
                 self.incidents.refuse(PacketType::SubAck, code);
@@ -155,7 +155,8 @@ impl Driver<'_> {
         let client = &mut self.clients[index];
         let is_refused = matches!(client.stage, Stage::Subscribing { is_refused: true, .. });
         if let Some((filters, packet_id)) = client.stage.next_filters() {
-            let bytes = frames::subscribe(self.options.version, packet_id, &filters, self.options.qos);
+            let bytes =
+                frames::subscribe(self.options.version, packet_id, &filters, self.options.subscription_qos());
             client.output.bytes.extend(bytes);
             return;
         }
