@@ -28,11 +28,12 @@ impl Broker {
         Self::start_and_read_port("relay", command.args(["--listen", "127.0.0.1:0"]))
     }
 
-    /// This broker with so many shards.
+    /// This broker with so many shards, and like Mosquitto without a window for 3.x clients.
     pub(super) fn noctule(lab: &Lab<'_>, shards: u16) -> Result<Self> {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let mut command = pinned(lab, lab.project.release_binary());
         command.args(["--listen", "tcp://127.0.0.1:0", "--log", "off", "--shards", &shards.to_string()]);
+        command.args(["--set", "limits.inflight_messages_max_v3=65535"]);
         command.args(["--set", "sys_interval=1s", "--data-dir"]);
         command.arg(lab.folder.join(format!("noctule-{number}")));
         Self::start_and_read_port("noctule", &mut command)
