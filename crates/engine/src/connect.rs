@@ -278,8 +278,8 @@ impl Shard {
     /// Tells the index anew whether what this session is owed has to be recorded.
     fn reindex(&mut self, slot: usize, turn: &mut Turn<'_>) {
         let subscriptions = self.sessions[slot].session.subscriptions.clone();
-        for (filter, subscription) in subscriptions {
-            self.stage_subscription(slot, &filter, subscription, turn);
+        for (filter, subscription) in subscriptions.iter() {
+            self.stage_subscription(slot, filter, subscription, turn);
         }
     }
 

@@ -147,7 +147,7 @@ impl Shard {
                 _ => self.drop_message(&session.client_id, message, DropReason::SessionEnded, turn),
             }
         }
-        for filter in session.subscriptions.keys() {
+        for filter in session.subscriptions.filters() {
             self.stage_removal(me, filter, turn);
         }
     }

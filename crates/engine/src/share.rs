@@ -169,7 +169,7 @@ impl Shard {
         if resident.shared_subscriptions == 0 {
             return;
         }
-        let filters = resident.session.subscriptions.keys();
+        let filters = resident.session.subscriptions.filters();
         let groups: Vec<GroupNumber> = filters.filter_map(|text| group_of(text, turn)).collect();
         resident.busy.clear();
         resident.hungry = if is_available { groups.clone() } else { Vec::new() };

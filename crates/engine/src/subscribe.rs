@@ -123,7 +123,7 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) -> Result<ReasonCode, ReasonCode> {
         let parsed = FilterText::check(text).map_err(|_| ReasonCode::TopicFilterInvalid)?;
-        let is_new = !self.sessions[slot].session.subscriptions.contains_key(text);
+        let is_new = !self.sessions[slot].session.subscriptions.contains(text);
         self.check_subscription(slot, text, &parsed, options, id, turn)
             .inspect_err(|code| self.log_refused_filter(slot, text, *code, turn))?;
         let options = SubscriptionOptions { qos: options.qos.min(self.limits.maximum_qos), ..options };
@@ -181,12 +181,12 @@ impl Shard {
     ) -> Result<(), ReasonCode> {
         let limits = &self.limits;
         let session = &self.sessions[slot].session;
-        let is_new = !session.subscriptions.contains_key(text);
+        let is_new = !session.subscriptions.contains(text);
         let wildcards = parsed.has_wildcards();
         let bytes = text.len() as u64;
         let is_full = session.subscriptions.len() >= limits.subscriptions_max as usize
-            || (wildcards && session.wildcard_subscriptions >= limits.wildcard_subscriptions_max)
-            || session.subscription_bytes + bytes > limits.subscription_bytes_max
+            || (wildcards && session.subscriptions.with_wildcards() >= limits.wildcard_subscriptions_max)
+            || session.subscriptions.filter_bytes() + bytes > limits.subscription_bytes_max
             || !self.has_memory(bytes, turn);
         let filter = parsed.filter();
         let action = Action::Subscribe { filter, qos: options.qos };
@@ -205,7 +205,7 @@ impl Shard {
 
     /// One filter of an UNSUBSCRIBE; only exactly equal filters are removed [MQTT-3.10.4-1].
     fn unsubscribe(&mut self, slot: usize, text: &str, turn: &mut Turn<'_>) -> ReasonCode {
-        if !self.sessions[slot].session.subscriptions.contains_key(text) {
+        if !self.sessions[slot].session.subscriptions.contains(text) {
             return ReasonCode::NoSubscriptionExisted;
         }
         self.record_session(slot, SessionChange::Unsubscribed { filter: text.into() }, turn);

@@ -3,9 +3,8 @@
 //! The fields change only in [`Session::apply`]. The connection in [`Session::link`] is the exception: it
 //! dies with its socket and nothing of it is remembered.
 
-use crate::change::{SessionChange, Subscription};
-use crate::{Inbound, Instant, Link, Outbound, Owed, StoredWill};
-use hashbrown::HashMap;
+use crate::change::SessionChange;
+use crate::{Inbound, Instant, Link, Outbound, Owed, StoredWill, Subscriptions};
 use std::sync::Arc;
 
 /// The number of a session: never used again, so that an entry for an ended session is void.
@@ -22,12 +21,8 @@ pub struct Session {
     pub client_id: Arc<str>,
     /// Seconds by which it outlives its connection; `u32::MAX`: for ever.
     pub session_expiry_interval: u32,
-    /// Subscriptions by filter as the client wrote it.
-    pub subscriptions: HashMap<Box<str>, Subscription>,
-    /// How many of them have wildcards.
-    pub wildcard_subscriptions: u32,
-    /// Bytes of their filters.
-    pub subscription_bytes: u64,
+    /// What the client has subscribed to.
+    pub subscriptions: Subscriptions,
     /// What the client is owed.
     pub outbound: Outbound,
     /// QoS 2 identifiers the client has not released.
@@ -49,9 +44,7 @@ impl Session {
             number,
             client_id,
             session_expiry_interval: 0,
-            subscriptions: HashMap::new(),
-            wildcard_subscriptions: 0,
-            subscription_bytes: 0,
+            subscriptions: Subscriptions::default(),
             outbound: Outbound::default(),
             inbound: Inbound::default(),
             will: None,
@@ -68,7 +61,7 @@ impl Session {
 
     /// What it costs to keep, in bytes, without the publications it is owed: these are shared.
     pub fn bytes(&self) -> u64 {
-        let subscriptions = self.subscription_bytes * FILTER_COPIES
+        let subscriptions = self.subscriptions.filter_bytes() * FILTER_COPIES
             + self.subscriptions.len() as u64 * SUBSCRIPTION_FLAT_BYTES;
         let will = self.will.as_ref().map_or(0, |will| will.bytes());
         SESSION_FLAT_BYTES
@@ -93,8 +86,10 @@ impl Session {
             SessionChange::InboundReleased { packet_id } => {
                 self.inbound.remove(*packet_id);
             }
-            SessionChange::Subscribed { filter, subscription } => self.subscribe(filter, *subscription),
-            SessionChange::Unsubscribed { filter } => self.unsubscribe(filter),
+            SessionChange::Subscribed { filter, subscription } => {
+                self.subscriptions.insert(filter, *subscription);
+            }
+            SessionChange::Unsubscribed { filter } => self.subscriptions.remove(filter),
             SessionChange::ExpirySet { session_expiry_interval } => {
                 self.session_expiry_interval = *session_expiry_interval;
             }
@@ -105,30 +100,6 @@ impl Session {
             }
         }
     }
-
-    fn subscribe(&mut self, filter: &str, subscription: Subscription) {
-        let replaced = self.subscriptions.insert(filter.into(), subscription);
-        if replaced.is_none() {
-            self.subscription_bytes += filter.len() as u64;
-            self.wildcard_subscriptions += u32::from(has_wildcards(filter));
-        }
-    }
-
-    fn unsubscribe(&mut self, filter: &str) {
-        if self.subscriptions.remove(filter).is_some() {
-            self.subscription_bytes -= filter.len() as u64;
-            self.wildcard_subscriptions -= u32::from(has_wildcards(filter));
-        }
-        // A session that once held 100,000 filters does not keep their table.
-        if self.subscriptions.capacity() > 4 * self.subscriptions.len().max(16) {
-            self.subscriptions.shrink_to_fit();
-        }
-    }
-}
-
-/// Whether the filter of a subscription has wildcards; a share name cannot.
-pub fn has_wildcards(filter: &str) -> bool {
-    filter.contains(['+', '#'])
 }
 
 /// The flat cost of a session in bytes, its connection included.
