@@ -261,7 +261,7 @@ impl Shard {
         let Some(slot) = self.session_of(id) else { return };
         if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
             link.last_heard = now;
-            link.pace.charge_packet(is_publish, bytes, now);
+            link.pace.charge_packet(is_publish, bytes, &self.limits, now);
         }
     }
 

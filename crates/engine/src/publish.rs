@@ -218,7 +218,7 @@ impl Shard {
         let (route, visits) = self.routes.look_up(turn.directory, asked);
         self.routes.accept(asked, kind, generation);
         if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
-            link.pace.charge_match(visits, turn.now);
+            link.pace.charge_match(visits, &self.limits, turn.now);
         }
         Ok(route)
     }

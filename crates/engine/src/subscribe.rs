@@ -109,7 +109,8 @@ impl Shard {
     fn charge_filters(&mut self, slot: usize, filters: usize, turn: &mut Turn<'_>) {
         turn.fx.work += filters;
         if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
-            link.pace.charge_match(filters.saturating_mul(VISITS_PER_FILTER), turn.now);
+            let visits = filters.saturating_mul(VISITS_PER_FILTER);
+            link.pace.charge_match(visits, &self.limits, turn.now);
         }
     }
 

@@ -83,7 +83,7 @@ impl Link {
             unacknowledged: 0,
             request_problem_information: properties.request_problem_information().unwrap_or(true),
             silence_millis_max: u64::from(keep_alive_seconds) * 1500,
-            pace: Pace::new(limits, now),
+            pace: Pace::default(),
             last_heard: now,
             connect_expiry_interval: connect.session_expiry_interval(),
         }
@@ -104,7 +104,7 @@ impl Link {
             unacknowledged: 0,
             request_problem_information: true,
             silence_millis_max: 0,
-            pace: Pace::new(&Limits::default(), now),
+            pace: Pace::default(),
             last_heard: now,
             connect_expiry_interval: 0,
         }
