@@ -20,19 +20,26 @@ pub(crate) struct Resident {
     pub(crate) blocked_on: Option<Arc<Route>>,
     /// Retained messages that subscriptions still bring.
     pub(crate) retained: RetainedPhases,
-    /// Shared groups that have more for this session than it had room for.
-    pub(crate) hungry: Vec<GroupNumber>,
-    /// Shared groups that were told that this session has no room.
-    pub(crate) busy: Vec<GroupNumber>,
-    /// Shared subscriptions that it has made and that are not in force yet.
-    pub(crate) joined: Vec<Box<str>>,
-    /// How many of its subscriptions are shared.
-    pub(crate) shared_subscriptions: u32,
+    /// What concerns its shared subscriptions, from the first one on.
+    pub(crate) sharing: Option<Box<Sharing>>,
     /// The journal has been told of it, so it is to be told of its end.
     pub(crate) is_recorded: bool,
     /// What it takes of the broker's memory.
     share: MemoryShare,
     timer_at: Option<Instant>,
+}
+
+/// What a session with shared subscriptions knows about them and their groups.
+#[derive(Debug, Default)]
+pub(crate) struct Sharing {
+    /// How many there are.
+    pub(crate) subscriptions: u32,
+    /// Groups that have more for this session than it had room for.
+    pub(crate) hungry: Vec<GroupNumber>,
+    /// Groups that were told that this session has no room.
+    pub(crate) busy: Vec<GroupNumber>,
+    /// Subscriptions that have been made and are not in force yet.
+    pub(crate) joined: Vec<Box<str>>,
 }
 
 impl Resident {
@@ -44,13 +51,15 @@ impl Resident {
             rights: None,
             blocked_on: None,
             retained: RetainedPhases::default(),
-            hungry: Vec::new(),
-            busy: Vec::new(),
-            joined: Vec::new(),
-            shared_subscriptions: 0,
+            sharing: None,
             is_recorded: false,
             timer_at: None,
         }
+    }
+
+    /// What concerns its shared subscriptions, to change.
+    pub(crate) fn sharing(&mut self) -> &mut Sharing {
+        self.sharing.get_or_insert_default()
     }
 
     /// Counts the session's memory anew, after something in it has changed.

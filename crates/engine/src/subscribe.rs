@@ -133,7 +133,7 @@ impl Shard {
         self.stage_subscription(slot, text, subscription, turn);
         self.count_subscription(slot, parsed.share_name().is_some(), is_new);
         if is_new && parsed.share_name().is_some() {
-            self.sessions[slot].joined.push(text.into());
+            self.sessions[slot].sharing().joined.push(text.into());
         }
         self.open_retained_phase(slot, text, &parsed, subscription, is_new);
         Ok(granted(options.qos))
@@ -215,7 +215,7 @@ impl Shard {
         let resident = &mut self.sessions[slot];
         resident.retained.remove(text);
         if text.starts_with(SHARE) {
-            resident.shared_subscriptions -= 1;
+            resident.sharing().subscriptions -= 1;
         }
         ReasonCode::Success
     }
@@ -252,7 +252,7 @@ impl Shard {
         self.stats.subscriptions += 1;
         if is_shared {
             self.stats.shared_subscriptions += 1;
-            self.sessions[slot].shared_subscriptions += 1;
+            self.sessions[slot].sharing().subscriptions += 1;
         }
     }
 
