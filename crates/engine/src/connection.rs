@@ -98,7 +98,7 @@ impl Shard {
     /// Lets a connection go that was told [`Next::Move`].
     pub fn hand_over(&mut self, id: ConnectionId) -> Option<Handover> {
         let connection = self.connections.get_mut(id.slot as usize)?.take_if(|it| it.id == id)?;
-        let Connection { address, opened_at, is_surplus, .. } = connection;
+        let Connection { address, opened_at, is_surplus, .. } = *connection;
         Some(Handover { address, opened_at, is_surplus })
     }
 
@@ -109,7 +109,7 @@ impl Shard {
         if self.connections.len() <= slot {
             self.connections.resize_with(slot + 1, || None);
         }
-        self.connections[slot] = Some(Connection {
+        self.connections[slot] = Some(Box::new(Connection {
             id,
             address,
             decoder: Decoder::server(self.limits.packet_bytes_max.min(CONNECT_BYTES_MAX)),
@@ -117,7 +117,7 @@ impl Shard {
             opened_at,
             is_surplus,
             is_dirty: false,
-        });
+        }));
         self.timers.arm(opened_at + self.limits.connect_timeout_ms, turn.now, Timer::Connection(id));
     }
 

@@ -133,7 +133,6 @@ impl Shard {
         let me = self.subscriber(slot);
         let resident = self.sessions.remove(slot);
         let session = resident.session;
-        self.by_client_id.remove(&session.client_id);
         if resident.is_recorded {
             turn.fx.records.push(Record::SessionEnded { session: session.number });
         }
@@ -263,7 +262,8 @@ impl Shard {
             self.say_goodbye(slot, turn);
         }
         let is_handshaking = |connection: &&Connection| matches!(connection.state, State::Handshaking);
-        let handshaking = self.connections.iter().flatten().filter(is_handshaking);
+        let connections = self.connections.iter().flatten().map(|connection| &**connection);
+        let handshaking = connections.filter(is_handshaking);
         for id in handshaking.map(|connection| connection.id).collect::<Vec<_>>() {
             self.close_with(id, Vec::new(), turn);
         }

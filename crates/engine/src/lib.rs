@@ -29,6 +29,7 @@ mod resident;
 mod retained;
 mod retained_phases;
 mod route;
+mod sessions;
 mod shard;
 mod share;
 mod stats;

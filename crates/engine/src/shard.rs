@@ -13,13 +13,12 @@ use crate::mail::{Promise, ShardId, Then};
 use crate::resident::Resident;
 use crate::retained::RetainedSweep;
 use crate::route::Routes;
+use crate::sessions::Sessions;
 use crate::share::Backlogs;
 use crate::timers::{Timer, Timers};
 use crate::{Mail, Record, Stats};
-use hashbrown::HashMap;
 use noctule_auth::{Action, Authority};
 use noctule_session::{ConnectionId, Instant, Limits, Outgoing, Publication, Session, SessionEffects};
-use slab::Slab;
 use std::sync::Arc;
 
 /// Which shard this is, of how many, and what makes its assigned client ids its own.
@@ -49,9 +48,9 @@ pub struct Shard {
     pub(crate) config: ShardConfig,
     pub(crate) limits: Arc<Limits>,
     pub(crate) authority: Arc<dyn Authority + Send + Sync>,
-    pub(crate) connections: Vec<Option<Connection>>,
-    pub(crate) sessions: Slab<Resident>,
-    pub(crate) by_client_id: HashMap<Arc<str>, usize>,
+    /// By slot, boxed: the table doubles.
+    pub(crate) connections: Vec<Option<Box<Connection>>>,
+    pub(crate) sessions: Sessions,
     pub(crate) backlogs: Backlogs,
     pub(crate) timers: Timers,
     pub(crate) stats: Stats,
@@ -75,8 +74,7 @@ impl Shard {
             limits,
             authority,
             connections: Vec::new(),
-            sessions: Slab::new(),
-            by_client_id: HashMap::new(),
+            sessions: Sessions::default(),
             backlogs: Backlogs::default(),
             timers: Timers::default(),
             stats: Stats::default(),
@@ -176,11 +174,11 @@ impl Shard {
     }
 
     pub(crate) fn connection(&self, id: ConnectionId) -> Option<&Connection> {
-        self.connections.get(id.slot as usize)?.as_ref().filter(|connection| connection.id == id)
+        self.connections.get(id.slot as usize)?.as_deref().filter(|connection| connection.id == id)
     }
 
     pub(crate) fn connection_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        self.connections.get_mut(id.slot as usize)?.as_mut().filter(|connection| connection.id == id)
+        self.connections.get_mut(id.slot as usize)?.as_deref_mut().filter(|connection| connection.id == id)
     }
 
     /// The session that an index entry names, if it is still that one.
