@@ -5,7 +5,6 @@ use crate::effects::Event;
 use crate::mail::{Then, Violation};
 use crate::resident::Resident;
 use crate::shard::{Shard, Turn};
-use crate::timers::Timer;
 use crate::{Change, Record, ShardId};
 use noctule_auth::{Action, Credentials, Identity};
 use noctule_codec::{
@@ -251,7 +250,7 @@ impl Shard {
             connection.decoder.set_packet_bytes_max(packet_bytes_max);
         }
         if silence_millis_max > 0 {
-            self.timers.arm(turn.now + silence_millis_max, turn.now, Timer::Connection(id));
+            self.arm_connection(id, turn.now + silence_millis_max, turn.now);
         }
         self.stats.connects += 1;
         self.stats.clients_connected += 1;

@@ -17,6 +17,9 @@ pub(crate) struct Connection {
     pub(crate) decoder: Decoder,
     pub(crate) state: State,
     pub(crate) opened_at: Instant,
+    /// When its timer fires. One that fires earlier was armed before that one and means nothing any more.
+    timer_at: Instant,
+    pulse: Pulse,
     /// There are as many connections as there may be.
     pub(crate) is_surplus: bool,
     /// It stands on the list of connections to flush.
@@ -46,6 +49,18 @@ pub(crate) enum State {
         /// CONNACK or DISCONNECT.
         last: Vec<u8>,
     },
+}
+
+/// Whether a connection keeps room for what it sends. A shard that serves a hundred thousand idle clients keeps
+/// it for none of them, and one that is busy does not make it anew for each packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pulse {
+    /// It has sent nothing, or has given back its room since.
+    Resting,
+    /// It has sent something since its timer was armed.
+    Busy,
+    /// It has sent nothing since.
+    Quiet,
 }
 
 /// What became of bytes that were given to a shard.
@@ -115,10 +130,12 @@ impl Shard {
             decoder: Decoder::server(self.limits.packet_bytes_max.min(CONNECT_BYTES_MAX)),
             state: State::Handshaking,
             opened_at,
+            timer_at: opened_at,
+            pulse: Pulse::Resting,
             is_surplus,
             is_dirty: false,
         }));
-        self.timers.arm(opened_at + self.limits.connect_timeout_ms, turn.now, Timer::Connection(id));
+        self.arm_connection(id, opened_at + self.limits.connect_timeout_ms, turn.now);
     }
 
     /// Gives bytes that came from a connection, the rest of earlier ones in front.
@@ -199,6 +216,7 @@ impl Shard {
             }
             State::Connected { slot } => {
                 let slot = *slot;
+                self.keep_awake(id, turn.now);
                 self.flush_session(slot, bytes_max, out, turn)
             }
         };
@@ -334,12 +352,12 @@ impl Shard {
     /// A connection's time has come: it has not said CONNECT, or it has been silent for too long.
     pub(crate) fn handle_connection_timeout(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
         let connect_timeout = self.limits.connect_timeout_ms;
-        let Some(connection) = self.connection_mut(id) else { return };
+        let Some(connection) = self.connection_mut(id).filter(|it| it.timer_at <= turn.now) else { return };
         match connection.state {
             State::Handshaking => {
                 let due = connection.opened_at + connect_timeout;
                 if due > turn.now {
-                    return self.timers.arm(due, turn.now, Timer::Connection(id));
+                    return self.arm_connection(id, due, turn.now);
                 }
                 let address = Arc::clone(&connection.address);
                 let cause = format!("no CONNECT came within {connect_timeout} ms");
@@ -349,6 +367,38 @@ impl Shard {
             }
             State::Connected { slot } => self.check_keep_alive(id, slot, turn),
             State::Closing { .. } => {}
+        }
+    }
+
+    /// Arms the timer of a connection anew.
+    pub(crate) fn arm_connection(&mut self, id: ConnectionId, at: Instant, now: Instant) {
+        let at = self.timers.arm(at, now, Timer::Connection(id));
+        if let Some(connection) = self.connection_mut(id) {
+            connection.timer_at = at;
+        }
+    }
+
+    /// A connection sends something, so somebody has to look whether it goes on.
+    fn keep_awake(&mut self, id: ConnectionId, now: Instant) {
+        let Some(connection) = self.connection_mut(id) else { return };
+        let was_resting = connection.pulse == Pulse::Resting;
+        connection.pulse = Pulse::Busy;
+        if was_resting {
+            self.timers.arm(now + REST_MILLIS, now, Timer::Rest(id));
+        }
+    }
+
+    /// Lets a connection rest that has sent nothing since the last look.
+    pub(crate) fn look_for_rest(&mut self, id: ConnectionId, now: Instant) {
+        let Some(connection) = self.connection_mut(id) else { return };
+        if connection.pulse == Pulse::Busy {
+            connection.pulse = Pulse::Quiet;
+            self.timers.arm(now + REST_MILLIS, now, Timer::Rest(id));
+            return;
+        }
+        connection.pulse = Pulse::Resting;
+        if let Some(slot) = self.session_of(id) {
+            self.sessions[slot].give_back_room();
         }
     }
 
@@ -363,6 +413,8 @@ impl Shard {
     }
 }
 
+/// A connection that sends nothing for so long, or up to twice as long, gives back its room.
+const REST_MILLIS: u64 = 2_000;
 /// Bytes of answers beyond the output limit that one client can make us owe before it is not read any more.
 const CONTROL_BYTES_MAX: u64 = 64 << 10;
 /// The longest CONNECT, in bytes: room for all its fields at their longest, before anybody is known.

@@ -4,7 +4,6 @@ use crate::connection::{Connection, State};
 use crate::effects::Event;
 use crate::mail::Violation;
 use crate::shard::{Shard, Turn};
-use crate::timers::Timer;
 use crate::{Change, Mail, Record, Subscriber};
 use noctule_auth::Action;
 use noctule_codec::{Auth, Disconnect, Packet, Properties, Property, QoS, ReasonCode};
@@ -124,7 +123,9 @@ impl Shard {
             return self.end_session(slot, turn);
         }
         let me = self.subscriber(slot);
-        self.sessions[slot].arm(me, turn.now, &mut self.timers);
+        let resident = &mut self.sessions[slot];
+        resident.give_back_room();
+        resident.arm(me, turn.now, &mut self.timers);
     }
 
     /// The one place where a session ends. A will that still waits is published now [MQTT-3.1.2-8].
@@ -196,12 +197,12 @@ impl Shard {
         }
         // A client that is not read because it was too fast, or feeds a shard that is, cannot be heard.
         if self.sessions[slot].blocked_on.is_some() {
-            return self.timers.arm(turn.now + link.silence_millis_max, turn.now, Timer::Connection(id));
+            return self.arm_connection(id, turn.now + link.silence_millis_max, turn.now);
         }
         let heard = link.pace.paused_until(turn.now).unwrap_or(link.last_heard);
         let due = heard + link.silence_millis_max;
         if due > turn.now {
-            return self.timers.arm(due, turn.now, Timer::Connection(id));
+            return self.arm_connection(id, due, turn.now);
         }
         let cause = format!("nothing came for {} ms", link.silence_millis_max);
         self.close_session(slot, Violation::new(ReasonCode::KeepAliveTimeout, cause), turn);

@@ -67,6 +67,12 @@ impl Resident {
         self.share.resize(self.session.bytes());
     }
 
+    /// Gives back what the session's queues keep for more, where they are empty.
+    pub(crate) fn give_back_room(&mut self) {
+        self.session.give_back_room();
+        self.recount();
+    }
+
     /// When something happens to the session while it has no connection.
     pub(crate) fn due(&self) -> Option<Instant> {
         match (self.session.will_due, self.session.expires_at) {
@@ -79,7 +85,7 @@ impl Resident {
     pub(crate) fn arm(&mut self, me: Subscriber, now: Instant, timers: &mut Timers) {
         let Some(due) = self.due() else { return };
         if self.timer_at.is_none_or(|armed| armed > due) {
-            timers.arm(due, now, Timer::Session(me));
+            timers.arm(due, now, Timer::Session { slot: me.slot, number: me.session });
             self.timer_at = Some(due);
         }
     }

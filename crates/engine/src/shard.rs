@@ -158,7 +158,11 @@ impl Shard {
         for _ in 0..TIMEOUTS_PER_TURN {
             match self.timers.pop(turn.now) {
                 Some(Timer::Connection(id)) => self.handle_connection_timeout(id, turn),
-                Some(Timer::Session(subscriber)) => self.handle_session_timeout(subscriber, turn),
+                Some(Timer::Rest(id)) => self.look_for_rest(id, turn.now),
+                Some(Timer::Session { slot, number }) => {
+                    let subscriber = Subscriber { home: self.config.id, slot, session: number };
+                    self.handle_session_timeout(subscriber, turn);
+                }
                 Some(Timer::RetainedSweep) => self.sweep_retained(turn),
                 None => return,
             }

@@ -396,7 +396,14 @@ impl Outbound {
             self.entries.retain(|entry| entry.phase != Phase::Settled);
             self.settled = 0;
         }
-        if self.entries.is_empty() && self.entries.capacity() > CAPACITY_KEPT {
+        if self.entries.capacity() > CAPACITY_KEPT {
+            self.give_back_room();
+        }
+    }
+
+    /// Keeps no places if nothing is owed.
+    pub(crate) fn give_back_room(&mut self) {
+        if self.entries.is_empty() {
             self.entries = VecDeque::new();
         }
     }

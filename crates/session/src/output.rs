@@ -202,10 +202,17 @@ impl Output {
             packets += 1;
             wire.encode(&outgoing, now, out);
         }
-        if self.queue.is_empty() && self.queue.capacity() > CAPACITY_KEPT {
-            self.queue = VecDeque::new();
+        if self.queue.capacity() > CAPACITY_KEPT {
+            self.give_back_room();
         }
         (publishes, packets)
+    }
+
+    /// Keeps no places if nothing waits.
+    pub(crate) fn give_back_room(&mut self) {
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
     }
 }
 

@@ -71,6 +71,16 @@ impl Session {
             + self.outbound.room_bytes() as u64
     }
 
+    /// Lets its empty queues keep no places. Who sends again pays for new ones, so this is for a session that
+    /// rests.
+    pub fn give_back_room(&mut self) {
+        self.outbound.give_back_room();
+        self.inbound.give_back_room();
+        if let Some(link) = &mut self.link {
+            link.output.give_back_room();
+        }
+    }
+
     /// The only place where the state of a session changes.
     pub fn apply(&mut self, change: &SessionChange) {
         match change {
