@@ -224,7 +224,7 @@ impl Shard {
         let session_expiry_interval = self.session_expiry_interval(connect);
         let mut link = Link::new(id, connect, keep_alive_seconds, &self.limits, turn.now);
         link.output.hold();
-        let silence_millis_max = link.silence_millis_max;
+        let silence_millis_max = u64::from(link.silence_millis_max);
         let resident = &mut self.sessions[slot];
         resident.identity = identity(connect, Arc::clone(&resident.session.client_id));
         resident.rights = self.authority.rights(&resident.identity);

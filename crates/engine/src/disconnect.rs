@@ -195,16 +195,17 @@ impl Shard {
         if link.connection != id || link.silence_millis_max == 0 {
             return;
         }
+        let silence_millis_max = u64::from(link.silence_millis_max);
         // A client that is not read because it was too fast, or feeds a shard that is, cannot be heard.
         if self.sessions[slot].blocked_on.is_some() {
-            return self.arm_connection(id, turn.now + link.silence_millis_max, turn.now);
+            return self.arm_connection(id, turn.now + silence_millis_max, turn.now);
         }
         let heard = link.pace.paused_until(turn.now).unwrap_or(link.last_heard);
-        let due = heard + link.silence_millis_max;
+        let due = heard + silence_millis_max;
         if due > turn.now {
             return self.arm_connection(id, due, turn.now);
         }
-        let cause = format!("nothing came for {} ms", link.silence_millis_max);
+        let cause = format!("nothing came for {silence_millis_max} ms");
         self.close_session(slot, Violation::new(ReasonCode::KeepAliveTimeout, cause), turn);
     }
 
