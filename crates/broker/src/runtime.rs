@@ -3,7 +3,7 @@
 use crate::accepting::{Accepted, Accepting, FIRST_LISTENER};
 use crate::shared::{Parcel, Shared};
 use crate::signals::Signals;
-use crate::sockets::{FIRST_TOKEN, Moving, Socket, Sockets};
+use crate::sockets::{Buffer, FIRST_TOKEN, Moving, Socket, Sockets};
 use crate::sys::SysRounds;
 use mio::event::Source as _;
 use mio::{Events, Interest, Poll, Token};
@@ -325,7 +325,7 @@ impl Runtime {
     /// Gives the shard what was left over. A long packet that grows stays where it is.
     fn give_unread(&mut self, id: ConnectionId) {
         let Some(socket) = self.sockets.get_mut(id) else { return };
-        let mut unread = std::mem::take(&mut socket.unread);
+        let mut unread = socket.unread.take();
         let consumed = self.give(id, &unread);
         let Some(socket) = self.sockets.get_mut(id) else { return };
         match consumed < unread.len() {
@@ -510,7 +510,7 @@ impl Runtime {
         if !socket.is_ending || !socket.unsent.is_empty() {
             return Ok(());
         }
-        socket.unread = Vec::new();
+        socket.unread = Buffer::default();
         socket.stream.shutdown()?;
         socket.is_readable = true;
         queue(&mut self.to_read, socket);

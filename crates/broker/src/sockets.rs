@@ -13,11 +13,11 @@ pub(crate) struct Socket {
     pub(crate) stream: Stream,
     pub(crate) id: ConnectionId,
     /// Bytes received that are not used up.
-    pub(crate) unread: Vec<u8>,
+    pub(crate) unread: Buffer,
     /// What a long unread packet takes of the broker's memory.
     share: Option<Box<MemoryShare>>,
     /// Bytes encoded that the kernel has not taken.
-    pub(crate) unsent: Unsent,
+    pub(crate) unsent: Buffer,
     /// What the engine wants next.
     pub(crate) next: Next,
     /// The kernel may have more to read.
@@ -33,14 +33,14 @@ pub(crate) struct Socket {
 /// A socket on its way to another shard, with what it has sent and nobody has used.
 pub(crate) struct Moving {
     pub(crate) stream: Stream,
-    unread: Vec<u8>,
+    unread: Buffer,
     share: Option<Box<MemoryShare>>,
 }
 
-/// Bytes that the kernel has not taken: hardly ever any, so they stand apart.
+/// Bytes that wait: most connections have none most of the time, so they stand apart.
 #[derive(Debug, Default)]
 #[expect(clippy::box_collection, reason = "the few that have some should not widen the many that have none")]
-pub(crate) struct Unsent(Option<Box<Vec<u8>>>);
+pub(crate) struct Buffer(Option<Box<Vec<u8>>>);
 
 /// Sockets by slot. A slot is reused with another generation, so that late events find nobody.
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ pub(crate) struct Sockets {
 impl Moving {
     /// A connection that has just been accepted.
     pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream, unread: Vec::new(), share: None }
+        Self { stream, unread: Buffer::default(), share: None }
     }
 }
 
@@ -74,7 +74,7 @@ impl Sockets {
             id,
             unread,
             share,
-            unsent: Unsent::default(),
+            unsent: Buffer::default(),
             next: Next::Read,
             is_readable: false,
             is_read_closed: false,
@@ -124,7 +124,7 @@ impl Socket {
     /// Keeps bytes that are not a packet yet. Long ones count as the broker's memory.
     pub(crate) fn keep_unread(&mut self, unread: Vec<u8>, gauge: &MemoryGauge) {
         self.share = (unread.len() > UNREAD_BYTES_FREE).then(|| Box::new(gauge.take(unread.len() as u64)));
-        self.unread = unread;
+        self.unread = Buffer::of(unread);
     }
 
     /// Whether it holds a long packet that is not complete.
@@ -136,7 +136,7 @@ impl Socket {
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         debug_assert!(self.unsent.is_empty(), "what is unsent goes first");
         let sent = write_all(&mut self.stream, bytes)?;
-        self.unsent.keep(&bytes[sent..]);
+        self.unsent = Buffer::of(bytes[sent..].to_vec());
         Ok(())
     }
 
@@ -148,7 +148,11 @@ impl Socket {
     }
 }
 
-impl Unsent {
+impl Buffer {
+    fn of(bytes: Vec<u8>) -> Self {
+        Self((!bytes.is_empty()).then(|| Box::new(bytes)))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
@@ -157,11 +161,19 @@ impl Unsent {
         self.0.as_ref().map_or(&[], |bytes| bytes)
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
-        self.0 = (!bytes.is_empty()).then(|| Box::new(bytes.to_vec()));
+    /// All of them, which leaves none.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        self.0.take().map_or_else(Vec::new, |bytes| *bytes)
     }
 
-    /// The first bytes have been sent. A buffer that grew in a burst is given back.
+    /// Adds bytes at the end.
+    pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.0.get_or_insert_default().extend_from_slice(bytes);
+        }
+    }
+
+    /// The first bytes are used up. A buffer that grew in a burst is given back.
     fn take_away(&mut self, sent: usize) {
         self.0 = self.0.take().filter(|bytes| sent < bytes.len());
         self.0.iter_mut().for_each(|bytes| drop(bytes.drain(..sent)));

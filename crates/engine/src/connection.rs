@@ -16,7 +16,6 @@ pub(crate) struct Connection {
     pub(crate) address: Arc<str>,
     pub(crate) decoder: Decoder,
     pub(crate) state: State,
-    pub(crate) opened_at: Instant,
     /// When its timer fires. One that fires earlier was armed before that one and means nothing any more.
     timer_at: Instant,
     pulse: Pulse,
@@ -38,7 +37,10 @@ pub struct Handover {
 #[derive(Debug)]
 pub(crate) enum State {
     /// CONNECT has not come.
-    Handshaking,
+    Handshaking {
+        /// When the connection was accepted.
+        opened_at: Instant,
+    },
     /// It belongs to this session.
     Connected {
         /// The session's place.
@@ -47,7 +49,8 @@ pub(crate) enum State {
     /// Nothing is read any more; these are its last bytes.
     Closing {
         /// CONNACK or DISCONNECT.
-        last: Vec<u8>,
+        #[expect(clippy::box_collection, reason = "the few that close should not widen all others")]
+        last: Box<Vec<u8>>,
     },
 }
 
@@ -113,7 +116,10 @@ impl Shard {
     /// Lets a connection go that was told [`Next::Move`].
     pub fn hand_over(&mut self, id: ConnectionId) -> Option<Handover> {
         let connection = self.connections.get_mut(id.slot as usize)?.take_if(|it| it.id == id)?;
-        let Connection { address, opened_at, is_surplus, .. } = *connection;
+        let Connection { address, state: State::Handshaking { opened_at }, is_surplus, .. } = *connection
+        else {
+            return None;
+        };
         Some(Handover { address, opened_at, is_surplus })
     }
 
@@ -128,8 +134,7 @@ impl Shard {
             id,
             address,
             decoder: Decoder::server(self.limits.packet_bytes_max.min(CONNECT_BYTES_MAX)),
-            state: State::Handshaking,
-            opened_at,
+            state: State::Handshaking { opened_at },
             timer_at: opened_at,
             pulse: Pulse::Resting,
             is_surplus,
@@ -207,7 +212,7 @@ impl Shard {
         // flush was; otherwise every flush would bring about the next one.
         connection.is_dirty = true;
         let flush = match &mut connection.state {
-            State::Handshaking => Flush::Done,
+            State::Handshaking { .. } => Flush::Done,
             State::Closing { last } => {
                 let bytes = last.len() as u64;
                 out.append(last);
@@ -287,7 +292,7 @@ impl Shard {
     fn cannot_receive(&mut self, id: ConnectionId, turn: &Turn<'_>) -> Option<Next> {
         let connection = self.connection(id)?;
         match connection.state {
-            State::Handshaking => None,
+            State::Handshaking { .. } => None,
             State::Closing { .. } => Some(Next::Close),
             State::Connected { slot } => {
                 if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
@@ -354,8 +359,8 @@ impl Shard {
         let connect_timeout = self.limits.connect_timeout_ms;
         let Some(connection) = self.connection_mut(id).filter(|it| it.timer_at <= turn.now) else { return };
         match connection.state {
-            State::Handshaking => {
-                let due = connection.opened_at + connect_timeout;
+            State::Handshaking { opened_at } => {
+                let due = opened_at + connect_timeout;
                 if due > turn.now {
                     return self.arm_connection(id, due, turn.now);
                 }
@@ -405,7 +410,7 @@ impl Shard {
     /// Lets a connection send these bytes and nothing else.
     pub(crate) fn close_with(&mut self, id: ConnectionId, last: Vec<u8>, turn: &mut Turn<'_>) {
         let Some(connection) = self.connection_mut(id) else { return };
-        connection.state = State::Closing { last };
+        connection.state = State::Closing { last: Box::new(last) };
         if !connection.is_dirty {
             connection.is_dirty = true;
             turn.fx.dirty.push(id);
