@@ -58,11 +58,13 @@ pub(crate) enum State {
 /// it for none of them, and one that is busy does not make it anew for each packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pulse {
-    /// It has sent nothing, or has given back its room since.
+    /// It keeps no room, and nobody looks.
     Resting,
-    /// It has sent something since its timer was armed.
+    /// It was flushed so often since it rested, which is too seldom to keep room.
+    Stirring(u8),
+    /// It was flushed since the last look, and keeps room.
     Busy,
-    /// It has sent nothing since.
+    /// It was not flushed since the last look, and still keeps room.
     Quiet,
 }
 
@@ -221,8 +223,12 @@ impl Shard {
             }
             State::Connected { slot } => {
                 let slot = *slot;
-                self.keep_awake(id, turn.now);
-                self.flush_session(slot, bytes_max, out, turn)
+                let keeps_room = self.stir(id, turn.now);
+                let flush = self.flush_session(slot, bytes_max, out, turn);
+                if !keeps_room {
+                    self.sessions[slot].give_back_room();
+                }
+                flush
             }
         };
         if let Some(connection) = self.connection_mut(id) {
@@ -383,17 +389,23 @@ impl Shard {
         }
     }
 
-    /// A connection sends something, so somebody has to look whether it goes on.
-    fn keep_awake(&mut self, id: ConnectionId, now: Instant) {
-        let Some(connection) = self.connection_mut(id) else { return };
-        let was_resting = connection.pulse == Pulse::Resting;
-        connection.pulse = Pulse::Busy;
-        if was_resting {
+    /// A connection is flushed; says whether it is busy enough to keep its room.
+    fn stir(&mut self, id: ConnectionId, now: Instant) -> bool {
+        let Some(connection) = self.connection_mut(id) else { return false };
+        let before = connection.pulse;
+        connection.pulse = match before {
+            Pulse::Resting => Pulse::Stirring(1),
+            Pulse::Stirring(flushes) if flushes < FLUSHES_BEFORE_BUSY => Pulse::Stirring(flushes + 1),
+            Pulse::Stirring(_) | Pulse::Busy | Pulse::Quiet => Pulse::Busy,
+        };
+        let keeps_room = connection.pulse == Pulse::Busy;
+        if before == Pulse::Resting {
             self.timers.arm(now + REST_MILLIS, now, Timer::Rest(id));
         }
+        keeps_room
     }
 
-    /// Lets a connection rest that has sent nothing since the last look.
+    /// Lets a connection rest that was hardly flushed, or not at all since the last look.
     pub(crate) fn look_for_rest(&mut self, id: ConnectionId, now: Instant) {
         let Some(connection) = self.connection_mut(id) else { return };
         if connection.pulse == Pulse::Busy {
@@ -418,8 +430,10 @@ impl Shard {
     }
 }
 
-/// A connection that sends nothing for so long, or up to twice as long, gives back its room.
+/// A busy connection that is not flushed for so long, or up to twice as long, gives back its room.
 const REST_MILLIS: u64 = 2_000;
+/// More flushes than these in that time make it busy: CONNACK and SUBACK do not, nor a message now and then.
+const FLUSHES_BEFORE_BUSY: u8 = 4;
 /// Bytes of answers beyond the output limit that one client can make us owe before it is not read any more.
 const CONTROL_BYTES_MAX: u64 = 64 << 10;
 /// The longest CONNECT, in bytes: room for all its fields at their longest, before anybody is known.
