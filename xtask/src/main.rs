@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "a command talks to its user")]
 
 mod fuzz;
+mod mutants;
 mod project;
 mod setup;
 mod steps;
@@ -25,6 +26,8 @@ Commands:
                                   what needs installed peers and tools (setup, licences, interop)
   setup                           Install the MQTT clients and brokers the tests talk to
   fuzz [TARGET] [--seconds N]     Run one fuzz target or all of them, N seconds each (default 60)
+  mutants [NAME]                  Make small wrong changes, one after another (all, or those whose name
+                                  contains NAME), and demand that a test notices each; some 10 minutes
   help                            Show this text
 ";
 
@@ -49,6 +52,8 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         ["fuzz", options @ ..] => {
             fuzz::run(&project, &fuzz::Options::parse(options)?).map(|()| ExitCode::SUCCESS)
         }
+        ["mutants"] => mutants::run(&project, None).map(|()| ExitCode::SUCCESS),
+        ["mutants", only] => mutants::run(&project, Some(only)).map(|()| ExitCode::SUCCESS),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

@@ -7,7 +7,9 @@ use crate::sockets::{Buffer, FIRST_TOKEN, Moving, Socket, Sockets};
 use crate::sys::SysRounds;
 use mio::event::Source as _;
 use mio::{Events, Interest, Poll, Token};
-use noctule_engine::{Effects, Flush, Handover, Next, Received, Shard, ShardConfig, ShardId, Turn};
+use noctule_engine::{
+    Carrier, Effects, Flush, Handover, Mail, Next, Received, Record, Shard, ShardConfig, ShardId, Turn,
+};
 use noctule_session::{ConnectionId, Instant};
 use noctule_transport::Read;
 use std::collections::{BTreeMap, VecDeque};
@@ -423,22 +425,12 @@ impl Runtime {
         }
     }
 
-    /// Carries out what the shard decided: record, make visible, mail, and only then keep promises.
+    /// Carries out what the shard decided.
     fn carry_out(&mut self) {
-        loop {
-            // The journal is not there yet: with durability `memory` a record has its place at once.
-            self.fx.records.clear();
-            for change in self.fx.take_changes() {
-                self.shared.directory.apply(change);
-            }
-            self.send_mail();
-            if self.fx.promises.is_empty() {
-                break;
-            }
-            let promises = std::mem::take(&mut self.fx.promises);
-            let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
-            self.shard.keep_promises(promises, &mut turn);
-        }
+        let mut mail = Outboxes { parcels: &mut self.outboxes };
+        let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
+        self.shard.end_turn(&mut mail, &mut turn);
+        self.send_parcels();
         self.to_flush.append(&mut self.fx.dirty);
         if !self.fx.drops.is_empty() || !self.fx.events.is_empty() {
             let mut ledger = self.shared.ledger();
@@ -448,10 +440,7 @@ impl Runtime {
     }
 
     /// Hands each shard what is for it, in one go.
-    fn send_mail(&mut self) {
-        for (home, mail) in self.fx.take_mail() {
-            self.outboxes[usize::from(home.0)].push(Parcel::Mail(mail));
-        }
+    fn send_parcels(&mut self) {
         for (place, outbox) in self.outboxes.iter_mut().enumerate().filter(|(_, outbox)| !outbox.is_empty()) {
             let shard = ShardId(u16::try_from(place).expect("shards are counted in 16 bits"));
             let bytes = outbox.iter().map(Parcel::mail_bytes).sum();
@@ -572,6 +561,24 @@ impl Runtime {
 
     fn rest_while_stopping(&mut self, events: &mut Events) -> io::Result<()> {
         self.poll(events, Some(time::Duration::from_millis(STOP_POLL_MILLIS)))
+    }
+}
+
+/// Collects the mail of a turn by receiver.
+struct Outboxes<'a> {
+    parcels: &'a mut [Vec<Parcel>],
+}
+
+impl Carrier for Outboxes<'_> {
+    fn append(&mut self, records: &mut Vec<Record>) {
+        // The journal is not there yet: with durability `memory` a record has its place at once.
+        records.clear();
+    }
+
+    fn send(&mut self, mail: std::vec::Drain<'_, (ShardId, Mail)>) {
+        for (home, mail) in mail {
+            self.parcels[usize::from(home.0)].push(Parcel::Mail(mail));
+        }
     }
 }
 

@@ -264,8 +264,8 @@ impl Shard {
         let before = out.len();
         loop {
             let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return Flush::Done };
-            let drops = &mut self.session_fx.drops;
-            let (publishes, packets) = link.output.encode(&mut link.wire, turn.now, bytes_max, out, drops);
+            let fx = &mut self.session_fx;
+            let (publishes, packets) = link.output.encode(&mut link.wire, turn.now, bytes_max, out, fx);
             self.stats.publishes_sent += publishes;
             self.stats.packets_sent += packets;
             if out.len() >= bytes_max {
@@ -277,7 +277,7 @@ impl Shard {
             }
         }
         self.stats.bytes_sent += (out.len() - before) as u64;
-        self.collect_drops(slot, turn);
+        self.collect_used(slot, turn);
         let link = self.sessions[slot].session.link.as_ref();
         if link.is_some_and(|link| link.output.is_over()) {
             return Flush::Close;
@@ -295,12 +295,15 @@ impl Shard {
     }
 
     /// Whether the connection must wait, and for what.
-    fn cannot_receive(&mut self, id: ConnectionId, turn: &Turn<'_>) -> Option<Next> {
+    fn cannot_receive(&mut self, id: ConnectionId, turn: &mut Turn<'_>) -> Option<Next> {
         let connection = self.connection(id)?;
         match connection.state {
             State::Handshaking { .. } => None,
             State::Closing { .. } => Some(Next::Close),
             State::Connected { slot } => {
+                if !self.go_on_searching(slot, turn) {
+                    return Some(Next::Yield);
+                }
                 if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
                     if link.output.is_finished() {
                         return Some(Next::Close);
@@ -325,7 +328,10 @@ impl Shard {
             (None, _) => return Next::Close,
         };
         let result = match packet {
-            Packet::Publish(publish) => self.handle_publish(slot, &publish, turn).map(|()| Next::Read),
+            Packet::Publish(publish) => self.handle_publish(slot, &publish, turn).map(|()| {
+                // Everything behind a publication whose route is still searched for waits.
+                if self.sessions[slot].searching.is_some() { Next::Yield } else { Next::Read }
+            }),
             Packet::PubAck(ack) => self.handle_puback(slot, &ack, turn).map(|()| Next::Read),
             Packet::PubRec(ack) => self.handle_pubrec(slot, &ack, turn).map(|()| Next::Read),
             Packet::PubRel(ack) => {

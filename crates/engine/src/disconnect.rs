@@ -87,9 +87,8 @@ impl Shard {
     fn unsent(&mut self, slot: usize, turn: &mut Turn<'_>) -> Vec<u8> {
         let mut last = Vec::new();
         if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
-            let drops = &mut self.session_fx.drops;
-            link.output.encode(&mut link.wire, turn.now, LAST_BYTES_MAX, &mut last, drops);
-            self.collect_drops(slot, turn);
+            link.output.encode(&mut link.wire, turn.now, LAST_BYTES_MAX, &mut last, &mut self.session_fx);
+            self.collect_used(slot, turn);
         }
         last
     }
@@ -97,6 +96,7 @@ impl Shard {
     /// The one place where a connection ends. A will is published unless the end was normal
     /// [MQTT-3.1.2-8, -10]: at once, or after its delay where the session lives that long.
     pub(crate) fn end_connection(&mut self, slot: usize, is_normal: bool, turn: &mut Turn<'_>) {
+        self.end_search(slot, turn);
         let session = &mut self.sessions[slot].session;
         if session.link.take().is_none() {
             return;
@@ -147,8 +147,17 @@ impl Shard {
                 _ => self.drop_message(&session.client_id, message, DropReason::SessionEnded, turn),
             }
         }
-        for filter in session.subscriptions.filters() {
-            self.stage_removal(me, filter, turn);
+        // An entry for a session that has ended is void, so the index can be told bit by bit.
+        self.leftovers.extend(session.subscriptions.into_filters().map(|filter| (me, filter)));
+        self.clear_leftovers(turn);
+    }
+
+    /// Tells the index of subscriptions whose sessions have ended, as many as a turn has time for.
+    pub(crate) fn clear_leftovers(&mut self, turn: &mut Turn<'_>) {
+        while !turn.fx.is_turn_full() {
+            let Some((subscriber, filter)) = self.leftovers.pop_front() else { return };
+            turn.fx.work += WORK_PER_REMOVAL;
+            self.stage_removal(subscriber, &filter, turn);
         }
     }
 
@@ -218,8 +227,8 @@ impl Shard {
         resident.recount();
         let publisher = Arc::clone(&resident.session.client_id);
         let number = turn.directory.next_message();
-        let message = Publication::from_will(number, &will, Arc::clone(&publisher), turn.now);
-        let message = Arc::new(message.counted_on(&turn.directory.memory));
+        let fill = |message: &mut Publication| message.fill_with_will(number, &will, &publisher, turn.now);
+        let message = self.publications.make(&turn.directory.memory, fill);
         let action = Action::Will { topic: &will.topic, qos: will.qos, retain: will.retain };
         if !self.is_permitted(slot, &action) {
             self.record_will_end(slot, turn);
@@ -321,5 +330,7 @@ fn connack_code(reason_code: ReasonCode) -> ReasonCode {
     }
 }
 
+/// What the removal of a subscription counts for in a turn, in deliveries.
+const WORK_PER_REMOVAL: usize = 4;
 /// Of what a connection that ends has not been sent yet, about this much still is.
 const LAST_BYTES_MAX: usize = 64 << 10;

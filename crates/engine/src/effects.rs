@@ -1,11 +1,10 @@
-//! What a turn of the shard has brought about, for the runtime to carry out in this order: append the records,
-//! make the changes visible, send the mail, release the promises whose records are durable, flush the dirty
-//! connections.
+//! What a turn of the shard has brought about. [`Shard::end_turn`](crate::Shard::end_turn) has the runtime carry
+//! it out in the one order that makes durability true.
 
 use crate::retained::RetainedStaged;
 use crate::{Change, Mail, Promise, Record, ShardId};
 use noctule_codec::{ProtocolVersion, ReasonCode};
-use noctule_session::{ConnectionId, DropReason};
+use noctule_session::{ConnectionId, DropReason, Publication};
 use std::sync::Arc;
 
 /// The effects of one turn. The buffers are meant to be reused.
@@ -111,6 +110,14 @@ impl Effects {
         self.mail.push((shard, mail));
     }
 
+    /// Lists a message that is not delivered. Of a queue of a million that ends at once, the first ones are enough
+    /// for the ledger; all are counted.
+    pub(crate) fn list_drop(&mut self, client_id: Arc<str>, message: &Publication, reason: DropReason) {
+        if self.drops.len() < DROPS_PER_TURN {
+            self.drops.push(Drop { client_id, topic: message.topic.as_str().into(), reason });
+        }
+    }
+
     /// Whether the turn has done so much that everything else is for the next one.
     pub fn is_turn_full(&self) -> bool {
         self.work >= WORK_PER_TURN
@@ -128,5 +135,8 @@ impl Effects {
     }
 }
 
-/// Deliveries of a turn, about 2 ms of them, so that nobody waits longer for another client's fan-out.
-const WORK_PER_TURN: usize = 4096;
+/// Deliveries of a turn, about 10 ms of them with what they cost the kernel, so that nobody waits longer for
+/// another client's fan-out.
+const WORK_PER_TURN: usize = 16_384;
+/// Drops that a turn lists for the ledger.
+const DROPS_PER_TURN: usize = 10_000;

@@ -1,6 +1,6 @@
 //! Grace: how a shard knows that a change of subscriptions is in force everywhere.
 //!
-//! A change is visible to other shards at the end of its turn, but they may have routed publications just
+//! A change is visible to all shards at the end of its turn, but they may have routed publications just
 //! before they saw it, and these are on their way. So the shard asks every other one, and the answer takes its
 //! place behind what the other has sent: mail between two shards keeps its order. When all have answered,
 //! nothing that was routed with the old subscriptions can arrive any more, and SUBACK, UNSUBACK and the
@@ -27,10 +27,10 @@ struct Grace {
 
 impl Shard {
     /// Keeps promises whose records are durable and whose changes are visible, at once or after grace.
-    pub fn keep_promises(&mut self, promises: Vec<Promise>, turn: &mut Turn<'_>) {
+    pub(crate) fn keep_promises(&mut self, promises: Vec<Promise>, turn: &mut Turn<'_>) {
         let mut graced = Vec::new();
         for promise in promises {
-            if self.config.shards > 1 && promise.needs_grace {
+            if promise.needs_grace && (self.config.shards > 1 || !self.searches.is_idle()) {
                 graced.push(promise);
             } else {
                 self.release(promise, turn);
@@ -47,7 +47,8 @@ impl Shard {
         for shard in others {
             turn.fx.mail_to(shard, Mail::Grace { from, ticket });
         }
-        self.graces.waiting.push_back(Grace { promises, missing: self.config.shards - 1 });
+        self.graces.waiting.push_back(Grace { promises, missing: self.config.shards });
+        self.receive_grace(from, ticket, turn);
     }
 
     /// A shard has answered. It answers in order, so the first question is the first to be answered by all.

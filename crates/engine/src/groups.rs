@@ -9,7 +9,7 @@ use crate::ShardId;
 use crate::directory::{Interest, Subscriber};
 use hashbrown::HashMap;
 use noctule_session::GroupNumber;
-use noctule_topic::{FilterIndex, TopicFilter};
+use noctule_topic::{FilterIndex, MatchCursor, TopicFilter};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -50,15 +50,14 @@ pub(crate) struct Member {
 }
 
 impl Groups {
-    /// The groups whose filter matches a topic, and how many nodes were visited to find them.
-    pub fn matching(&self, topic: &str) -> (Vec<Arc<Roster>>, usize) {
-        let mut rosters = Vec::new();
-        if self.groups.is_empty() {
-            return (rosters, 0);
-        }
-        let visits =
-            self.by_filter.for_each_match(topic, |group, ()| rosters.extend(self.roster(group).cloned()));
-        (rosters, visits)
+    /// Goes on with a search for the groups whose filter matches a topic; says whether it is complete.
+    pub(crate) fn search(
+        &self,
+        cursor: &mut MatchCursor<GroupNumber>,
+        steps_max: usize,
+        found: &mut Vec<Arc<Roster>>,
+    ) -> bool {
+        cursor.advance(&self.by_filter, steps_max, |group, ()| found.extend(self.roster(group).cloned()))
     }
 
     /// The number of a group.
@@ -114,11 +113,8 @@ impl Groups {
     pub(crate) fn leave(&mut self, share_name: &str, filter: &TopicFilter, subscriber: Subscriber) {
         let Some(number) = self.number(share_name, filter.as_str()) else { return };
         let Some(group) = self.groups.get_mut(&number) else { return };
-        if let Some(member) = group.members.remove(&subscriber) {
-            // Nobody who still has an old roster is to pick it.
-            member.is_available.store(false, Ordering::Relaxed);
-            group.roster.take();
-        }
+        group.members.remove(&subscriber);
+        group.roster.take();
         if group.members.is_empty() {
             self.groups.remove(&number);
             self.numbers.remove(&(share_name.into(), filter.as_str().into()));

@@ -11,6 +11,8 @@
 //!                                              promises (release once the records are durable)
 //!                                              dirty    (flush each connection once)
 //! ```
+//!
+//! [`Shard::end_turn`] is where that order is written.
 
 mod acks;
 mod connect;
@@ -23,12 +25,14 @@ mod generations;
 mod grace;
 mod groups;
 mod mail;
+mod publications;
 mod publish;
 mod record;
 mod resident;
 mod retained;
 mod retained_phases;
 mod route;
+mod search;
 mod sessions;
 mod shard;
 mod share;
@@ -44,5 +48,5 @@ pub use groups::{Groups, Roster};
 pub use mail::{Mail, Promise, ShardId, Then, Violation};
 pub use record::{Frame, FrameTarget, Record};
 pub use route::{Route, Target};
-pub use shard::{Shard, ShardConfig, Turn, home};
+pub use shard::{Carrier, Shard, ShardConfig, Turn, home};
 pub use stats::Stats;

@@ -91,7 +91,7 @@ pub struct Promise {
     pub packet: Outgoing,
     /// What else happens then.
     pub then: Then,
-    /// It tells of subscriptions, so it is kept only after [grace](crate::Shard::keep_promises).
+    /// It tells of subscriptions, so it is kept only after [grace](crate::Shard::end_turn).
     pub needs_grace: bool,
 }
 

@@ -6,7 +6,7 @@
 use crate::effects::Event;
 use crate::mail::{Then, Violation};
 use crate::record::Frame;
-use crate::route::{Asked, Kind, Route};
+use crate::route::{Asked, Kind, Known, Route};
 use crate::shard::{Shard, Turn};
 use crate::{Change, Record};
 use noctule_auth::Action;
@@ -69,37 +69,42 @@ impl Shard {
             }
             self.check_receive_maximum(slot)?;
         }
-        match self.accepted_route(slot, &message, turn) {
-            Ok(route) => {
-                let message = Arc::new(message.counted_on(&turn.directory.memory));
-                self.accept_publish(slot, publish, &message, &route, turn);
-            }
-            Err(refusal) => return self.refuse_publish(slot, publish, &message, refusal, turn),
+        let known = self.look_up_route(slot, &message, turn);
+        if let Err(refusal) = self.check_acceptable(slot, &message, &known, turn) {
+            return self.refuse_publish(slot, publish, &message, refusal, turn);
+        }
+        match known.route {
+            Some(route) => self.accept_publish(slot, message, publish.packet_id, &route, turn),
+            None => self.search_route(slot, message, publish.packet_id, turn),
         }
         Ok(())
     }
 
     /// Publishes on behalf of the broker itself.
     pub fn publish_own(&mut self, topic: &str, payload: &[u8], retain: bool, turn: &mut Turn<'_>) {
-        let message = Publication {
-            number: turn.directory.next_message(),
-            topic: topic.into(),
-            payload: payload.into(),
-            properties: Properties::EMPTY,
-            qos: QoS::AtMostOnce,
-            retain,
-            published_at: turn.now,
-            expires_at: None,
-            publisher: "".into(),
-            share: None,
-        };
-        self.publish(&Arc::new(message), Origin::Broker, turn);
+        let number = turn.directory.next_message();
+        let message = self.publications.make(&turn.directory.memory, |message| {
+            message.number = number;
+            message.topic.push_str(topic);
+            message.payload.extend_from_slice(payload);
+            message.qos = QoS::AtMostOnce;
+            message.retain = retain;
+            message.published_at = turn.now;
+            message.expires_at = None;
+            message.publisher = "".into();
+        });
+        self.publish(&message, Origin::Broker, turn);
     }
 
     /// Publishes what no client asks for now: a will, or the broker's own.
     pub(crate) fn publish(&mut self, message: &Arc<Publication>, origin: Origin, turn: &mut Turn<'_>) {
         let asked = Asked { rights: None, topic: &message.topic };
-        let (route, _) = self.routes.look_up(turn.directory, asked);
+        let known = self.routes.look_up(turn.directory, asked, Kind(message.qos, message.retain), 0);
+        let route = known.route.unwrap_or_else(|| {
+            let mut search = self.routes.search(turn.directory, asked.topic);
+            while !search.advance(turn.directory) {}
+            self.routes.found(asked, search)
+        });
         self.publish_on(&route, message, origin, turn);
     }
 
@@ -126,30 +131,20 @@ impl Shard {
         slot: usize,
         publish: &Publish<'_>,
         turn: &Turn<'_>,
-    ) -> Result<Publication, Violation> {
-        let alias_maximum = self.limits.topic_alias_maximum;
+    ) -> Result<Arc<Publication>, Violation> {
         let session = &mut self.sessions[slot].session;
-        let publisher = Arc::clone(&session.client_id);
-        let number = turn.directory.next_message();
-        let Some(alias) = publish.properties.topic_alias() else {
-            return Ok(Publication::from_publish(number, publish, publish.topic, publisher, turn.now));
+        let topic = match publish.properties.topic_alias() {
+            None => publish.topic,
+            Some(alias) => {
+                let Some(link) = session.link.as_deref_mut() else {
+                    return Err(Violation::new(ReasonCode::UnspecifiedError, "the connection has ended"));
+                };
+                resolve_alias(link, alias, publish.topic, self.limits.topic_alias_maximum)?
+            }
         };
-        if alias > alias_maximum {
-            let cause = format!("topic alias {alias} is above the announced maximum of {alias_maximum}");
-            return Err(Violation::new(ReasonCode::TopicAliasInvalid, cause));
-        }
-        let aliases = session.link.as_deref_mut().map(|link| &mut link.aliases_in);
-        let Some(aliases) = aliases else {
-            return Err(Violation::new(ReasonCode::UnspecifiedError, "the connection has ended"));
-        };
-        if !publish.topic.is_empty() {
-            aliases.set(alias, publish.topic);
-        }
-        let Some(topic) = aliases.get(alias) else {
-            let cause = format!("topic alias {alias} stands for no topic yet on this connection");
-            return Err(Violation::new(ReasonCode::ProtocolError, cause));
-        };
-        Ok(Publication::from_publish(number, publish, topic, publisher, turn.now))
+        let (number, publisher) = (turn.directory.next_message(), &session.client_id);
+        let fill = |message: &mut Publication| message.fill(number, publish, topic, publisher, turn.now);
+        Ok(self.publications.make(&turn.directory.memory, fill))
     }
 
     /// A packet id that waits for PUBREL: the same QoS 2 publication again, which is answered and not
@@ -197,30 +192,40 @@ impl Shard {
         Err(Violation::new(ReasonCode::ReceiveMaximumExceeded, cause))
     }
 
-    /// The route of a publication, if it is accepted. What was accepted before, from anybody with the same
-    /// rights, is accepted again without asking as long as neither rights nor route have changed.
-    fn accepted_route(
+    /// What is known of a publication and its like.
+    fn look_up_route(&mut self, slot: usize, message: &Publication, turn: &Turn<'_>) -> Known {
+        let asked = Asked { rights: self.sessions[slot].rights, topic: &message.topic };
+        let kind = Kind(message.qos, message.retain);
+        let known = self.routes.look_up(turn.directory, asked, kind, self.authority.generation());
+        self.stats.route_hits += u64::from(known.route.is_some());
+        self.stats.route_misses += u64::from(known.route.is_none());
+        known
+    }
+
+    /// Whether the publication is accepted. One that was accepted before, from anybody with the same rights, is
+    /// accepted again without asking, as long as the rights have not changed.
+    fn check_acceptable(
         &mut self,
         slot: usize,
         message: &Publication,
+        known: &Known,
         turn: &Turn<'_>,
-    ) -> Result<Arc<Route>, Refusal> {
+    ) -> Result<(), Refusal> {
         self.check_message_room(message, turn)?;
-        let asked = Asked { rights: self.sessions[slot].rights, topic: &message.topic };
-        let kind = Kind(message.qos, message.retain);
-        let generation = self.authority.generation();
-        if let Some(route) = self.routes.accepted(turn.directory, asked, kind, generation) {
-            self.stats.route_hits += 1;
-            return Ok(route);
+        if !known.is_accepted {
+            self.check_may_publish(slot, message)?;
+            self.remember_acceptance(slot, message);
         }
-        self.stats.route_misses += 1;
-        self.check_may_publish(slot, message)?;
-        let (route, visits) = self.routes.look_up(turn.directory, asked);
-        self.routes.accept(asked, kind, generation);
-        if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
-            link.pace.charge_match(visits, &self.limits, turn.now);
+        Ok(())
+    }
+
+    /// Accepts the like of this publication without asking again, once their route is kept.
+    pub(crate) fn remember_acceptance(&mut self, slot: usize, message: &Publication) {
+        let rights = self.sessions[slot].rights;
+        if rights.is_some() {
+            let asked = Asked { rights, topic: &message.topic };
+            self.routes.accept(asked, Kind(message.qos, message.retain), self.authority.generation());
         }
-        Ok(route)
     }
 
     fn check_may_publish(&self, slot: usize, message: &Publication) -> Result<(), Refusal> {
@@ -270,7 +275,8 @@ impl Shard {
     /// Whether so many bytes more fit into the memory for messages and sessions.
     pub(crate) fn has_memory(&self, bytes: u64, turn: &Turn<'_>) -> bool {
         let bytes_max = self.limits.memory_bytes_max;
-        bytes_max == 0 || turn.directory.memory.bytes() + bytes <= bytes_max
+        let taken = turn.directory.memory.bytes().saturating_add_signed(self.publications.uncounted());
+        bytes_max == 0 || taken + bytes <= bytes_max
     }
 
     /// A topic name within the broker's bounds. `$SYS` is the broker's own, `$share` no topic at all.
@@ -292,30 +298,31 @@ impl Shard {
         Ok(())
     }
 
-    fn accept_publish(
+    pub(crate) fn accept_publish(
         &mut self,
         slot: usize,
-        publish: &Publish<'_>,
-        message: &Arc<Publication>,
+        message: Arc<Publication>,
+        packet_id: Option<PacketId>,
         route: &Arc<Route>,
         turn: &mut Turn<'_>,
     ) {
         let session = &mut self.sessions[slot].session;
-        let taken = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce);
+        let taken = packet_id.filter(|_| message.qos == QoS::ExactlyOnce);
         if let Some(packet_id) = taken {
             session.apply(&SessionChange::InboundTaken { packet_id });
         }
         let inbound = taken.filter(|_| session.is_durable());
         let origin = Origin::Client(session.number, inbound);
-        let published = self.publish_on(route, message, origin, turn);
+        let published = self.publish_on(route, &message, origin, turn);
         self.block_if_full(slot, route, turn);
-        if let Some(packet_id) = publish.packet_id {
+        if let Some(packet_id) = packet_id {
             let code = match published.has_subscribers {
                 true => ReasonCode::Success,
                 false => ReasonCode::NoMatchingSubscribers,
             };
-            self.acknowledge(slot, ack(publish.qos, packet_id, code), published.is_recorded, turn);
+            self.acknowledge(slot, ack(message.qos, packet_id, code), published.is_recorded, turn);
         }
+        self.publications.give_back(message);
     }
 
     /// Refuses a publication: 5.0 by its acknowledgement, 3.x by the plain one or by closing, as configured
@@ -404,6 +411,26 @@ impl Shard {
         bytes <= limits.retained_bytes_max
             && (limits.retained_messages_max == 0 || messages <= limits.retained_messages_max)
     }
+}
+
+/// The topic name that a topic alias stands for, or is given with.
+fn resolve_alias<'a>(
+    link: &'a mut Link,
+    alias: u16,
+    topic: &str,
+    alias_maximum: u16,
+) -> Result<&'a str, Violation> {
+    if alias > alias_maximum {
+        let cause = format!("topic alias {alias} is above the announced maximum of {alias_maximum}");
+        return Err(Violation::new(ReasonCode::TopicAliasInvalid, cause));
+    }
+    if !topic.is_empty() {
+        link.aliases_in.set(alias, topic);
+    }
+    link.aliases_in.get(alias).ok_or_else(|| {
+        let cause = format!("topic alias {alias} stands for no topic yet on this connection");
+        Violation::new(ReasonCode::ProtocolError, cause)
+    })
 }
 
 /// Sends PUBACK or PUBREC. All but a successful PUBREC end the exchange and give the client its place back.

@@ -1,6 +1,7 @@
 //! A session with what its shard keeps beside it.
 
 use crate::retained_phases::RetainedPhases;
+use crate::search::Searching;
 use crate::timers::{Timer, Timers};
 use crate::{Route, Subscriber};
 use noctule_auth::{Identity, Rights};
@@ -18,6 +19,8 @@ pub(crate) struct Resident {
     pub(crate) rights: Option<Rights>,
     /// The route of its last publication, while it leads to shards that have too much mail.
     pub(crate) blocked_on: Option<Arc<Route>>,
+    /// Its last publication, while the route of that is searched for.
+    pub(crate) searching: Option<Box<Searching>>,
     /// Retained messages that subscriptions still bring.
     pub(crate) retained: RetainedPhases,
     /// What concerns its shared subscriptions, from the first one on.
@@ -50,6 +53,7 @@ impl Resident {
             identity,
             rights: None,
             blocked_on: None,
+            searching: None,
             retained: RetainedPhases::default(),
             sharing: None,
             is_recorded: false,

@@ -40,7 +40,7 @@ impl RetainedStaged {
         let (messages, bytes) = self.growth(message, directory);
         self.messages += messages;
         self.bytes += bytes;
-        self.by_topic.insert(message.topic.clone(), Arc::clone(message));
+        self.by_topic.insert(message.topic.as_str().into(), Arc::clone(message));
     }
 
     /// How many retained messages, of how many bytes, there will be with this one.
@@ -58,7 +58,7 @@ impl RetainedStaged {
         let kept = || {
             directory.retained.read(|retained| retained.get(&message.topic).map(|message| weight(message)))
         };
-        let replaced = self.by_topic.get(&message.topic).map(|message| weight(message)).or_else(kept);
+        let replaced = self.by_topic.get(message.topic.as_str()).map(|message| weight(message)).or_else(kept);
         let (messages_replaced, bytes_replaced) = replaced.unwrap_or_default();
         (messages - messages_replaced, bytes - bytes_replaced)
     }
@@ -166,7 +166,8 @@ impl Shard {
         let mut look = |_: &str, message: &Arc<Publication>| {
             *has_work |= message.expires_at.is_some();
             if message.is_expired(now) {
-                changes.push(Change::Forget { topic: message.topic.clone(), message: message.number });
+                changes
+                    .push(Change::Forget { topic: message.topic.as_str().into(), message: message.number });
             }
             ControlFlow::Continue(())
         };

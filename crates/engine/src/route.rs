@@ -15,7 +15,8 @@ use crate::{FrameTarget, ShardId};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use noctule_auth::Rights;
 use noctule_codec::QoS;
-use noctule_session::{Publication, SessionNumber, SubscriptionIds};
+use noctule_session::{GroupNumber, Publication, SessionNumber, SubscriptionIds};
+use noctule_topic::MatchCursor;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
@@ -57,17 +58,8 @@ enum Own {
 }
 
 impl Route {
-    /// Finds who wants the publications of a topic, and says how many nodes of the index that visited.
-    pub(crate) fn find(
-        directory: &Directory,
-        topic: &str,
-        entries: &mut Vec<(Subscriber, Interest)>,
-    ) -> (Self, usize) {
-        entries.clear();
-        let visits = directory.filters.read(|filters| {
-            filters.for_each_match(topic, |subscriber, interest| entries.push((subscriber, *interest)))
-        });
-        let (groups, group_visits) = directory.groups.read(|groups| groups.matching(topic));
+    /// The sessions that matched, by home, and the shared groups.
+    fn of(entries: &mut [(Subscriber, Interest)], groups: Vec<Arc<Roster>>) -> Self {
         // One filter's subscribers come in order; only several filters need sorting.
         if !entries.is_sorted_by_key(|(subscriber, _)| *subscriber) {
             entries.sort_by_key(|(subscriber, _)| *subscriber);
@@ -78,7 +70,7 @@ impl Route {
         };
         let of_homes = entries.chunk_by(|(one, _), (next, _)| one.home == next.home);
         let homes = of_homes.map(|entries| (entries[0].0.home, targets_of(entries))).collect();
-        (Self { homes, groups: groups.into() }, visits + group_visits)
+        Self { homes, groups: groups.into() }
     }
 
     /// The shards whose sessions get something.
@@ -224,6 +216,24 @@ struct Accepted {
     kinds: u8,
 }
 
+/// What is known of a publication before it is looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) route: Option<Arc<Route>>,
+    pub(crate) is_accepted: bool,
+}
+
+/// A search for the route of a topic, which may take several turns.
+#[derive(Debug)]
+pub(crate) struct Search {
+    filters: MatchCursor<Subscriber>,
+    groups: MatchCursor<GroupNumber>,
+    watch: Watch,
+    generation: Generation,
+    entries: Vec<(Subscriber, Interest)>,
+    rosters: Vec<Arc<Roster>>,
+}
+
 /// What a decision about a publication depends on, besides its topic and who makes it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind(pub(crate) QoS, pub(crate) bool);
@@ -248,67 +258,73 @@ impl Routes {
         }
     }
 
-    /// The kept route of a publication of this kind, if it is still true and such a publication was accepted
-    /// before, at this generation of the rights. No guard is passed for it.
-    pub(crate) fn accepted(
-        &self,
+    /// What is known of a publication that is asked for: its route, if it is kept and still true, and whether
+    /// one of this kind was accepted before, at this generation of the rights. No guard is passed for it.
+    pub(crate) fn look_up(
+        &mut self,
         directory: &Directory,
         asked: Asked<'_>,
         kind: Kind,
         rights_generation: u64,
-    ) -> Option<Arc<Route>> {
-        asked.rights?;
-        let entry = self.young.find(self.hash(asked), |entry| entry.is_for(asked))?;
-        let is_accepted =
-            entry.accepted.generation == rights_generation && entry.accepted.kinds & kind.bit() != 0;
+    ) -> Known {
+        let hash = self.hash(asked);
+        let Some(entry) = self.entry(hash, asked) else { return Known::default() };
         let is_current = entry.generation == directory.generations.current(&entry.watch);
-        (is_accepted && is_current).then(|| Arc::clone(&entry.route))
+        Known {
+            route: is_current.then(|| Arc::clone(&entry.route)),
+            is_accepted: asked.rights.is_some() && entry.accepted.has(kind, rights_generation),
+        }
     }
 
     /// Remembers that a publication of this kind was accepted.
     pub(crate) fn accept(&mut self, asked: Asked<'_>, kind: Kind, rights_generation: u64) {
         let hash = self.hash(asked);
-        let entry = self.young.find_mut(hash, |entry| entry.is_for(asked));
-        if let Some(entry) = entry.filter(|_| asked.rights.is_some()) {
-            if entry.accepted.generation != rights_generation {
-                entry.accepted = Accepted { generation: rights_generation, kinds: 0 };
-            }
-            entry.accepted.kinds |= kind.bit();
+        if let Some(entry) = self.entry(hash, asked) {
+            entry.accepted.add(kind, rights_generation);
         }
     }
 
-    /// The route of a topic, kept or found anew, and how many nodes of the index were visited for it.
-    pub(crate) fn look_up(&mut self, directory: &Directory, asked: Asked<'_>) -> (Arc<Route>, usize) {
-        let hash = self.hash(asked);
-        if let Ok(used_again) = self.old.find_entry(hash, |entry| entry.is_for(asked)) {
+    /// An entry that is kept, among the young ones from now on.
+    fn entry(&mut self, hash: u64, asked: Asked<'_>) -> Option<&mut Entry> {
+        // Almost always there are no old ones, or it is among the young.
+        if !self.old.is_empty()
+            && self.young.find(hash, |entry| entry.is_for(asked)).is_none()
+            && let Ok(used_again) = self.old.find_entry(hash, |entry| entry.is_for(asked))
+        {
             let (entry, _) = used_again.remove();
             self.keep(hash, entry);
         }
-        let Some(entry) = self.young.find_mut(hash, |entry| entry.is_for(asked)) else {
-            return self.search(directory, hash, asked);
-        };
-        let generation = directory.generations.current(&entry.watch);
-        let mut visits = 0;
-        if entry.generation != generation {
-            let (route, visited) = Route::find(directory, asked.topic, &mut self.entries);
-            self.young_bytes += route.bytes() as u64;
-            (entry.route, entry.generation, visits) = (Arc::new(route), generation, visited);
-        }
-        (Arc::clone(&entry.route), visits)
+        self.young.find_mut(hash, |entry| entry.is_for(asked))
     }
 
-    fn search(&mut self, directory: &Directory, hash: u64, asked: Asked<'_>) -> (Arc<Route>, usize) {
-        // The generation first: a change in between makes the route stale and never goes unnoticed.
-        let watch = directory.generations.watch(asked.topic);
-        let generation = directory.generations.current(&watch);
-        let (route, visits) = Route::find(directory, asked.topic, &mut self.entries);
-        let route = Arc::new(route);
+    /// The route that a search has found, which is kept from now on.
+    pub(crate) fn found(&mut self, asked: Asked<'_>, search: Search) -> Arc<Route> {
+        let Search { watch, generation, mut entries, rosters, .. } = search;
+        let route = Arc::new(Route::of(&mut entries, rosters));
+        let hash = self.hash(asked);
+        if let Some(entry) = self.young.find_mut(hash, |entry| entry.is_for(asked)) {
+            self.young_bytes += route.bytes() as u64;
+            (entry.route, entry.generation) = (Arc::clone(&route), generation);
+        } else {
+            let (rights, topic, accepted) = (asked.rights, asked.topic.into(), Accepted::default());
+            self.keep(hash, Entry { rights, topic, watch, generation, route: Arc::clone(&route), accepted });
+        }
+        self.entries = entries;
         if self.entries.capacity() > ENTRIES_KEPT {
             self.entries = Vec::new();
         }
-        let (rights, topic, accepted) = (asked.rights, asked.topic.into(), Accepted::default());
-        self.keep(hash, Entry { rights, topic, watch, generation, route: Arc::clone(&route), accepted });
-        (route, visits)
+        route
+    }
+
+    /// Begins a search. The generation is that of its beginning: what changes meanwhile makes the route stale,
+    /// and never goes unnoticed.
+    pub(crate) fn search(&mut self, directory: &Directory, topic: &str) -> Search {
+        let watch = directory.generations.watch(topic);
+        let generation = directory.generations.current(&watch);
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.clear();
+        let (filters, groups) = (MatchCursor::new(topic), MatchCursor::new(topic));
+        Search { filters, groups, watch, generation, entries, rosters: Vec::new() }
     }
 
     /// Keeps an entry among the young ones. When these take half the room, the old ones are forgotten.
@@ -330,6 +346,28 @@ impl Routes {
     }
 }
 
+impl Search {
+    /// Goes on for one slice, during which the index does not change. Says whether it is complete.
+    pub(crate) fn advance(&mut self, directory: &Directory) -> bool {
+        let Self { filters, groups, entries, rosters, .. } = self;
+        if !filters.is_done() {
+            directory.filters.read(|index| {
+                filters.advance(index, STEPS_PER_SLICE, |subscriber, interest| {
+                    entries.push((subscriber, *interest));
+                })
+            });
+        } else if !groups.is_done() {
+            directory.groups.read(|index| index.search(groups, STEPS_PER_SLICE, rosters));
+        }
+        filters.is_done() && groups.is_done()
+    }
+
+    /// Nodes of the index visited so far.
+    pub(crate) fn visits(&self) -> usize {
+        self.filters.nodes_visited() + self.groups.nodes_visited()
+    }
+}
+
 impl Entry {
     fn is_for(&self, asked: Asked<'_>) -> bool {
         self.rights == asked.rights && *self.topic == *asked.topic
@@ -340,11 +378,26 @@ impl Entry {
     }
 }
 
+impl Accepted {
+    fn has(self, kind: Kind, generation: u64) -> bool {
+        self.generation == generation && self.kinds & kind.bit() != 0
+    }
+
+    fn add(&mut self, kind: Kind, generation: u64) {
+        if self.generation != generation {
+            *self = Self { generation, kinds: 0 };
+        }
+        self.kinds |= kind.bit();
+    }
+}
+
 impl Kind {
     fn bit(self) -> u8 {
         1 << (self.0 as u8 * 2 + u8::from(self.1))
     }
 }
 
+/// Steps of a search during which the index does not change: 50 µs at the most.
+const STEPS_PER_SLICE: usize = 512;
 /// A match of more subscribers than this gives its room back.
 const ENTRIES_KEPT: usize = 16_384;

@@ -10,15 +10,18 @@ use crate::directory::{Directory, Subscriber};
 use crate::effects::{Drop, Effects, Event};
 use crate::grace::Graces;
 use crate::mail::{Promise, ShardId, Then};
+use crate::publications::Publications;
 use crate::resident::Resident;
 use crate::retained::RetainedSweep;
 use crate::route::Routes;
+use crate::search::Searches;
 use crate::sessions::Sessions;
 use crate::share::Backlogs;
 use crate::timers::{Timer, Timers};
 use crate::{Mail, Record, Stats};
 use noctule_auth::{Action, Authority};
 use noctule_session::{ConnectionId, Instant, Limits, Outgoing, Publication, Session, SessionEffects};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Which shard this is, of how many, and what makes its assigned client ids its own.
@@ -43,6 +46,14 @@ pub struct Turn<'a> {
     pub fx: &'a mut Effects,
 }
 
+/// What carries out the effects of a turn.
+pub trait Carrier {
+    /// Gives records their place in the journal, in order, and leaves the list empty.
+    fn append(&mut self, records: &mut Vec<Record>);
+    /// Sends mail to shards, this one included, in order.
+    fn send(&mut self, mail: std::vec::Drain<'_, (ShardId, Mail)>);
+}
+
 /// A shard of the broker.
 pub struct Shard {
     pub(crate) config: ShardConfig,
@@ -53,11 +64,15 @@ pub struct Shard {
     pub(crate) sessions: Sessions,
     pub(crate) backlogs: Backlogs,
     pub(crate) timers: Timers,
+    /// Subscriptions of sessions that have ended, which the index still has.
+    pub(crate) leftovers: VecDeque<(Subscriber, Box<str>)>,
     pub(crate) stats: Stats,
     pub(crate) assigned_ids: u64,
     pub(crate) session_fx: SessionEffects,
     pub(crate) routes: Routes,
+    pub(crate) publications: Publications,
     pub(crate) graces: Graces,
+    pub(crate) searches: Searches,
     pub(crate) retained_sweep: RetainedSweep,
 }
 
@@ -77,11 +92,14 @@ impl Shard {
             sessions: Sessions::default(),
             backlogs: Backlogs::default(),
             timers: Timers::default(),
+            leftovers: VecDeque::new(),
             stats: Stats::default(),
             assigned_ids: 0,
             session_fx: SessionEffects::default(),
             routes: Routes::new(bytes_max),
+            publications: Publications::default(),
             graces: Graces::default(),
+            searches: Searches::default(),
             retained_sweep: RetainedSweep::default(),
         }
     }
@@ -113,6 +131,7 @@ impl Shard {
         match mail {
             Mail::Deliver { message, route, publisher } => {
                 self.deliver_here(&message, &route, publisher, turn);
+                self.publications.give_back(message);
             }
             Mail::Share { group, message, target, has_more } => {
                 self.receive_share(group, message, target, has_more, turn);
@@ -120,8 +139,28 @@ impl Shard {
             Mail::Backlog { group, message } => self.receive_backlog(group, message, turn),
             Mail::Room { group, member, places } => self.receive_room(group, member, places, turn),
             Mail::Left { group } => self.end_empty_group(group, turn),
-            Mail::Grace { from, ticket } => turn.fx.mail_to(from, Mail::Graced { ticket }),
+            Mail::Grace { from, ticket } => self.receive_grace(from, ticket, turn),
             Mail::Graced { ticket } => self.receive_graced(ticket, turn),
+        }
+    }
+
+    /// Ends a turn: has everything carried out that it brought about. Nothing is visible to anybody before its
+    /// record has its place, no mail leaves before that which it was routed by, and nobody is told anything
+    /// before what he is told is true. What is left are connections to flush.
+    pub fn end_turn(&mut self, carrier: &mut impl Carrier, turn: &mut Turn<'_>) {
+        loop {
+            self.publications.count(&turn.directory.memory);
+            carrier.append(&mut turn.fx.records);
+            for change in turn.fx.take_changes() {
+                turn.directory.apply(change);
+            }
+            carrier.send(turn.fx.take_mail());
+            // Until there is a journal to wait for, a record is durable once it has its place.
+            if turn.fx.promises.is_empty() {
+                return;
+            }
+            let promises = std::mem::take(&mut turn.fx.promises);
+            self.keep_promises(promises, turn);
         }
     }
 
@@ -150,11 +189,15 @@ impl Shard {
 
     /// When [`handle_timeouts`](Self::handle_timeouts) wants to be called next.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.timers.next()
+        match self.leftovers.is_empty() {
+            true => self.timers.next(),
+            false => Some(Instant::from_millis(0)),
+        }
     }
 
     /// Handles everything that is due.
     pub fn handle_timeouts(&mut self, turn: &mut Turn<'_>) {
+        self.clear_leftovers(turn);
         for _ in 0..TIMEOUTS_PER_TURN {
             match self.timers.pop(turn.now) {
                 Some(Timer::Connection(id)) => self.handle_connection_timeout(id, turn),
@@ -206,6 +249,15 @@ impl Shard {
     /// Passes on what a call on a session has brought about.
     pub(crate) fn collect(&mut self, slot: usize, turn: &mut Turn<'_>) {
         self.sessions[slot].recount();
+        if !self.session_fx.is_empty() {
+            self.collect_changes(slot, turn);
+            self.collect_used(slot, turn);
+        }
+        self.mark_dirty(slot, turn);
+    }
+
+    /// Passes on what is to be recorded, and what waits for that.
+    fn collect_changes(&mut self, slot: usize, turn: &mut Turn<'_>) {
         let session = &self.sessions[slot].session;
         let number = session.number;
         let changes = self.session_fx.changes.drain(..);
@@ -217,16 +269,17 @@ impl Shard {
             turn.fx.promises.extend(promises.map(promise));
         }
         self.session_fx.promises.clear();
-        self.collect_drops(slot, turn);
-        self.mark_dirty(slot, turn);
     }
 
-    /// Records the messages that a session could not be given.
-    pub(crate) fn collect_drops(&mut self, slot: usize, turn: &mut Turn<'_>) {
+    /// Keeps the publications that a session is done with, and records the messages that it could not be given.
+    pub(crate) fn collect_used(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        for message in self.session_fx.done.drain(..) {
+            self.publications.give_back(message);
+        }
         for (message, reason) in self.session_fx.drops.drain(..) {
             self.stats.count_drop(reason);
             let client_id = Arc::clone(&self.sessions[slot].session.client_id);
-            turn.fx.drops.push(Drop { client_id, topic: message.topic.clone(), reason });
+            turn.fx.list_drop(client_id, &message, reason);
         }
     }
 
@@ -239,7 +292,11 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         self.stats.count_drop(reason);
-        turn.fx.drops.push(Drop { client_id: Arc::clone(client_id), topic: message.topic.clone(), reason });
+        turn.fx.drops.push(Drop {
+            client_id: Arc::clone(client_id),
+            topic: message.topic.as_str().into(),
+            reason,
+        });
     }
 
     /// Puts the connection of a session on the list to flush, once.

@@ -53,6 +53,7 @@ impl Session {
             return Ok(());
         }
         if owed.phase() == Phase::Sent {
+            fx.done.extend(self.outbound.take_content(packet_id));
             self.record(SessionChange::Received { packet_id }, fx);
         }
         let pubrel = Outgoing::Ack(AckKind::PubRel, packet_id, ReasonCode::Success);
@@ -98,6 +99,7 @@ impl Session {
         } else {
             Settlement::Acknowledged
         };
+        fx.done.extend(self.outbound.take_content(packet_id));
         self.record(SessionChange::Settled { message, packet_id: Some(packet_id), settlement }, fx);
     }
 }

@@ -17,6 +17,15 @@ pub struct SessionEffects {
     pub promises: Vec<Outgoing>,
     /// Messages that will not be delivered.
     pub drops: Vec<(Arc<Publication>, DropReason)>,
+    /// References that nobody needs any more, for who wants to use their room again.
+    pub done: Vec<Arc<Publication>>,
+}
+
+impl SessionEffects {
+    /// Whether nothing was brought about.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.promises.is_empty() && self.drops.is_empty() && self.done.is_empty()
+    }
 }
 
 /// A message on its way into a session.
@@ -88,7 +97,7 @@ impl Session {
             return self.refuse(offer, DropReason::QueueFull, fx);
         }
         // The publication's own record says what is owed; applying it here is not recorded again.
-        self.apply(&offer.into_owed());
+        self.owe(offer);
     }
 
     /// Drops a message that the session has not taken. The publication's record says that a durable session
@@ -170,7 +179,7 @@ impl Session {
 
     fn is_oversize(&self, publish: &OutgoingPublish, now: Instant) -> bool {
         let Some(link) = &self.link else { return false };
-        publish.encoded_len(link.wire.version, now) > link.wire.packet_bytes_max as usize
+        link.wire.is_oversize(publish, now)
     }
 
     /// The next delivery of the list as a PUBLISH.
@@ -234,7 +243,7 @@ fn send_qos0(link: &mut Link, offer: Offer, limits: &Limits, fx: &mut SessionEff
 fn send_now(link: &mut Link, offer: Offer, fx: &mut SessionEffects) {
     let Offer { message, qos, retain, subscription_ids, .. } = offer;
     let publish = OutgoingPublish { message, packet_id: None, qos, dup: false, retain, subscription_ids };
-    if publish.encoded_len(link.wire.version, link.last_heard) > link.wire.packet_bytes_max as usize {
+    if link.wire.is_oversize(&publish, link.last_heard) {
         return fx.drops.push((publish.message, DropReason::Oversize));
     }
     send_publish(link, publish, false, fx);
@@ -320,7 +329,7 @@ mod tests {
         let ends = crate::Publication { expires_at: Some(Instant::from_millis(5)), ..message(1) };
         expired.message = Arc::new(ends);
         let mut long = offer(2, QoS::AtLeastOnce);
-        long.message = Arc::new(crate::Publication { payload: vec![0; 200].into(), ..message(2) });
+        long.message = Arc::new(crate::Publication { payload: vec![0; 200], ..message(2) });
         let aged = Limits { queue_age_seconds_max: 1, ..Limits::default() };
         let any = Limits::default();
         for (offer, limits, now, reason) in [
@@ -352,7 +361,13 @@ mod tests {
             let begun = session.outbound.iter().filter(|owed| owed.phase() == Phase::Sent).count();
             assert_eq!(begun, sent, "one at a time");
             let link = session.link.as_deref_mut().expect("it is connected");
-            link.output.encode(&mut link.wire, NOW, usize::MAX, &mut Vec::new(), &mut Vec::new());
+            link.output.encode(
+                &mut link.wire,
+                NOW,
+                usize::MAX,
+                &mut Vec::new(),
+                &mut SessionEffects::default(),
+            );
             session.transmit(NOW, &limits, &mut SessionEffects::default());
         }
     }

@@ -5,11 +5,11 @@
 //! its queue, each time one of them has changed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Bytes held by everything that counts on this gauge.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryGauge(Arc<AtomicU64>);
+pub struct MemoryGauge(Arc<AtomicI64>);
 
 /// A share of the gauge that is given back when it is dropped.
 #[derive(Debug)]
@@ -21,31 +21,44 @@ pub struct MemoryShare {
 impl MemoryGauge {
     /// Bytes held now.
     pub fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        // Who counts once a turn may count what another has already given back.
+        u64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    /// Counts what has changed since somebody counted last.
+    pub fn add(&self, bytes: i64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Counts these bytes until the share is dropped.
     pub fn take(&self, bytes: u64) -> MemoryShare {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
-        MemoryShare { gauge: self.clone(), bytes }
+        let mut share = MemoryShare { gauge: self.clone(), bytes: 0 };
+        share.resize(bytes);
+        share
     }
 }
 
 impl MemoryShare {
     /// Counts so many bytes from now on.
     pub fn resize(&mut self, bytes: u64) {
-        if bytes > self.bytes {
-            self.gauge.0.fetch_add(bytes - self.bytes, Ordering::Relaxed);
-        } else if bytes < self.bytes {
-            self.gauge.0.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+        let change = self.recount(bytes);
+        if change != 0 {
+            self.gauge.add(change);
         }
+    }
+
+    /// Counts so many bytes from now on, and leaves it to the caller to [add](MemoryGauge::add) the difference.
+    #[must_use]
+    pub fn recount(&mut self, bytes: u64) -> i64 {
+        let change = bytes.cast_signed() - self.bytes.cast_signed();
         self.bytes = bytes;
+        change
     }
 }
 
 impl Drop for MemoryShare {
     fn drop(&mut self) {
-        self.gauge.0.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.gauge.add(-self.bytes.cast_signed());
     }
 }
 

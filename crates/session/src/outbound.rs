@@ -286,6 +286,15 @@ impl Outbound {
         self.sweep();
     }
 
+    /// Takes the content of a delivery that is about to be settled, or to need none.
+    pub(crate) fn take_content(&mut self, packet_id: PacketId) -> Option<Arc<Publication>> {
+        let list = self.list.as_deref_mut()?;
+        let place = list.position(packet_id)?;
+        let entry = &mut list.entries[place];
+        list.bytes -= entry.bytes();
+        entry.message.take()
+    }
+
     /// PUBREC has come: the content is no longer needed, the window place stays taken until PUBCOMP.
     pub(crate) fn receive(&mut self, packet_id: PacketId) {
         let Some(list) = &mut self.list else { return };

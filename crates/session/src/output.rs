@@ -1,7 +1,7 @@
 //! What waits to be sent on one connection: references and small answers, made into bytes at the last moment.
 
 use crate::alias::AliasUse;
-use crate::{AliasesOut, DropReason, Instant, Publication, SubscriptionIds};
+use crate::{AliasesOut, DropReason, Instant, Publication, SessionEffects, SubscriptionIds};
 use noctule_codec::{
     Ack, Delivery, EncodeError, Packet, PacketId, Properties, ProtocolVersion, QoS, ReasonCode,
 };
@@ -185,14 +185,15 @@ impl Output {
     }
 
     /// Encodes packets from the front until `out` holds at least `bytes_max` or the queue is empty.
-    /// Returns how many PUBLISH packets and packets in all it wrote, and leaves in `drops` what has expired.
+    /// Returns how many PUBLISH packets and packets in all it wrote, and leaves in `fx` what has expired and
+    /// what it is done with.
     pub fn encode(
         &mut self,
         wire: &mut Wire,
         now: Instant,
         bytes_max: usize,
         out: &mut Vec<u8>,
-        drops: &mut Vec<(Arc<Publication>, DropReason)>,
+        fx: &mut SessionEffects,
     ) -> (u64, u64) {
         let (mut publishes, mut packets) = (0, 0);
         let Some(waiting) = self.waiting.as_deref_mut().filter(|_| !self.held) else { return (0, 0) };
@@ -202,13 +203,16 @@ impl Output {
             let outgoing = match outgoing.unless_expired(now) {
                 Ok(outgoing) => outgoing,
                 Err(message) => {
-                    drops.push((message, DropReason::Expired));
+                    fx.drops.push((message, DropReason::Expired));
                     continue;
                 }
             };
-            publishes += u64::from(matches!(outgoing, Outgoing::Publish(_)));
             packets += 1;
             wire.encode(&outgoing, now, out);
+            if let Outgoing::Publish(publish) = outgoing {
+                publishes += 1;
+                fx.done.push(publish.message);
+            }
         }
         if waiting.queue.capacity() > CAPACITY_KEPT {
             self.give_back_room();
@@ -250,6 +254,12 @@ impl Wire {
         );
     }
 
+    /// Whether the peer does not accept a PUBLISH of this length. Most peers accept any.
+    pub(crate) fn is_oversize(&self, publish: &OutgoingPublish, now: Instant) -> bool {
+        self.packet_bytes_max < u32::MAX
+            && publish.encoded_len(self.version, now) > self.packet_bytes_max as usize
+    }
+
     fn encode_publish(
         &mut self,
         publish: &OutgoingPublish,
@@ -258,7 +268,9 @@ impl Wire {
     ) -> Result<(), EncodeError> {
         let alias = self.aliases.assign(&publish.message.topic);
         let delivery = publish.delivery(alias, now);
-        if delivery.encoded_len(self.version) <= self.packet_bytes_max as usize {
+        if self.packet_bytes_max == u32::MAX
+            || delivery.encoded_len(self.version) <= self.packet_bytes_max as usize
+        {
             return delivery.encode(self.version, out);
         }
         // The three bytes that introduce an alias may be the ones that do not fit.
@@ -291,7 +303,7 @@ mod tests {
         let (version, packet_bytes_max) = (ProtocolVersion::V5, u32::MAX);
         let mut wire = Wire { version, packet_bytes_max, aliases: AliasesOut::new(0) };
         let mut out = Vec::new();
-        output.encode(&mut wire, Instant::default(), usize::MAX, &mut out, &mut Vec::new());
+        output.encode(&mut wire, Instant::default(), usize::MAX, &mut out, &mut SessionEffects::default());
         out
     }
 
@@ -318,11 +330,10 @@ mod tests {
             output.push(publish(soon, qos));
             let (version, packet_bytes_max) = (ProtocolVersion::V5, u32::MAX);
             let mut wire = Wire { version, packet_bytes_max, aliases: AliasesOut::new(0) };
-            let (mut out, mut drops) = (Vec::new(), Vec::new());
-            let counts =
-                output.encode(&mut wire, Instant::from_millis(now), usize::MAX, &mut out, &mut drops);
+            let (mut out, mut fx) = (Vec::new(), SessionEffects::default());
+            let counts = output.encode(&mut wire, Instant::from_millis(now), usize::MAX, &mut out, &mut fx);
             assert_eq!(counts, if is_sent { (1, 1) } else { (0, 0) });
-            assert_eq!((out.is_empty(), drops.is_empty()), (!is_sent, is_sent));
+            assert_eq!((out.is_empty(), fx.drops.is_empty()), (!is_sent, is_sent));
             assert_eq!(output.bytes(), 0);
         }
     }
@@ -337,10 +348,19 @@ mod tests {
         let (version, packet_bytes_max) = (ProtocolVersion::V5, u32::MAX);
         let mut wire = Wire { version, packet_bytes_max, aliases: AliasesOut::new(0) };
         let mut out = Vec::new();
-        assert_eq!(output.encode(&mut wire, Instant::default(), 1, &mut out, &mut Vec::new()), (1, 1));
+        assert_eq!(
+            output.encode(&mut wire, Instant::default(), 1, &mut out, &mut SessionEffects::default()),
+            (1, 1)
+        );
         assert_eq!(output.bytes() * 10, waiting * 9);
         assert!(waiting >= 10 * out.len() as u64, "the estimate is never below what is sent");
-        let rest = output.encode(&mut wire, Instant::default(), usize::MAX, &mut out, &mut Vec::new());
+        let rest = output.encode(
+            &mut wire,
+            Instant::default(),
+            usize::MAX,
+            &mut out,
+            &mut SessionEffects::default(),
+        );
         assert_eq!((rest, output.is_empty()), ((9, 9), true));
     }
 

@@ -8,16 +8,16 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageNumber(pub u64);
 
-/// A publication as it was accepted. It never changes; what differs between receivers (QoS, packet id,
-/// flags, subscription identifiers) is kept beside the reference to it.
+/// A publication as it was accepted. It does not change while anybody refers to it; what differs between receivers
+/// (QoS, packet id, flags, subscription identifiers) is kept beside the reference to it.
 #[derive(Debug)]
 pub struct Publication {
     /// Its number, in the order in which one shard accepted publications.
     pub number: MessageNumber,
     /// The topic name, aliases resolved.
-    pub topic: Box<str>,
+    pub topic: String,
     /// The application message.
-    pub payload: Box<[u8]>,
+    pub payload: Vec<u8>,
     /// The properties that are handed on unchanged and in order [MQTT-3.3.2-15, -16, -17, -18, -20].
     pub properties: Properties<'static>,
     /// The QoS at which it was published.
@@ -35,49 +35,81 @@ pub struct Publication {
 }
 
 impl Publication {
-    /// The publication that a client's PUBLISH asks for; `topic` is the resolved topic name.
-    pub fn from_publish(
+    /// One that has no content yet, to be filled.
+    pub fn empty(memory: &MemoryGauge) -> Self {
+        Self {
+            number: MessageNumber(0),
+            topic: String::new(),
+            payload: Vec::new(),
+            properties: Properties::EMPTY,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            published_at: Instant::default(),
+            expires_at: None,
+            publisher: "".into(),
+            share: Some(memory.take(0)),
+        }
+    }
+
+    /// Becomes what a client's PUBLISH asks for; `topic` is the resolved topic name.
+    pub fn fill(
+        &mut self,
         number: MessageNumber,
         publish: &Publish<'_>,
         topic: &str,
-        publisher: Arc<str>,
+        publisher: &Arc<str>,
         now: Instant,
-    ) -> Self {
-        Self {
-            number,
-            topic: topic.into(),
-            payload: publish.payload.into(),
-            properties: publish.properties.forwarded().into_owned(),
-            qos: publish.qos,
-            retain: publish.retain,
-            published_at: now,
-            expires_at: publish.properties.message_expiry_interval().map(|seconds| now.plus_seconds(seconds)),
-            publisher,
-            share: None,
-        }
+    ) {
+        self.number = number;
+        self.topic.push_str(topic);
+        self.payload.extend_from_slice(publish.payload);
+        self.properties = publish.properties.forwarded().into_owned();
+        self.qos = publish.qos;
+        self.retain = publish.retain;
+        self.published_at = now;
+        self.expires_at =
+            publish.properties.message_expiry_interval().map(|seconds| now.plus_seconds(seconds));
+        self.publisher = Arc::clone(publisher);
     }
 
-    /// The publication that a will becomes when it fires [MQTT-3.1.2-8]. Its expiry counts from then.
-    pub fn from_will(number: MessageNumber, will: &StoredWill, publisher: Arc<str>, now: Instant) -> Self {
-        Self {
-            number,
-            topic: will.topic.clone(),
-            payload: will.payload.clone(),
-            properties: will.properties.clone(),
-            qos: will.qos,
-            retain: will.retain,
-            published_at: now,
-            expires_at: will.message_expiry_interval.map(|seconds| now.plus_seconds(seconds)),
-            publisher,
-            share: None,
-        }
+    /// Becomes what a will asks for when it fires [MQTT-3.1.2-8]. Its expiry counts from then.
+    pub fn fill_with_will(
+        &mut self,
+        number: MessageNumber,
+        will: &StoredWill,
+        publisher: &Arc<str>,
+        now: Instant,
+    ) {
+        self.number = number;
+        self.topic.push_str(&will.topic);
+        self.payload.extend_from_slice(&will.payload);
+        self.properties = will.properties.clone();
+        self.qos = will.qos;
+        self.retain = will.retain;
+        self.published_at = now;
+        self.expires_at = will.message_expiry_interval.map(|seconds| now.plus_seconds(seconds));
+        self.publisher = Arc::clone(publisher);
     }
 
-    /// The same, counted on a gauge for as long as anybody refers to it.
+    /// Has no content any more, and room for the next. Says by how much the memory it takes has changed.
     #[must_use]
-    pub fn counted_on(self, gauge: &MemoryGauge) -> Self {
-        let share = Some(gauge.take(self.bytes()));
-        Self { share, ..self }
+    pub fn clear(&mut self) -> i64 {
+        self.topic.clear();
+        self.payload.clear();
+        self.properties = Properties::EMPTY;
+        self.share.as_mut().map_or(0, |share| share.recount(0))
+    }
+
+    /// Counts its content as memory. Says by how much the memory it takes has changed.
+    #[must_use]
+    pub fn recount(&mut self) -> i64 {
+        let bytes = self.bytes();
+        self.share.as_mut().map_or(0, |share| share.recount(bytes))
+    }
+
+    /// Bytes of the room for its topic name and payload.
+    pub fn room_bytes(&self) -> usize {
+        self.topic.capacity() + self.payload.capacity()
     }
 
     /// Whether the broker itself published it, which no client id can claim.

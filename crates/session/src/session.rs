@@ -4,7 +4,7 @@
 //! dies with its socket and nothing of it is remembered.
 
 use crate::change::SessionChange;
-use crate::{Inbound, Instant, Link, Outbound, Owed, StoredWill, Subscriptions};
+use crate::{Inbound, Instant, Link, Offer, Outbound, Owed, StoredWill, Subscriptions};
 use std::sync::Arc;
 
 /// The number of a session: never used again, so that an entry for an ended session is void.
@@ -85,9 +85,8 @@ impl Session {
     pub fn apply(&mut self, change: &SessionChange) {
         match change {
             SessionChange::Owed { message, qos, retain, subscription_ids, group } => {
-                let mut owed = Owed::new(Arc::clone(message), *qos, *retain, subscription_ids.clone());
-                owed.group = *group;
-                self.outbound.push(owed);
+                let (message, subscription_ids) = (Arc::clone(message), subscription_ids.clone());
+                self.owe(Offer { message, qos: *qos, retain: *retain, subscription_ids, group: *group });
             }
             SessionChange::Begun { message, packet_id } => self.outbound.begin(*message, *packet_id),
             SessionChange::Received { packet_id } => self.outbound.receive(*packet_id),
@@ -109,6 +108,14 @@ impl Session {
                 self.inbound.clear();
             }
         }
+    }
+
+    /// What [`SessionChange::Owed`] does, without a reference to the message more than is kept.
+    pub(crate) fn owe(&mut self, offer: Offer) {
+        let Offer { message, qos, retain, subscription_ids, group } = offer;
+        let mut owed = Owed::new(message, qos, retain, subscription_ids);
+        owed.group = group;
+        self.outbound.push(owed);
     }
 }
 

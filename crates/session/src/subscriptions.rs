@@ -83,6 +83,16 @@ impl Subscriptions {
         self.iter().map(|(filter, _)| filter)
     }
 
+    /// Their filters, in no particular order, to keep.
+    pub fn into_filters(self) -> impl Iterator<Item = Box<str>> {
+        let (one, many) = match self.0 {
+            Kept::None => (None, None),
+            Kept::One(filter, _) => (Some(filter), None),
+            Kept::Many(table) => (None, Some(table.by_filter.into_keys())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
     /// Makes or replaces the one with this filter.
     pub(crate) fn insert(&mut self, filter: &str, subscription: Subscription) {
         self.0 = match std::mem::take(&mut self.0) {
@@ -183,6 +193,9 @@ mod tests {
                 prop_assert_eq!(subscriptions.with_wildcards() as usize, with_wildcards);
                 let all = subscriptions.iter().map(|(filter, its)| (filter.to_owned(), its));
                 prop_assert_eq!(all.collect::<BTreeMap<_, _>>(), model.clone());
+                let mut filters: Vec<Box<str>> = subscriptions.clone().into_filters().collect();
+                filters.sort_unstable();
+                prop_assert!(filters.iter().map(|filter| &**filter).eq(model.keys().map(|filter| &**filter)));
                 prop_assert_eq!(matches!(subscriptions.0, Kept::Many(_)), model.len() > 1);
             }
         }

@@ -29,7 +29,8 @@ pub use world::{ClientOptions, Handle, WillOptions, World, WorldOptions};
 use noctule_auth::{AllowAll, Authority};
 use noctule_codec::{Packet, ProtocolVersion};
 use noctule_engine::{
-    Directory, Drop, Effects, Event, Flush, Mail, Next, Record, Shard, ShardConfig, ShardId, Stats, Turn,
+    Carrier, Directory, Drop, Effects, Event, Flush, Mail, Next, Record, Shard, ShardConfig, ShardId, Stats,
+    Turn,
 };
 use noctule_session::{ConnectionId, Instant, Limits, Session};
 use std::collections::VecDeque;
@@ -65,6 +66,8 @@ pub struct Sim {
     pub events: Vec<Event>,
     /// Everything the broker recorded, in order.
     pub records: Vec<Record>,
+    /// The most bytes that were on their way to one shard.
+    pub mail_bytes_peak: u64,
 }
 
 struct Node {
@@ -112,6 +115,7 @@ impl Sim {
             drops: Vec::new(),
             events: Vec::new(),
             records: Vec::new(),
+            mail_bytes_peak: 0,
             options,
         }
     }
@@ -280,6 +284,11 @@ impl Sim {
         assert!(steps < STEPS_MAX, "the broker does not come to rest");
     }
 
+    /// Lets the broker work as long as this holds and there is something to do.
+    pub fn run_while(&mut self, holds: impl Fn(&Self) -> bool) {
+        while holds(self) && self.step() {}
+    }
+
     /// One thing that can happen: bytes arrive, mail arrives, or a connection is flushed.
     fn step(&mut self) -> bool {
         let mut steps: Vec<Step> = Vec::new();
@@ -293,8 +302,13 @@ impl Sim {
                 steps.push(Step::Flush(wire));
             }
         }
-        let turns = self.nodes.iter().enumerate().filter(|(_, node)| !node.fx.is_empty());
-        steps.extend(turns.map(|(shard, _)| Step::EndTurn(shard)));
+        for (shard, node) in self.nodes.iter().enumerate() {
+            if !node.fx.is_empty() {
+                steps.push(Step::EndTurn(shard));
+            } else if node.shard.next_timeout().is_some_and(|at| at <= self.now) {
+                steps.push(Step::Timeouts(shard));
+            }
+        }
         let mailboxes = self.nodes.iter().enumerate().filter(|(_, node)| !node.mailbox.is_empty());
         steps.extend(mailboxes.map(|(shard, _)| Step::Mail(shard)));
         if steps.is_empty() {
@@ -306,6 +320,7 @@ impl Sim {
             Step::Flush(wire) => self.flush(wire),
             Step::Mail(shard) => self.deliver_mail(shard),
             Step::EndTurn(shard) => self.end_turn(shard),
+            Step::Timeouts(shard) => self.turn(shard, Shard::handle_timeouts),
         }
         true
     }
@@ -380,29 +395,14 @@ impl Sim {
         }
     }
 
-    /// The end of a turn, in the order that makes durability true.
     fn end_turn(&mut self, shard: usize) {
         let mut fx = std::mem::take(&mut self.nodes[shard].fx);
-        loop {
-            self.carry_out(&mut fx);
-            if fx.promises.is_empty() {
-                break;
-            }
-            // This journal is memory, so all records are durable at once; keeping a promise may promise more.
-            let promises = std::mem::take(&mut fx.promises);
-            let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut fx };
-            self.nodes[shard].shard.keep_promises(promises, &mut turn);
-        }
-        self.nodes[shard].fx = fx;
-    }
-
-    fn carry_out(&mut self, fx: &mut Effects) {
-        self.records.append(&mut fx.records);
-        for change in fx.take_changes() {
-            self.directory.apply(change);
-        }
-        for (home, mail) in fx.take_mail() {
+        let mut carried = Carried { records: &mut self.records, mail: Vec::new() };
+        let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut fx };
+        self.nodes[shard].shard.end_turn(&mut carried, &mut turn);
+        for (home, mail) in carried.mail {
             self.directory.mail.sent(home, mail.bytes());
+            self.mail_bytes_peak = self.mail_bytes_peak.max(self.directory.mail.bytes(home));
             self.nodes[usize::from(home.0)].mailbox.push_back(mail);
         }
         for id in fx.dirty.drain(..) {
@@ -412,6 +412,23 @@ impl Sim {
         }
         self.drops.append(&mut fx.drops);
         self.events.append(&mut fx.events);
+        self.nodes[shard].fx = fx;
+    }
+}
+
+/// What the end of a turn hands to the machine.
+struct Carried<'a> {
+    records: &'a mut Vec<Record>,
+    mail: Vec<(ShardId, Mail)>,
+}
+
+impl Carrier for Carried<'_> {
+    fn append(&mut self, records: &mut Vec<Record>) {
+        self.records.append(records);
+    }
+
+    fn send(&mut self, mail: std::vec::Drain<'_, (ShardId, Mail)>) {
+        self.mail.extend(mail);
     }
 }
 
@@ -431,6 +448,7 @@ enum Step {
     Flush(usize),
     Mail(usize),
     EndTurn(usize),
+    Timeouts(usize),
 }
 
 /// Steps after which a broker that was given nothing more to do should have come to rest.

@@ -57,7 +57,7 @@ impl Wire {
     pub(super) fn wants_to_write(&self, now: Instant) -> bool {
         let has_bytes = match self.next {
             Next::Read => self.to_broker.len() > self.arrived,
-            Next::Yield => !self.to_broker.is_empty(),
+            Next::Yield => true,
             Next::Wait(until) => until <= now && !self.to_broker.is_empty(),
             Next::Flush | Next::Blocked | Next::Move(_) | Next::Close => false,
         };

@@ -3,7 +3,7 @@
 use noctule_auth::AllowAll;
 use noctule_codec::ProtocolVersion::{V3_1, V3_1_1, V5};
 use noctule_codec::{Packet, ProtocolVersion, QoS, ReasonCode, SubscribeFilters, SubscriptionOptions, Will};
-use noctule_engine::{Directory, Effects, Next, Shard, ShardConfig, ShardId, Turn};
+use noctule_engine::{Carrier, Directory, Effects, Mail, Next, Record, Shard, ShardConfig, ShardId, Turn};
 use noctule_session::{ConnectionId, DropReason, Instant, Limits};
 use noctule_testkit::sim::{
     ConnectOptions, Locks, Sim, SimOptions, VERSIONS, disconnect_with_expiry, publish, raw_connect, raw_text,
@@ -439,6 +439,19 @@ fn the_filters_of_a_session_are_bounded_in_bytes() {
     assert_eq!(subscribe_all(&mut sim, client, [format!("7/{}", "x".repeat(20_000))].into_iter()), (1, 0));
 }
 
+/// One shard without a journal: there is nothing to carry anywhere.
+struct Nowhere;
+
+impl Carrier for Nowhere {
+    fn append(&mut self, records: &mut Vec<Record>) {
+        records.clear();
+    }
+
+    fn send(&mut self, mail: std::vec::Drain<'_, (ShardId, Mail)>) {
+        assert_eq!(mail.count(), 0);
+    }
+}
+
 /// A fan-out counts by its deliveries: after some thousands everything else waits for the next turn, so that
 /// nobody waits longer for another client's publications.
 #[test]
@@ -458,13 +471,44 @@ fn a_turn_is_bounded_by_the_deliveries_it_makes() {
         shard.receive(id, &encoded(&noctule_testkit::sim::connect(V5, &id.slot.to_string())), &mut turn);
         shard.receive(id, &encoded(&subscribe(1, &[("t", QoS::AtMostOnce)])), &mut turn);
     }
-    turn.fx.take_changes().for_each(|change| directory.apply(change));
-    let promises = std::mem::take(&mut turn.fx.promises);
-    shard.keep_promises(promises, &mut turn);
+    shard.end_turn(&mut Nowhere, &mut turn);
     let publications = encoded(&Packet::Publish(publish("t", b"", QoS::AtMostOnce, 0))).repeat(1000);
     let publisher = ids.next_back().expect("there are some");
     let received = shard.receive(publisher, &publications, &mut turn);
     assert_eq!(received.next, Next::Yield);
     let made = shard.stats().publishes_received * 101;
-    assert!((1_000..10_000).contains(&made), "{made} deliveries in one turn");
+    assert!((10_000..30_000).contains(&made), "{made} deliveries in one turn");
+}
+
+/// A session with many subscriptions ends at once, and the index is told of it bit by bit.
+#[test]
+fn the_end_of_a_large_session_is_spread_over_turns() {
+    let (directory, mut fx) = (Directory::new::<Locks>(1), Effects::default());
+    let config = ShardConfig { id: ShardId(0), shards: 1, seed: 1 };
+    let mut shard = Shard::new(config, Arc::new(Limits::default()), Arc::new(AllowAll));
+    let mut turn = Turn { now: Instant::from_millis(0), directory: &directory, fx: &mut fx };
+    let id = ConnectionId { slot: 0, generation: 1 };
+    shard.open(id, "somewhere", false, &mut turn);
+    let names: Vec<String> = (0..60_000).map(|n| n.to_string()).collect();
+    let wanted: Vec<(&str, QoS)> = names.iter().map(|name| (name.as_str(), QoS::AtMostOnce)).collect();
+    for packet in [noctule_testkit::sim::connect(V5, "large"), subscribe(1, &wanted)] {
+        let mut bytes = Vec::new();
+        packet.encode(V5, &mut bytes).expect("it can be encoded");
+        shard.receive(id, &bytes, &mut turn);
+        shard.end_turn(&mut Nowhere, &mut turn);
+    }
+    let len = || directory.filters.read(noctule_topic::FilterIndex::len);
+    assert_eq!(len(), 60_000);
+    shard.lost(id, "it broke", &mut turn);
+    let mut turns = 0;
+    while len() > 0 {
+        let before = len();
+        shard.end_turn(&mut Nowhere, &mut turn);
+        assert!(before - len() <= 10_000, "{} in one turn", before - len());
+        turns += 1;
+        assert!(shard.next_timeout().is_some_and(|at| at <= turn.now) || len() == 0);
+        shard.handle_timeouts(&mut turn);
+    }
+    assert!(turns > 6);
+    assert_eq!((shard.stats().sessions, shard.stats().subscriptions), (0, 0));
 }

@@ -29,7 +29,7 @@ fn seeds(default: u64) -> std::ops::Range<u64> {
 #[test]
 fn every_promise_is_kept_over_a_network_that_breaks() {
     for seed in seeds(1000) {
-        for shards in [1, 3] {
+        for shards in 1..=3 {
             let mut chaos = Chaos::new(seed, shards, None);
             let faults = chaos.run();
             assert!(
@@ -309,6 +309,8 @@ impl Chaos {
             inflight_messages_max: 1 + random.below(20) as u16,
             inflight_messages_max_v3: 1 + random.below(5) as u16,
             output_bytes_max: 64 << random.below(8),
+            mailbox_bytes_max: 64 << random.below(10),
+            route_cache_bytes_max: 1 << random.below(24),
             ..Limits::default()
         };
         let faults = Faults {

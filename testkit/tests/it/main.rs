@@ -15,6 +15,7 @@ mod relay;
 mod replay;
 mod retained;
 mod session;
+mod shards;
 mod shared;
 mod slow;
 mod smoke;

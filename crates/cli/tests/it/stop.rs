@@ -1,5 +1,6 @@
 //! Stopping in order, and two brokers in one place.
 
+use std::net::SocketAddr;
 use std::process::Command;
 
 use noctule_codec::{Packet, Properties, QoS, ReasonCode, Will};
@@ -15,6 +16,48 @@ fn serve(test: &str) -> Command {
 fn signal(broker: &Broker, signal: Signal) {
     let pid = Pid::from_child(&broker.child);
     kill_process(pid, signal).expect("a running broker");
+}
+
+/// Clients live on two shards; the wills of one reach the clients of the other before these are told to go.
+#[test]
+fn the_last_wills_cross_from_shard_to_shard() {
+    let mut command = serve("last_wills");
+    let mut broker = Broker::start(command.args(["--shards", "2"]));
+    let address = broker.address();
+    let mut witnesses: Vec<Peer> = (0..4).map(|n| Peer::connect(address, &format!("witness-{n}"))).collect();
+    witnesses.iter_mut().for_each(|witness| witness.subscribe("status/+"));
+    let devices: Vec<Peer> = (0..20).map(|n| with_will(address, &format!("device-{n}"))).collect();
+    signal(&broker, Signal::TERM);
+    for witness in &mut witnesses {
+        let mut wills = 0;
+        let next = |witness: &mut Peer| {
+            witness.receive(|packet| match packet {
+                Packet::Publish(publish) if publish.topic.starts_with("status/") => None,
+                Packet::Disconnect(disconnect) => Some(disconnect.reason_code),
+                packet => panic!("{packet:?}"),
+            })
+        };
+        let goodbye = loop {
+            match next(witness).expect("a goodbye before the end") {
+                None => wills += 1,
+                Some(reason_code) => break reason_code,
+            }
+        };
+        assert_eq!((wills, goodbye), (devices.len(), ReasonCode::ServerShuttingDown));
+    }
+    assert_eq!(broker.child.wait().expect("it ends").code(), Some(0));
+}
+
+/// A connected client whose will says that it is offline.
+fn with_will(address: SocketAddr, client_id: &str) -> Peer {
+    let mut device = Peer::dial(address);
+    let topic = format!("status/{client_id}");
+    let Packet::Connect(mut connect) = connect(client_id) else { unreachable!("it is a CONNECT") };
+    let (payload, qos, retain) = (b"offline".as_slice(), QoS::AtMostOnce, false);
+    connect.will = Some(Will { topic: &topic, payload, qos, retain, properties: Properties::EMPTY });
+    device.send(&Packet::Connect(connect));
+    assert_eq!(device.receive(|packet| matches!(packet, Packet::ConnAck(_))), Some(true));
+    device
 }
 
 #[test]

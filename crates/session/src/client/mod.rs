@@ -323,7 +323,7 @@ impl Client {
     fn encode(&mut self, now: Instant, bytes_max: usize, out: &mut Vec<u8>) -> bool {
         loop {
             let Some(link) = self.session.link.as_deref_mut() else { return false };
-            link.output.encode(&mut link.wire, now, bytes_max, out, &mut self.fx.drops);
+            link.output.encode(&mut link.wire, now, bytes_max, out, &mut self.fx);
             self.collect();
             let Some(link) = self.session.link.as_deref() else { return false };
             if out.len() >= bytes_max && !link.output.is_empty() {
@@ -338,6 +338,7 @@ impl Client {
 
     /// Passes on what a call on the session has brought about.
     fn collect(&mut self) {
+        self.fx.done.clear();
         for packet in self.fx.promises.drain(..) {
             // The runtime makes changes durable before it sends, so nothing waits here.
             if let Some(link) = self.session.link.as_deref_mut() {
