@@ -198,6 +198,15 @@ impl Shard {
     pub fn forget(&mut self, id: ConnectionId) {
         if self.connection(id).is_some() {
             self.connections[id.slot as usize] = None;
+            self.shorten_connections();
+        }
+    }
+
+    /// Gives back the end of the table where nobody is connected any more.
+    fn shorten_connections(&mut self) {
+        while self.connections.pop_if(|last| last.is_none()).is_some() {}
+        if self.connections.capacity() > 4 * self.connections.len().max(SLOTS_KEPT) {
+            self.connections.shrink_to(2 * self.connections.len());
         }
     }
 
@@ -436,6 +445,8 @@ impl Shard {
     }
 }
 
+/// The table of connections keeps room for so many.
+const SLOTS_KEPT: usize = 256;
 /// A busy connection that is not flushed for so long, or up to twice as long, gives back its room.
 const REST_MILLIS: u64 = 2_000;
 /// More flushes than these in that time make it busy: CONNACK and SUBACK do not, nor a message now and then.

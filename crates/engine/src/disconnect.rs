@@ -155,7 +155,9 @@ impl Shard {
     /// Tells the index of subscriptions whose sessions have ended, as many as a turn has time for.
     pub(crate) fn clear_leftovers(&mut self, turn: &mut Turn<'_>) {
         while !turn.fx.is_turn_full() {
-            let Some((subscriber, filter)) = self.leftovers.pop_front() else { return };
+            let Some((subscriber, filter)) = self.leftovers.pop_front() else {
+                return self.leftovers.shrink_to(LEFTOVERS_KEPT);
+            };
             turn.fx.work += WORK_PER_REMOVAL;
             self.stage_removal(subscriber, &filter, turn);
         }
@@ -332,5 +334,7 @@ fn connack_code(reason_code: ReasonCode) -> ReasonCode {
 
 /// What the removal of a subscription counts for in a turn, in deliveries.
 const WORK_PER_REMOVAL: usize = 4;
+/// Once nothing is left over, room is kept for so many subscriptions.
+const LEFTOVERS_KEPT: usize = 256;
 /// Of what a connection that ends has not been sent yet, about this much still is.
 const LAST_BYTES_MAX: usize = 64 << 10;

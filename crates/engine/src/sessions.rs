@@ -54,6 +54,9 @@ impl Sessions {
             entry.remove();
         }
         let resident = residents.remove(slot);
+        if residents.is_empty() {
+            *residents = Slab::new();
+        }
         // Half of the room stays free, so that the next sessions do not grow the table at once.
         if places.len() < places.capacity() / 8 {
             places.shrink_to(places.len() * 2, |place| hash_of(*place, residents, hasher));
