@@ -6,7 +6,9 @@
 
 #![expect(clippy::print_stdout, reason = "a command talks to its user")]
 
+mod bench;
 mod fuzz;
+mod instructions;
 mod mutants;
 mod project;
 mod setup;
@@ -26,6 +28,11 @@ Commands:
                                   what needs installed peers and tools (setup, licences, interop)
   setup                           Install the MQTT clients and brokers the tests talk to
   fuzz [TARGET] [--seconds N]     Run one fuzz target or all of them, N seconds each (default 60)
+  bench [--quick] [--only NAME[,NAME]] [--seconds N] [--rounds N] [--json FILE]
+                                  Measure the broker beside the reference relay and Mosquitto;
+                                  docs/benchmarks.md says what and how
+  instructions [--keep]           Count instructions per message with callgrind and compare them
+                                  with docs/instructions.toml; --keep writes new ones
   mutants [NAME]                  Make small wrong changes, one after another (all, or those whose name
                                   contains NAME), and demand that a test notices each; some 10 minutes
   help                            Show this text
@@ -52,6 +59,11 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         ["fuzz", options @ ..] => {
             fuzz::run(&project, &fuzz::Options::parse(options)?).map(|()| ExitCode::SUCCESS)
         }
+        ["bench", options @ ..] => {
+            bench::run(&project, &bench::Options::parse(options)?).map(|()| ExitCode::SUCCESS)
+        }
+        ["instructions"] => instructions::run(&project, instructions::Then::Compare),
+        ["instructions", "--keep"] => instructions::run(&project, instructions::Then::Keep),
         ["mutants"] => mutants::run(&project, None).map(|()| ExitCode::SUCCESS),
         ["mutants", only] => mutants::run(&project, Some(only)).map(|()| ExitCode::SUCCESS),
         ["help" | "--help" | "-h"] => {

@@ -39,6 +39,11 @@ impl Project {
         self.target.join("tools")
     }
 
+    /// The build folder.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// The broker as a user gets it.
     pub(crate) fn release_binary(&self) -> PathBuf {
         self.target.join("release/noctule")

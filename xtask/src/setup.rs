@@ -29,9 +29,15 @@ const PYTHON_ENVIRONMENTS: &[(&str, &str)] =
 /// Holds the pinned `package.json` and `package-lock.json`.
 const NODE_PACKAGES: &str = "xtask/peers/node";
 
+/// What the benchmark compares with.
+pub(crate) const MOSQUITTO: &[(&str, &str)] = &[("mosquitto", "mosquitto")];
+
+/// What counts instructions.
+pub(crate) const VALGRIND: &[(&str, &str)] = &[("valgrind", "valgrind")];
+
 /// Makes everything the tests talk to available, and says what it had to install.
 pub(crate) fn install_missing(project: &Project) -> Result<()> {
-    install_debian_packages(project)?;
+    install_programs(project, PROGRAMS)?;
     for (name, requirements) in PYTHON_ENVIRONMENTS {
         install_python_environment(project, name, &project.path(requirements))?;
     }
@@ -40,8 +46,9 @@ pub(crate) fn install_missing(project: &Project) -> Result<()> {
     Ok(())
 }
 
-fn install_debian_packages(project: &Project) -> Result<()> {
-    let packages = missing_packages(project);
+/// Installs the Debian packages of the programs that are not there.
+pub(crate) fn install_programs(project: &Project, programs: &[(&str, &'static str)]) -> Result<()> {
+    let packages = missing_packages(project, programs);
     if packages.is_empty() {
         return Ok(());
     }
@@ -60,16 +67,17 @@ fn install_debian_packages(project: &Project) -> Result<()> {
         keep_mosquitto_from_starting(project)?;
     }
 
-    let still_missing = missing_packages(project);
+    let still_missing = missing_packages(project, programs);
     ensure!(still_missing.is_empty(), "installed but still not found: {}", still_missing.join(" "));
     Ok(())
 }
 
-fn missing_packages(project: &Project) -> Vec<&'static str> {
-    let programs = PROGRAMS.iter().filter(|(program, _)| find_program(program).is_none());
-    let mut packages: Vec<_> = programs.map(|(_, package)| *package).collect();
+fn missing_packages(project: &Project, programs: &[(&str, &'static str)]) -> Vec<&'static str> {
+    let missing = programs.iter().filter(|(program, _)| find_program(program).is_none());
+    let mut packages: Vec<_> = missing.map(|(_, package)| *package).collect();
     // Debian's python3 can lack the parts that make virtual environments.
-    if !succeeds(project.command("python3").args(["-c", "import ensurepip, venv"])) {
+    let needs_python = programs.iter().any(|(program, _)| *program == "python3");
+    if needs_python && !succeeds(project.command("python3").args(["-c", "import ensurepip, venv"])) {
         packages.push("python3-venv");
     }
     packages
@@ -181,7 +189,7 @@ fn clear(folder: &Path) -> Result<()> {
 }
 
 /// Looks on the path and where Debian puts servers, which is not on every user's path.
-fn find_program(name: &str) -> Option<PathBuf> {
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
     folders.map(|folder| folder.join(name)).find(|candidate| candidate.is_file())

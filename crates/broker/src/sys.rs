@@ -135,6 +135,9 @@ impl Sys {
             ("retained messages/count", held.retained_messages),
             ("store/messages/count", held.retained_messages),
             ("store/messages/bytes", held.retained_bytes),
+            // Mosquitto keeps no routes and has no names for these.
+            ("routes/hits", stats.route_hits),
+            ("routes/misses", stats.route_misses),
         ];
         let mut values = vec![
             ("$SYS/broker/version".to_owned(), format!("noctule version {}", env!("CARGO_PKG_VERSION"))),
@@ -194,8 +197,11 @@ mod tests {
         assert!(first.contains(&("$SYS/broker/clients/connected".to_owned(), "0".to_owned())));
 
         stats.clients_connected = 3;
+        (stats.route_hits, stats.route_misses) = (40, 2);
         let second = sys.round(&stats, Held::default(), start);
-        assert_eq!(second.len(), 2, "{second:?}");
+        assert_eq!(second.len(), 4, "{second:?}");
+        assert!(second.contains(&("$SYS/broker/routes/hits".to_owned(), "40".to_owned())));
+        assert!(second.contains(&("$SYS/broker/routes/misses".to_owned(), "2".to_owned())));
         assert!(second.contains(&("$SYS/broker/clients/connected".to_owned(), "3".to_owned())));
     }
 

@@ -206,6 +206,7 @@ mod tests {
             spread: Spread::Pairs,
             filter: Filter::Exact,
             run: 1,
+            homes_apart: None,
         };
         for version in [ProtocolVersion::V3_1, ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
             for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {

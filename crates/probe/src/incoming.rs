@@ -180,7 +180,7 @@ mod tests {
 
     fn load() -> Load {
         let (spread, filter) = (Spread::Pairs, Filter::Exact);
-        Load { publishers: 1, subscribers: 1, topics: 2_000, spread, filter, run: 0xBA7 }
+        Load { publishers: 1, subscribers: 1, topics: 2_000, spread, filter, run: 0xBA7, homes_apart: None }
     }
 
     fn publish(version: ProtocolVersion, qos: QoS, payload: &[u8], topic: u32) -> Vec<u8> {

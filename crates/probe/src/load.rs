@@ -16,6 +16,8 @@ pub(crate) struct Load {
     pub(crate) filter: Filter,
     /// Makes topics and client ids of this run its own.
     pub(crate) run: u32,
+    /// The broker has so many homes, and a publisher and its subscriber are on different ones.
+    pub(crate) homes_apart: Option<u16>,
 }
 
 /// Who receives a message.
@@ -132,7 +134,18 @@ impl Load {
 
     /// At most 23 bytes, which 3.1 allows.
     pub(crate) fn client_id(&self, letter: char, number: u64) -> String {
-        format!("bench-{:08x}-{letter}{number:07}", self.run)
+        let step = u64::from(letter == SUBSCRIBER);
+        match self.homes_apart {
+            Some(homes) => self.client_id_at(letter, number, homes, (number + step) % u64::from(homes)),
+            None => format!("bench-{:08x}-{letter}{number:07}", self.run),
+        }
+    }
+
+    /// A client id that FNV-1a sends to this home, by the choice of its last character.
+    fn client_id_at(&self, letter: char, number: u64, homes: u16, home: u64) -> String {
+        let id = |last: char| format!("bench-{:08x}-{letter}{number:06}{last}", self.run);
+        let leads_home = |id: &String| fnv1a(id.as_bytes()) % u64::from(homes) == home;
+        ('0'..='9').chain('a'..='z').map(id).find(leads_home).unwrap_or_else(|| id('-'))
     }
 
     fn topics_of(&self, subscriber: u32) -> impl Iterator<Item = u32> + use<> {
@@ -158,6 +171,16 @@ impl Load {
     }
 }
 
+/// The hash by which some brokers deal clients out to their threads.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// The letter of a subscriber in its client id.
+const SUBSCRIBER: char = 's';
+
 /// Digits of a topic's number in its name.
 pub(crate) const TOPIC_DIGITS: usize = 9;
 
@@ -170,7 +193,7 @@ mod tests {
     use super::*;
 
     fn load(publishers: u32, subscribers: u32, topics: u32, spread: Spread) -> Load {
-        Load { publishers, subscribers, topics, spread, filter: Filter::Exact, run: 0xB00 }
+        Load { publishers, subscribers, topics, spread, filter: Filter::Exact, run: 0xB00, homes_apart: None }
     }
 
     #[test]
@@ -237,5 +260,19 @@ mod tests {
         assert_eq!(of(Filter::Run), ["bench/00000b00/#"]);
         assert_eq!(of(Filter::Shared), ["$share/bench/bench/00000b00/000000000/temperature"]);
         assert_eq!(load.bystander(3), "bench/00000b00/+/000000003/#");
+    }
+
+    #[test]
+    fn a_publisher_and_its_subscriber_are_apart_and_homes_are_alike() {
+        assert_eq!(fnv1a(b"a"), 0xaf63_dc4c_8601_ec8c, "the published value");
+        for homes in [2, 3, 16] {
+            let load = Load { homes_apart: Some(homes), ..load(100, 100, 100, Spread::Pairs) };
+            let home = |letter, number| fnv1a(load.client_id(letter, number).as_bytes()) % u64::from(homes);
+            for number in 0..100 {
+                assert_eq!(home('p', number), number % u64::from(homes), "{homes}");
+                assert_eq!(home('s', number), (number + 1) % u64::from(homes), "{homes}");
+                assert_eq!(load.client_id('p', number).len(), 23);
+            }
+        }
     }
 }

@@ -71,6 +71,9 @@ pub struct Options {
     pub filters: u32,
     /// `ConnectRate`: clients come back to a session that outlives their connection.
     pub reconnect: bool,
+    /// `P2p`: for a broker that deals its clients out to so many threads by FNV-1a of the client id: a publisher and
+    /// its subscriber belong to different ones.
+    pub homes_apart: Option<u16>,
     /// User name of every client.
     pub user_name: Option<String>,
     /// Password of every client.
@@ -172,6 +175,7 @@ impl Options {
             messages: 100_000,
             filters: 100_000,
             reconnect: false,
+            homes_apart: None,
             user_name: None,
             password: None,
             sources: Vec::new(),
@@ -206,6 +210,9 @@ impl Options {
         if self.payload_bytes > PAYLOAD_BYTES_MAX {
             return refuse("--payload is at most 268,434,431; MQTT packets have no room for more");
         }
+        if self.homes_apart.is_some_and(|homes| !(2..=HOMES_MAX).contains(&homes)) {
+            return refuse("--homes-apart is 2 to 16; with one home nothing is apart");
+        }
         if self.rate == Some(0) {
             return refuse("--rate is at least 1 message per second");
         }
@@ -231,6 +238,9 @@ impl Options {
     }
 }
 
+/// More than these cannot be told apart by the one character of a client id that is free.
+const HOMES_MAX: u16 = 16;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,11 +259,12 @@ mod tests {
     #[test]
     fn contradictions_say_what_to_change() {
         type Change = fn(&mut Options);
-        let cases: [(Scenario, Change, &str); 9] = [
+        let cases: [(Scenario, Change, &str); 10] = [
             (Scenario::P2p, |options| options.publishers = 0, "at least one publisher"),
             (Scenario::P2p, |options| options.window = 0, "window"),
             (Scenario::P2p, |options| options.rate = Some(0), "--rate"),
             (Scenario::P2p, |options| options.duration = Duration::ZERO, "--seconds"),
+            (Scenario::P2p, |options| options.homes_apart = Some(1), "--homes-apart"),
             (Scenario::Queue, |options| options.qos = QoS::AtMostOnce, "--qos 1"),
             (Scenario::Retained, |options| options.rate = Some(1), "--rate"),
             (Scenario::Retained, |options| options.messages = FLOWS_MAX, "16,777,216"),

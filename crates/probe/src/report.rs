@@ -72,6 +72,8 @@ pub struct Setup {
     pub filters: Option<u32>,
     /// Sessions are taken up, in `connect-rate`.
     pub reconnect: Option<bool>,
+    /// Threads of the broker that publishers and their subscribers are kept apart on, if that was asked for.
+    pub homes_apart: Option<u16>,
 }
 
 /// One measured part of a run.
@@ -196,6 +198,7 @@ impl Setup {
             messages: only(&[Scenario::Retained, Scenario::Queue]).then_some(options.messages),
             filters: only(&[Scenario::Wildcard]).then_some(options.filters),
             reconnect: only(&[Scenario::ConnectRate]).then_some(options.reconnect),
+            homes_apart: options.homes_apart,
         }
     }
 }

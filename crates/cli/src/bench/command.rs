@@ -174,6 +174,14 @@ const FLAGS: &[Flag] = &[
         default: |options| Some(options.warm_up.as_secs_f64().to_string()),
     },
     Flag {
+        name: HOMES_APART,
+        value_name: Some("N"),
+        help: "For a broker that deals its clients out to N threads by FNV-1a of the client id, as noctule does: \
+               a publisher and its subscriber belong to different ones, so every message crosses",
+        scenarios: &[P2p],
+        default: |_| None,
+    },
+    Flag {
         name: USER,
         value_name: Some("NAME"),
         help: "User name of every client",
@@ -310,6 +318,7 @@ pub(super) const AT_A_TIME: &str = "at-a-time";
 pub(super) const RATE: &str = "rate";
 pub(super) const SECONDS: &str = "seconds";
 pub(super) const WARM_UP: &str = "warm-up";
+pub(super) const HOMES_APART: &str = "homes-apart";
 pub(super) const USER: &str = "user";
 pub(super) const PASSWORD: &str = "password";
 pub(super) const SOURCE: &str = "source";

@@ -70,6 +70,7 @@ fn options(scenario: Scenario, matches: &ArgMatches) -> Result<Options, Failure>
     set(&mut options.duration, seconds(matches, command::SECONDS)?);
     set(&mut options.warm_up, seconds(matches, command::WARM_UP)?);
     options.reconnect = scenario == Scenario::ConnectRate && matches.get_flag(command::RECONNECT);
+    options.homes_apart = number(matches, command::HOMES_APART)?;
     options.user_name = text(matches, command::USER).map(str::to_owned);
     options.password = text(matches, command::PASSWORD).map(str::to_owned);
     let sources =

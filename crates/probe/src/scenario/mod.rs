@@ -74,7 +74,15 @@ fn load(options: &Options) -> Load {
         Scenario::ConnectRate => (0, 0, 1),
         _ => (options.publishers, options.subscribers, options.topics()),
     };
-    Load { publishers, subscribers, topics, spread, filter, run: run_number() }
+    Load {
+        publishers,
+        subscribers,
+        topics,
+        spread,
+        filter,
+        run: run_number(),
+        homes_apart: options.homes_apart,
+    }
 }
 
 /// Tells runs apart, also those that were begun at once.

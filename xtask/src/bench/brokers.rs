@@ -1,0 +1,126 @@
+//! The brokers that are compared: started on the first core, stopped when they are dropped.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::lab::Lab;
+use crate::setup;
+
+/// A broker that runs.
+#[derive(Debug)]
+pub(super) struct Broker {
+    pub(super) name: &'static str,
+    pub(super) port: u16,
+    child: Child,
+}
+
+impl Broker {
+    /// The reference relay: what moving messages costs before anything is decided.
+    pub(super) fn relay(lab: &Lab<'_>) -> Result<Self> {
+        let mut command = pinned(lab, lab.project.target().join("release/relay"));
+        Self::start_and_read_port("relay", command.args(["--listen", "127.0.0.1:0"]))
+    }
+
+    /// This broker with so many shards.
+    pub(super) fn noctule(lab: &Lab<'_>, shards: u16) -> Result<Self> {
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let mut command = pinned(lab, lab.project.release_binary());
+        command.args(["--listen", "tcp://127.0.0.1:0", "--log", "off", "--shards", &shards.to_string()]);
+        command.args(["--set", "sys_interval=1s", "--data-dir"]);
+        command.arg(lab.folder.join(format!("noctule-{number}")));
+        Self::start_and_read_port("noctule", &mut command)
+    }
+
+    /// Mosquitto without the bounds that would let it drop messages.
+    pub(super) fn mosquitto(lab: &Lab<'_>) -> Result<Self> {
+        let program = setup::find_program("mosquitto").context("mosquitto is not installed")?;
+        let port = free_port()?;
+        let file = lab.folder.join(format!("mosquitto-{port}.conf"));
+        fs::write(&file, format!("listener {port} 127.0.0.1\n{MOSQUITTO_SETTINGS}"))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        let child = pinned(lab, program).arg("-c").arg(file).stderr(Stdio::null()).spawn();
+        let mut broker = Self { name: "mosquitto", port, child: child.context("cannot start mosquitto")? };
+        broker.wait_until_it_listens()?;
+        Ok(broker)
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("mqtt://127.0.0.1:{}", self.port)
+    }
+
+    /// Both of ours say where they listen as soon as they do: `... ready: ...:PORT`.
+    fn start_and_read_port(name: &'static str, command: &mut Command) -> Result<Self> {
+        let mut child =
+            command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {name}"))?;
+        let stdout = child.stdout.take().context("standard output was asked for")?;
+        let mut broker = Self { name, port: 0, child };
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        ensure!(line.contains("ready"), "{name} did not start");
+        let port = line.trim_end().rsplit(':').next().and_then(|port| port.parse().ok());
+        broker.port = port.with_context(|| format!("no port in: {line}"))?;
+        Ok(broker)
+    }
+
+    fn wait_until_it_listens(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        while begun.elapsed() < START_TIME_MAX {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended with {status}", self.name);
+            }
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+                return Ok(());
+            }
+            std::thread::yield_now();
+        }
+        bail!("{} does not listen on port {}", self.name, self.port)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // It may be gone already; there is nobody to tell.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `taskset` becomes the program, so its process id is that of the broker.
+fn pinned(lab: &Lab<'_>, program: PathBuf) -> Command {
+    let mut command = lab.project.command("taskset");
+    command.args(["-c", BROKER_CORE]).arg(program);
+    command
+}
+
+/// A port that nobody listens on, below those the system gives to clients.
+fn free_port() -> Result<u16> {
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let offset = u16::try_from(std::process::id() % 1_000).expect("below 1,000") * 10;
+    (18_000 + offset..32_000).find(is_free).context("no free port between 18000 and 32000")
+}
+
+/// `set_tcp_nodelay` is what the other two do; logging every connection would be charged to the broker.
+const MOSQUITTO_SETTINGS: &str = "allow_anonymous true
+max_queued_messages 0
+max_inflight_messages 0
+set_tcp_nodelay true
+connection_messages false
+log_type error
+";
+
+/// How many of ours have been started: each has a data directory of its own.
+static STARTED: AtomicU32 = AtomicU32::new(0);
+const BROKER_CORE: &str = "0";
+pub(super) const GENERATOR_CORE: &str = "1";
+const START_TIME_MAX: Duration = Duration::from_secs(10);
