@@ -455,3 +455,102 @@ const FLUSHES_BEFORE_BUSY: u8 = 4;
 const CONTROL_BYTES_MAX: u64 = 64 << 10;
 /// The longest CONNECT, in bytes: room for all its fields at their longest, before anybody is known.
 const CONNECT_BYTES_MAX: u32 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Directory, Effects, Guarded, Guards, ShardConfig};
+    use noctule_auth::AllowAll;
+    use noctule_session::{Limits, Outgoing};
+    use std::fmt::Debug;
+
+    /// Guards a directory that nobody changes.
+    struct Unchanged;
+
+    #[derive(Debug)]
+    struct Value<T>(T);
+
+    impl Guards for Unchanged {
+        fn guard<T: Debug + Send + Sync + 'static>(value: T) -> Box<dyn Guarded<T>> {
+            Box::new(Value(value))
+        }
+    }
+
+    impl<T: Debug + Send + Sync> Guarded<T> for Value<T> {
+        fn read(&self, look: &mut dyn FnMut(&T)) {
+            look(&self.0);
+        }
+
+        fn change(&self, _: &mut dyn FnMut(&mut T)) {
+            unreachable!("nobody subscribes here");
+        }
+    }
+
+    const ID: ConnectionId = ConnectionId { slot: 0, generation: 1 };
+    const CONNECT: &[u8] = b"\x10\x0d\0\x04MQTT\x04\x02\0\0\0\x01c";
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    /// A shard with one client, whose connection has not been flushed.
+    fn connected(directory: &Directory) -> Shard {
+        let config = ShardConfig { id: ShardId(0), shards: 1, seed: 1 };
+        let mut shard = Shard::new(config, Arc::new(Limits::default()), Arc::new(AllowAll));
+        let mut turn = Turn { now: at(0), directory, fx: &mut Effects::default() };
+        shard.open(ID, "here", false, &mut turn);
+        assert_eq!(shard.receive(ID, CONNECT, &mut turn).consumed, CONNECT.len());
+        shard
+    }
+
+    /// Sends one packet and says whether room is kept for the next one.
+    fn flush(shard: &mut Shard, directory: &Directory, now: Instant) -> bool {
+        let mut turn = Turn { now, directory, fx: &mut Effects::default() };
+        shard.send(0, Outgoing::PingResp, &mut turn);
+        assert_eq!(shard.flush(ID, usize::MAX, &mut Vec::new(), &mut turn), Flush::Done);
+        keeps_room(shard)
+    }
+
+    fn keeps_room(shard: &Shard) -> bool {
+        shard.sessions[0].session.link.as_ref().is_some_and(|link| link.output.keeps_room())
+    }
+
+    fn pass_time(shard: &mut Shard, directory: &Directory, now: Instant) {
+        shard.handle_timeouts(&mut Turn { now, directory, fx: &mut Effects::default() });
+    }
+
+    #[test]
+    fn room_is_kept_while_a_connection_is_busy() {
+        let directory = Directory::new::<Unchanged>(1);
+        let mut shard = connected(&directory);
+        let kept: Vec<bool> = (0..6).map(|_| flush(&mut shard, &directory, at(0))).collect();
+        assert_eq!(kept, [false, false, false, false, true, true]);
+        pass_time(&mut shard, &directory, at(REST_MILLIS));
+        assert!(keeps_room(&shard), "it was busy until now");
+        assert!(flush(&mut shard, &directory, at(REST_MILLIS + 1)), "and still is");
+        pass_time(&mut shard, &directory, at(2 * REST_MILLIS));
+        pass_time(&mut shard, &directory, at(3 * REST_MILLIS));
+        assert!(!keeps_room(&shard), "it has come to rest");
+        assert_eq!(shard.next_timeout(), Some(at(10_000)), "nobody looks any more");
+        assert!(!flush(&mut shard, &directory, at(4 * REST_MILLIS)));
+    }
+
+    #[test]
+    fn a_packet_now_and_then_does_not_make_a_connection_busy() {
+        let directory = Directory::new::<Unchanged>(1);
+        let mut shard = connected(&directory);
+        for time in 0..20 {
+            let now = at(time * REST_MILLIS);
+            pass_time(&mut shard, &directory, now);
+            assert!(!flush(&mut shard, &directory, now));
+        }
+    }
+
+    /// An idle connection is to take less than 1,000 bytes of the process, its topic and client id included.
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Connection>() <= 64);
+        assert!(size_of::<crate::resident::Resident>() <= 256);
+        assert!(size_of::<noctule_session::Link>() <= 96);
+    }
+}

@@ -220,6 +220,11 @@ impl Output {
         (publishes, packets)
     }
 
+    /// Whether it has a queue, be it empty.
+    pub fn keeps_room(&self) -> bool {
+        self.waiting.is_some()
+    }
+
     /// Keeps no queue if nothing waits.
     pub(crate) fn give_back_room(&mut self) {
         if self.has_nothing() {
