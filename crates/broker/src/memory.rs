@@ -1,6 +1,44 @@
-//! How much memory the process may use: the machine's, or less where its control group says so.
+//! How much memory the process may use (the machine's, or less where its control group says so), and when it
+//! gives back what it needs no more.
 
-use std::fs;
+use noctule_session::Instant;
+use std::{fs, hint};
+
+/// When a shard's thread lets freed memory go back to the system: every few seconds while it has work, and once
+/// more after that.
+#[derive(Debug, Default)]
+pub(crate) struct Settling {
+    worked_at: Option<Instant>,
+    due: Option<Instant>,
+}
+
+impl Settling {
+    /// There was work.
+    pub(crate) fn work(&mut self, now: Instant) {
+        self.worked_at = Some(now);
+        self.due.get_or_insert(now + SETTLE_MILLIS);
+    }
+
+    /// When [`settle`](Self::settle) wants to be called next.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Lets memory go, if it is time.
+    pub(crate) fn settle(&mut self, now: Instant) {
+        if self.due.is_none_or(|due| due > now) {
+            return;
+        }
+        self.due = self.worked_at.take().map(|at| at + SETTLE_MILLIS).filter(|due| *due > now);
+        release_freed();
+    }
+}
+
+/// mimalloc returns what was freed more than a second ago, but looks for it only when a page of its own is freed,
+/// which may be never again in a broker that has gone quiet. A block so large is a page; nobody touches it.
+fn release_freed() {
+    drop(hint::black_box(Vec::<u8>::with_capacity(PAGE_BYTES)));
+}
 
 /// Bytes the process may use. Where nothing can be read, a modest machine is assumed.
 pub(crate) fn usable_bytes() -> u64 {
@@ -17,6 +55,10 @@ fn total_bytes(meminfo: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// Longer than a connection needs to come to rest.
+const SETTLE_MILLIS: u64 = 5_000;
+/// More than mimalloc puts together with others, which is 5 MiB.
+const PAGE_BYTES: usize = 8 << 20;
 const CGROUP_2: &str = "/sys/fs/cgroup/memory.max";
 const CGROUP_1: &str = "/sys/fs/cgroup/memory/memory.limit_in_bytes";
 const ASSUMED_BYTES: u64 = 1 << 30;
@@ -24,6 +66,21 @@ const ASSUMED_BYTES: u64 = 1 << 30;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_settles_while_there_is_work_and_once_after_it() {
+        let at = Instant::from_millis;
+        let mut settling = Settling::default();
+        assert_eq!(settling.due(), None);
+        settling.work(at(0));
+        settling.work(at(4_000));
+        settling.settle(at(4_999));
+        assert_eq!(settling.due(), Some(at(5_000)));
+        settling.settle(at(5_000));
+        assert_eq!(settling.due(), Some(at(9_000)), "what the last work freed");
+        settling.settle(at(9_000));
+        assert_eq!(settling.due(), None);
+    }
 
     #[test]
     fn the_machine_says_how_much_it_has() {

@@ -1,9 +1,10 @@
 //! One shard's thread: the turn, one bounded round of everything it has to do.
 
 use crate::accepting::{Accepted, Accepting, FIRST_LISTENER};
+use crate::memory::Settling;
 use crate::shared::{Parcel, Shared};
 use crate::signals::Signals;
-use crate::sockets::{FIRST_TOKEN, Moving, Socket, Sockets};
+use crate::sockets::{Buffer, FIRST_TOKEN, Moving, Socket, Sockets};
 use crate::sys::SysRounds;
 use mio::event::Source as _;
 use mio::{Events, Interest, Poll, Token};
@@ -42,6 +43,7 @@ pub(crate) struct Runtime {
     blocked: Vec<ConnectionId>,
     /// Sockets that close at the latest then.
     ending: VecDeque<(Instant, ConnectionId)>,
+    settling: Settling,
     is_told_to_stop: bool,
     /// Other shards that have not published their last wills.
     wills_missing: u16,
@@ -76,6 +78,7 @@ impl Runtime {
             waiting: BTreeMap::new(),
             blocked: Vec::new(),
             ending: VecDeque::new(),
+            settling: Settling::default(),
             is_told_to_stop: false,
             wills_missing: shared.shards() - 1,
             read_buffer: vec![0; READ_BYTES],
@@ -114,6 +117,7 @@ impl Runtime {
         self.flush_connections();
         self.carry_out();
         self.close_ended();
+        self.settling.settle(self.now);
     }
 
     fn heed_signals(&mut self) {
@@ -189,8 +193,9 @@ impl Runtime {
         let waiting = self.waiting.keys().next().copied();
         // Nobody tells when mail has become less, which is rare and takes a while.
         let blocked = (!self.blocked.is_empty()).then(|| self.now + BLOCKED_MILLIS);
-        let due = [accepting, sys, ending, waiting, blocked, self.shard.next_timeout()];
-        let due = due.into_iter().flatten().min()?;
+        let own = [waiting, blocked, self.shard.next_timeout(), self.settling.due()];
+        let due = [accepting, sys, ending].into_iter().chain(own);
+        let due = due.flatten().min()?;
         // One millisecond more than the difference, because both clocks are cut to whole ones.
         Some(time::Duration::from_millis((due.as_millis() + 1).saturating_sub(self.clock().as_millis())))
     }
@@ -220,6 +225,7 @@ impl Runtime {
     }
 
     fn remove(&mut self, id: ConnectionId) {
+        self.settling.work(self.now);
         if self.sockets.remove(id) {
             self.shared.end_serving();
         }
@@ -327,7 +333,7 @@ impl Runtime {
     /// Gives the shard what was left over. A long packet that grows stays where it is.
     fn give_unread(&mut self, id: ConnectionId) {
         let Some(socket) = self.sockets.get_mut(id) else { return };
-        let mut unread = std::mem::take(&mut socket.unread);
+        let mut unread = socket.unread.take();
         let consumed = self.give(id, &unread);
         let Some(socket) = self.sockets.get_mut(id) else { return };
         match consumed < unread.len() {
@@ -454,6 +460,9 @@ impl Runtime {
     }
 
     fn flush_connections(&mut self) {
+        if !self.to_flush.is_empty() {
+            self.settling.work(self.now);
+        }
         for id in std::mem::take(&mut self.to_flush) {
             if let Err(cause) = self.flush_connection(id) {
                 self.lose(id, &cause.to_string());
@@ -499,7 +508,7 @@ impl Runtime {
         if !socket.is_ending || !socket.unsent.is_empty() {
             return Ok(());
         }
-        socket.unread = Vec::new();
+        socket.unread = Buffer::default();
         socket.stream.shutdown()?;
         socket.is_readable = true;
         queue(&mut self.to_read, socket);

@@ -13,11 +13,11 @@ pub(crate) struct Socket {
     pub(crate) stream: Stream,
     pub(crate) id: ConnectionId,
     /// Bytes received that are not used up.
-    pub(crate) unread: Vec<u8>,
+    pub(crate) unread: Buffer,
     /// What a long unread packet takes of the broker's memory.
-    share: Option<MemoryShare>,
+    share: Option<Box<MemoryShare>>,
     /// Bytes encoded that the kernel has not taken.
-    pub(crate) unsent: Vec<u8>,
+    pub(crate) unsent: Buffer,
     /// What the engine wants next.
     pub(crate) next: Next,
     /// The kernel may have more to read.
@@ -33,14 +33,20 @@ pub(crate) struct Socket {
 /// A socket on its way to another shard, with what it has sent and nobody has used.
 pub(crate) struct Moving {
     pub(crate) stream: Stream,
-    unread: Vec<u8>,
-    share: Option<MemoryShare>,
+    unread: Buffer,
+    share: Option<Box<MemoryShare>>,
 }
+
+/// Bytes that wait: most connections have none most of the time, so they stand apart.
+#[derive(Debug, Default)]
+#[expect(clippy::box_collection, reason = "the few that have some should not widen the many that have none")]
+pub(crate) struct Buffer(Option<Box<Vec<u8>>>);
 
 /// Sockets by slot. A slot is reused with another generation, so that late events find nobody.
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
-    slots: Vec<Option<Socket>>,
+    /// Boxed, because the table doubles.
+    slots: Vec<Option<Box<Socket>>>,
     generations: Vec<u32>,
     free: Vec<u32>,
 }
@@ -48,7 +54,7 @@ pub(crate) struct Sockets {
 impl Moving {
     /// A connection that has just been accepted.
     pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream, unread: Vec::new(), share: None }
+        Self { stream, unread: Buffer::default(), share: None }
     }
 }
 
@@ -63,18 +69,18 @@ impl Sockets {
         let place = slot as usize;
         self.generations[place] = self.generations[place].wrapping_add(1);
         let id = ConnectionId { slot, generation: self.generations[place] };
-        self.slots[place] = Some(Socket {
+        self.slots[place] = Some(Box::new(Socket {
             stream,
             id,
             unread,
             share,
-            unsent: Vec::new(),
+            unsent: Buffer::default(),
             next: Next::Read,
             is_readable: false,
             is_read_closed: false,
             is_queued: false,
             is_ending: false,
-        });
+        }));
         id
     }
 
@@ -82,17 +88,17 @@ impl Sockets {
     pub(crate) fn take(&mut self, id: ConnectionId) -> Option<Moving> {
         self.get_mut(id)?;
         self.free.push(id.slot);
-        let Socket { stream, unread, share, .. } = self.slots[id.slot as usize].take()?;
+        let Socket { stream, unread, share, .. } = *self.slots[id.slot as usize].take()?;
         Some(Moving { stream, unread, share })
     }
 
     pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Socket> {
-        self.slots.get_mut(id.slot as usize)?.as_mut().filter(|socket| socket.id == id)
+        self.slots.get_mut(id.slot as usize)?.as_deref_mut().filter(|socket| socket.id == id)
     }
 
     /// The socket that an event speaks of.
     pub(crate) fn by_token(&mut self, token: Token) -> Option<&mut Socket> {
-        self.slots.get_mut(token.0.checked_sub(FIRST_TOKEN)?)?.as_mut()
+        self.slots.get_mut(token.0.checked_sub(FIRST_TOKEN)?)?.as_deref_mut()
     }
 
     /// Closes a connection's socket. Says whether it was still served.
@@ -117,8 +123,8 @@ impl Socket {
 
     /// Keeps bytes that are not a packet yet. Long ones count as the broker's memory.
     pub(crate) fn keep_unread(&mut self, unread: Vec<u8>, gauge: &MemoryGauge) {
-        self.share = (unread.len() > UNREAD_BYTES_FREE).then(|| gauge.take(unread.len() as u64));
-        self.unread = unread;
+        self.share = (unread.len() > UNREAD_BYTES_FREE).then(|| Box::new(gauge.take(unread.len() as u64)));
+        self.unread = Buffer::of(unread);
     }
 
     /// Whether it holds a long packet that is not complete.
@@ -130,20 +136,47 @@ impl Socket {
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         debug_assert!(self.unsent.is_empty(), "what is unsent goes first");
         let sent = write_all(&mut self.stream, bytes)?;
-        self.unsent.extend_from_slice(&bytes[sent..]);
+        self.unsent = Buffer::of(bytes[sent..].to_vec());
         Ok(())
     }
 
     /// Writes what the kernel had not taken.
     pub(crate) fn send_rest(&mut self) -> io::Result<()> {
-        let sent = write_all(&mut self.stream, &self.unsent)?;
-        if sent == self.unsent.len() {
-            // A buffer that grew in a burst is given back.
-            self.unsent = Vec::new();
-        } else {
-            self.unsent.drain(..sent);
-        }
+        let sent = write_all(&mut self.stream, self.unsent.as_slice())?;
+        self.unsent.take_away(sent);
         Ok(())
+    }
+}
+
+impl Buffer {
+    fn of(bytes: Vec<u8>) -> Self {
+        Self((!bytes.is_empty()).then(|| Box::new(bytes)))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |bytes| bytes)
+    }
+
+    /// All of them, which leaves none.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        self.0.take().map_or_else(Vec::new, |bytes| *bytes)
+    }
+
+    /// Adds bytes at the end.
+    pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.0.get_or_insert_default().extend_from_slice(bytes);
+        }
+    }
+
+    /// The first bytes are used up. A buffer that grew in a burst is given back.
+    fn take_away(&mut self, sent: usize) {
+        self.0 = self.0.take().filter(|bytes| sent < bytes.len());
+        self.0.iter_mut().for_each(|bytes| drop(bytes.drain(..sent)));
     }
 }
 

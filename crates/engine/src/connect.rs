@@ -5,7 +5,6 @@ use crate::effects::Event;
 use crate::mail::{Then, Violation};
 use crate::resident::Resident;
 use crate::shard::{Shard, Turn};
-use crate::timers::Timer;
 use crate::{Change, Record, ShardId};
 use noctule_auth::{Action, Credentials, Identity};
 use noctule_codec::{
@@ -89,7 +88,7 @@ impl Shard {
 
     /// A client without a session needs room for one, and a will needs some too.
     fn check_room(&self, connect: &Connect<'_>, client_id: &str, turn: &Turn<'_>) -> Result<(), Violation> {
-        let has_session = self.by_client_id.contains_key(client_id);
+        let has_session = self.sessions.find(client_id).is_some();
         let will_bytes = connect.will.as_ref().map_or(0, |will| StoredWill::new(will).bytes());
         let bytes = if has_session { will_bytes } else { will_bytes + SESSION_BYTES };
         if bytes > 0 && !self.has_memory(bytes, turn) {
@@ -161,10 +160,11 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         self.take_over(client_id, turn);
-        let session_present = self.prepare_session(connect, client_id, turn);
-        let slot = match session_present {
-            true => self.by_client_id[client_id],
-            false => self.open_session(client_id, identity(connect, client_id.into()), turn),
+        let resumed = self.session_to_resume(connect, client_id, turn);
+        let session_present = resumed.is_some();
+        let slot = match resumed {
+            Some(slot) => slot,
+            None => self.open_session(client_id, identity(connect, client_id.into()), turn),
         };
         let was_reindexed = self.attach(slot, id, connect, turn);
         self.sessions[slot].session.link.iter_mut().for_each(|link| link.is_resumed = session_present);
@@ -186,7 +186,7 @@ impl Shard {
     /// Ends the connection that the client id still has [MQTT-3.1.4-3]. That may end its session as well, and
     /// publish its will, exactly as any other end of a connection does.
     fn take_over(&mut self, client_id: &str, turn: &mut Turn<'_>) {
-        let Some(&slot) = self.by_client_id.get(client_id) else { return };
+        let Some(slot) = self.sessions.find(client_id) else { return };
         if self.sessions[slot].session.link.is_some() {
             self.stats.takeovers += 1;
             let violation =
@@ -195,26 +195,27 @@ impl Shard {
         }
     }
 
-    /// Discards the session where the client starts clean [MQTT-3.1.2-4]; otherwise says whether there is one.
-    fn prepare_session(&mut self, connect: &Connect<'_>, client_id: &str, turn: &mut Turn<'_>) -> bool {
-        match self.by_client_id.get(client_id) {
-            Some(&slot) if connect.clean_start => {
-                self.end_session(slot, turn);
-                false
-            }
-            Some(_) => true,
-            None => false,
+    /// Discards the session where the client starts clean [MQTT-3.1.2-4]; otherwise says where it is, if there
+    /// is one.
+    fn session_to_resume(
+        &mut self,
+        connect: &Connect<'_>,
+        client_id: &str,
+        turn: &mut Turn<'_>,
+    ) -> Option<usize> {
+        let slot = self.sessions.find(client_id)?;
+        if connect.clean_start {
+            self.end_session(slot, turn);
+            return None;
         }
+        Some(slot)
     }
 
     fn open_session(&mut self, client_id: &str, identity: Identity, turn: &mut Turn<'_>) -> usize {
         let client_id: Arc<str> = client_id.into();
         let number = turn.directory.next_session();
-        let resident =
-            Resident::new(Session::new(number, Arc::clone(&client_id)), identity, &turn.directory.memory);
-        let slot = self.sessions.insert(resident);
-        self.by_client_id.insert(client_id, slot);
-        slot
+        let session = Session::new(number, client_id);
+        self.sessions.insert(Resident::new(session, identity, &turn.directory.memory))
     }
 
     /// Gives the session its connection, its expiry and its will. Says whether the index had to be told.
@@ -223,7 +224,7 @@ impl Shard {
         let session_expiry_interval = self.session_expiry_interval(connect);
         let mut link = Link::new(id, connect, keep_alive_seconds, &self.limits, turn.now);
         link.output.hold();
-        let silence_millis_max = link.silence_millis_max;
+        let silence_millis_max = u64::from(link.silence_millis_max);
         let resident = &mut self.sessions[slot];
         resident.identity = identity(connect, Arc::clone(&resident.session.client_id));
         resident.rights = self.authority.rights(&resident.identity);
@@ -249,7 +250,7 @@ impl Shard {
             connection.decoder.set_packet_bytes_max(packet_bytes_max);
         }
         if silence_millis_max > 0 {
-            self.timers.arm(turn.now + silence_millis_max, turn.now, Timer::Connection(id));
+            self.arm_connection(id, turn.now + silence_millis_max, turn.now);
         }
         self.stats.connects += 1;
         self.stats.clients_connected += 1;
@@ -278,8 +279,8 @@ impl Shard {
     /// Tells the index anew whether what this session is owed has to be recorded.
     fn reindex(&mut self, slot: usize, turn: &mut Turn<'_>) {
         let subscriptions = self.sessions[slot].session.subscriptions.clone();
-        for (filter, subscription) in subscriptions {
-            self.stage_subscription(slot, &filter, subscription, turn);
+        for (filter, subscription) in subscriptions.iter() {
+            self.stage_subscription(slot, filter, subscription, turn);
         }
     }
 
@@ -417,7 +418,7 @@ impl Shard {
     /// Whether the broker may have given this client id to its client: it has a session, or the look of one.
     fn is_assigned(&self, client_id: &str) -> bool {
         let is_ours = client_id.len() <= ASSIGNED_ID_BYTES_MAX && client_id.starts_with(ASSIGNED_ID);
-        is_ours || self.by_client_id.contains_key(client_id)
+        is_ours || self.sessions.find(client_id).is_some()
     }
 
     /// A client id that no session uses and that lives on this shard [MQTT-3.2.2-16].
@@ -426,8 +427,7 @@ impl Shard {
             self.assigned_ids += 1;
             let client_id =
                 format!("{ASSIGNED_ID}{:016x}-{}-{}", self.config.seed, self.config.id.0, self.assigned_ids);
-            if self.home(&client_id) == self.config.id && !self.by_client_id.contains_key(client_id.as_str())
-            {
+            if self.home(&client_id) == self.config.id && self.sessions.find(&client_id).is_none() {
                 return client_id;
             }
         }

@@ -16,7 +16,9 @@ pub(crate) struct Connection {
     pub(crate) address: Arc<str>,
     pub(crate) decoder: Decoder,
     pub(crate) state: State,
-    pub(crate) opened_at: Instant,
+    /// When its timer fires. One that fires earlier was armed before that one and means nothing any more.
+    timer_at: Instant,
+    pulse: Pulse,
     /// There are as many connections as there may be.
     pub(crate) is_surplus: bool,
     /// It stands on the list of connections to flush.
@@ -35,7 +37,10 @@ pub struct Handover {
 #[derive(Debug)]
 pub(crate) enum State {
     /// CONNECT has not come.
-    Handshaking,
+    Handshaking {
+        /// When the connection was accepted.
+        opened_at: Instant,
+    },
     /// It belongs to this session.
     Connected {
         /// The session's place.
@@ -44,8 +49,23 @@ pub(crate) enum State {
     /// Nothing is read any more; these are its last bytes.
     Closing {
         /// CONNACK or DISCONNECT.
-        last: Vec<u8>,
+        #[expect(clippy::box_collection, reason = "the few that close should not widen all others")]
+        last: Box<Vec<u8>>,
     },
+}
+
+/// Whether a connection keeps room for what it sends. A shard that serves a hundred thousand idle clients keeps
+/// it for none of them, and one that is busy does not make it anew for each packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pulse {
+    /// It keeps no room, and nobody looks.
+    Resting,
+    /// It was flushed so often since it rested, which is too seldom to keep room.
+    Stirring(u8),
+    /// It was flushed since the last look, and keeps room.
+    Busy,
+    /// It was not flushed since the last look, and still keeps room.
+    Quiet,
 }
 
 /// What became of bytes that were given to a shard.
@@ -98,7 +118,10 @@ impl Shard {
     /// Lets a connection go that was told [`Next::Move`].
     pub fn hand_over(&mut self, id: ConnectionId) -> Option<Handover> {
         let connection = self.connections.get_mut(id.slot as usize)?.take_if(|it| it.id == id)?;
-        let Connection { address, opened_at, is_surplus, .. } = connection;
+        let Connection { address, state: State::Handshaking { opened_at }, is_surplus, .. } = *connection
+        else {
+            return None;
+        };
         Some(Handover { address, opened_at, is_surplus })
     }
 
@@ -109,16 +132,17 @@ impl Shard {
         if self.connections.len() <= slot {
             self.connections.resize_with(slot + 1, || None);
         }
-        self.connections[slot] = Some(Connection {
+        self.connections[slot] = Some(Box::new(Connection {
             id,
             address,
             decoder: Decoder::server(self.limits.packet_bytes_max.min(CONNECT_BYTES_MAX)),
-            state: State::Handshaking,
-            opened_at,
+            state: State::Handshaking { opened_at },
+            timer_at: opened_at,
+            pulse: Pulse::Resting,
             is_surplus,
             is_dirty: false,
-        });
-        self.timers.arm(opened_at + self.limits.connect_timeout_ms, turn.now, Timer::Connection(id));
+        }));
+        self.arm_connection(id, opened_at + self.limits.connect_timeout_ms, turn.now);
     }
 
     /// Gives bytes that came from a connection, the rest of earlier ones in front.
@@ -174,6 +198,15 @@ impl Shard {
     pub fn forget(&mut self, id: ConnectionId) {
         if self.connection(id).is_some() {
             self.connections[id.slot as usize] = None;
+            self.shorten_connections();
+        }
+    }
+
+    /// Gives back the end of the table where nobody is connected any more.
+    fn shorten_connections(&mut self) {
+        while self.connections.pop_if(|last| last.is_none()).is_some() {}
+        if self.connections.capacity() > 4 * self.connections.len().max(SLOTS_KEPT) {
+            self.connections.shrink_to(2 * self.connections.len());
         }
     }
 
@@ -190,7 +223,7 @@ impl Shard {
         // flush was; otherwise every flush would bring about the next one.
         connection.is_dirty = true;
         let flush = match &mut connection.state {
-            State::Handshaking => Flush::Done,
+            State::Handshaking { .. } => Flush::Done,
             State::Closing { last } => {
                 let bytes = last.len() as u64;
                 out.append(last);
@@ -199,7 +232,12 @@ impl Shard {
             }
             State::Connected { slot } => {
                 let slot = *slot;
-                self.flush_session(slot, bytes_max, out, turn)
+                let keeps_room = self.stir(id, turn.now);
+                let flush = self.flush_session(slot, bytes_max, out, turn);
+                if !keeps_room {
+                    self.sessions[slot].give_back_room();
+                }
+                flush
             }
         };
         if let Some(connection) = self.connection_mut(id) {
@@ -261,7 +299,7 @@ impl Shard {
         let Some(slot) = self.session_of(id) else { return };
         if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
             link.last_heard = now;
-            link.pace.charge_packet(is_publish, bytes, now);
+            link.pace.charge_packet(is_publish, bytes, &self.limits, now);
         }
     }
 
@@ -269,7 +307,7 @@ impl Shard {
     fn cannot_receive(&mut self, id: ConnectionId, turn: &mut Turn<'_>) -> Option<Next> {
         let connection = self.connection(id)?;
         match connection.state {
-            State::Handshaking => None,
+            State::Handshaking { .. } => None,
             State::Closing { .. } => Some(Next::Close),
             State::Connected { slot } => {
                 if !self.go_on_searching(slot, turn) {
@@ -340,12 +378,12 @@ impl Shard {
     /// A connection's time has come: it has not said CONNECT, or it has been silent for too long.
     pub(crate) fn handle_connection_timeout(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
         let connect_timeout = self.limits.connect_timeout_ms;
-        let Some(connection) = self.connection_mut(id) else { return };
+        let Some(connection) = self.connection_mut(id).filter(|it| it.timer_at <= turn.now) else { return };
         match connection.state {
-            State::Handshaking => {
-                let due = connection.opened_at + connect_timeout;
+            State::Handshaking { opened_at } => {
+                let due = opened_at + connect_timeout;
                 if due > turn.now {
-                    return self.timers.arm(due, turn.now, Timer::Connection(id));
+                    return self.arm_connection(id, due, turn.now);
                 }
                 let address = Arc::clone(&connection.address);
                 let cause = format!("no CONNECT came within {connect_timeout} ms");
@@ -358,10 +396,48 @@ impl Shard {
         }
     }
 
+    /// Arms the timer of a connection anew.
+    pub(crate) fn arm_connection(&mut self, id: ConnectionId, at: Instant, now: Instant) {
+        let at = self.timers.arm(at, now, Timer::Connection(id));
+        if let Some(connection) = self.connection_mut(id) {
+            connection.timer_at = at;
+        }
+    }
+
+    /// A connection is flushed; says whether it is busy enough to keep its room.
+    fn stir(&mut self, id: ConnectionId, now: Instant) -> bool {
+        let Some(connection) = self.connection_mut(id) else { return false };
+        let before = connection.pulse;
+        connection.pulse = match before {
+            Pulse::Resting => Pulse::Stirring(1),
+            Pulse::Stirring(flushes) if flushes < FLUSHES_BEFORE_BUSY => Pulse::Stirring(flushes + 1),
+            Pulse::Stirring(_) | Pulse::Busy | Pulse::Quiet => Pulse::Busy,
+        };
+        let keeps_room = connection.pulse == Pulse::Busy;
+        if before == Pulse::Resting {
+            self.timers.arm(now + REST_MILLIS, now, Timer::Rest(id));
+        }
+        keeps_room
+    }
+
+    /// Lets a connection rest that was hardly flushed, or not at all since the last look.
+    pub(crate) fn look_for_rest(&mut self, id: ConnectionId, now: Instant) {
+        let Some(connection) = self.connection_mut(id) else { return };
+        if connection.pulse == Pulse::Busy {
+            connection.pulse = Pulse::Quiet;
+            self.timers.arm(now + REST_MILLIS, now, Timer::Rest(id));
+            return;
+        }
+        connection.pulse = Pulse::Resting;
+        if let Some(slot) = self.session_of(id) {
+            self.sessions[slot].give_back_room();
+        }
+    }
+
     /// Lets a connection send these bytes and nothing else.
     pub(crate) fn close_with(&mut self, id: ConnectionId, last: Vec<u8>, turn: &mut Turn<'_>) {
         let Some(connection) = self.connection_mut(id) else { return };
-        connection.state = State::Closing { last };
+        connection.state = State::Closing { last: Box::new(last) };
         if !connection.is_dirty {
             connection.is_dirty = true;
             turn.fx.dirty.push(id);
@@ -369,7 +445,112 @@ impl Shard {
     }
 }
 
+/// The table of connections keeps room for so many.
+const SLOTS_KEPT: usize = 256;
+/// A busy connection that is not flushed for so long, or up to twice as long, gives back its room.
+const REST_MILLIS: u64 = 2_000;
+/// More flushes than these in that time make it busy: CONNACK and SUBACK do not, nor a message now and then.
+const FLUSHES_BEFORE_BUSY: u8 = 4;
 /// Bytes of answers beyond the output limit that one client can make us owe before it is not read any more.
 const CONTROL_BYTES_MAX: u64 = 64 << 10;
 /// The longest CONNECT, in bytes: room for all its fields at their longest, before anybody is known.
 const CONNECT_BYTES_MAX: u32 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Directory, Effects, Guarded, Guards, ShardConfig};
+    use noctule_auth::AllowAll;
+    use noctule_session::{Limits, Outgoing};
+    use std::fmt::Debug;
+
+    /// Guards a directory that nobody changes.
+    struct Unchanged;
+
+    #[derive(Debug)]
+    struct Value<T>(T);
+
+    impl Guards for Unchanged {
+        fn guard<T: Debug + Send + Sync + 'static>(value: T) -> Box<dyn Guarded<T>> {
+            Box::new(Value(value))
+        }
+    }
+
+    impl<T: Debug + Send + Sync> Guarded<T> for Value<T> {
+        fn read(&self, look: &mut dyn FnMut(&T)) {
+            look(&self.0);
+        }
+
+        fn change(&self, _: &mut dyn FnMut(&mut T)) {
+            unreachable!("nobody subscribes here");
+        }
+    }
+
+    const ID: ConnectionId = ConnectionId { slot: 0, generation: 1 };
+    const CONNECT: &[u8] = b"\x10\x0d\0\x04MQTT\x04\x02\0\0\0\x01c";
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    /// A shard with one client, whose connection has not been flushed.
+    fn connected(directory: &Directory) -> Shard {
+        let config = ShardConfig { id: ShardId(0), shards: 1, seed: 1 };
+        let mut shard = Shard::new(config, Arc::new(Limits::default()), Arc::new(AllowAll));
+        let mut turn = Turn { now: at(0), directory, fx: &mut Effects::default() };
+        shard.open(ID, "here", false, &mut turn);
+        assert_eq!(shard.receive(ID, CONNECT, &mut turn).consumed, CONNECT.len());
+        shard
+    }
+
+    /// Sends one packet and says whether room is kept for the next one.
+    fn flush(shard: &mut Shard, directory: &Directory, now: Instant) -> bool {
+        let mut turn = Turn { now, directory, fx: &mut Effects::default() };
+        shard.send(0, Outgoing::PingResp, &mut turn);
+        assert_eq!(shard.flush(ID, usize::MAX, &mut Vec::new(), &mut turn), Flush::Done);
+        keeps_room(shard)
+    }
+
+    fn keeps_room(shard: &Shard) -> bool {
+        shard.sessions[0].session.link.as_ref().is_some_and(|link| link.output.keeps_room())
+    }
+
+    fn pass_time(shard: &mut Shard, directory: &Directory, now: Instant) {
+        shard.handle_timeouts(&mut Turn { now, directory, fx: &mut Effects::default() });
+    }
+
+    #[test]
+    fn room_is_kept_while_a_connection_is_busy() {
+        let directory = Directory::new::<Unchanged>(1);
+        let mut shard = connected(&directory);
+        let kept: Vec<bool> = (0..6).map(|_| flush(&mut shard, &directory, at(0))).collect();
+        assert_eq!(kept, [false, false, false, false, true, true]);
+        pass_time(&mut shard, &directory, at(REST_MILLIS));
+        assert!(keeps_room(&shard), "it was busy until now");
+        assert!(flush(&mut shard, &directory, at(REST_MILLIS + 1)), "and still is");
+        pass_time(&mut shard, &directory, at(2 * REST_MILLIS));
+        pass_time(&mut shard, &directory, at(3 * REST_MILLIS));
+        assert!(!keeps_room(&shard), "it has come to rest");
+        assert_eq!(shard.next_timeout(), Some(at(10_000)), "nobody looks any more");
+        assert!(!flush(&mut shard, &directory, at(4 * REST_MILLIS)));
+    }
+
+    #[test]
+    fn a_packet_now_and_then_does_not_make_a_connection_busy() {
+        let directory = Directory::new::<Unchanged>(1);
+        let mut shard = connected(&directory);
+        for time in 0..20 {
+            let now = at(time * REST_MILLIS);
+            pass_time(&mut shard, &directory, now);
+            assert!(!flush(&mut shard, &directory, now));
+        }
+    }
+
+    /// An idle connection is to take less than 1,000 bytes of the process, its topic and client id included.
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Connection>() <= 64);
+        assert!(size_of::<crate::resident::Resident>() <= 256);
+        assert!(size_of::<noctule_session::Link>() <= 96);
+    }
+}

@@ -4,7 +4,6 @@ use crate::connection::{Connection, State};
 use crate::effects::Event;
 use crate::mail::Violation;
 use crate::shard::{Shard, Turn};
-use crate::timers::Timer;
 use crate::{Change, Mail, Record, Subscriber};
 use noctule_auth::Action;
 use noctule_codec::{Auth, Disconnect, Packet, Properties, Property, QoS, ReasonCode};
@@ -124,7 +123,9 @@ impl Shard {
             return self.end_session(slot, turn);
         }
         let me = self.subscriber(slot);
-        self.sessions[slot].arm(me, turn.now, &mut self.timers);
+        let resident = &mut self.sessions[slot];
+        resident.give_back_room();
+        resident.arm(me, turn.now, &mut self.timers);
     }
 
     /// The one place where a session ends. A will that still waits is published now [MQTT-3.1.2-8].
@@ -133,7 +134,6 @@ impl Shard {
         let me = self.subscriber(slot);
         let resident = self.sessions.remove(slot);
         let session = resident.session;
-        self.by_client_id.remove(&session.client_id);
         if resident.is_recorded {
             turn.fx.records.push(Record::SessionEnded { session: session.number });
         }
@@ -148,14 +148,16 @@ impl Shard {
             }
         }
         // An entry for a session that has ended is void, so the index can be told bit by bit.
-        self.leftovers.extend(session.subscriptions.into_keys().map(|filter| (me, filter)));
+        self.leftovers.extend(session.subscriptions.into_filters().map(|filter| (me, filter)));
         self.clear_leftovers(turn);
     }
 
     /// Tells the index of subscriptions whose sessions have ended, as many as a turn has time for.
     pub(crate) fn clear_leftovers(&mut self, turn: &mut Turn<'_>) {
         while !turn.fx.is_turn_full() {
-            let Some((subscriber, filter)) = self.leftovers.pop_front() else { return };
+            let Some((subscriber, filter)) = self.leftovers.pop_front() else {
+                return self.leftovers.shrink_to(LEFTOVERS_KEPT);
+            };
             turn.fx.work += WORK_PER_REMOVAL;
             self.stage_removal(subscriber, &filter, turn);
         }
@@ -204,16 +206,17 @@ impl Shard {
         if link.connection != id || link.silence_millis_max == 0 {
             return;
         }
+        let silence_millis_max = u64::from(link.silence_millis_max);
         // A client that is not read because it was too fast, or feeds a shard that is, cannot be heard.
         if self.sessions[slot].blocked_on.is_some() {
-            return self.timers.arm(turn.now + link.silence_millis_max, turn.now, Timer::Connection(id));
+            return self.arm_connection(id, turn.now + silence_millis_max, turn.now);
         }
         let heard = link.pace.paused_until(turn.now).unwrap_or(link.last_heard);
-        let due = heard + link.silence_millis_max;
+        let due = heard + silence_millis_max;
         if due > turn.now {
-            return self.timers.arm(due, turn.now, Timer::Connection(id));
+            return self.arm_connection(id, due, turn.now);
         }
-        let cause = format!("nothing came for {} ms", link.silence_millis_max);
+        let cause = format!("nothing came for {silence_millis_max} ms");
         self.close_session(slot, Violation::new(ReasonCode::KeepAliveTimeout, cause), turn);
     }
 
@@ -271,8 +274,9 @@ impl Shard {
         for slot in self.connected_slots() {
             self.say_goodbye(slot, turn);
         }
-        let is_handshaking = |connection: &&Connection| matches!(connection.state, State::Handshaking);
-        let handshaking = self.connections.iter().flatten().filter(is_handshaking);
+        let is_handshaking = |connection: &&Connection| matches!(connection.state, State::Handshaking { .. });
+        let connections = self.connections.iter().flatten().map(|connection| &**connection);
+        let handshaking = connections.filter(is_handshaking);
         for id in handshaking.map(|connection| connection.id).collect::<Vec<_>>() {
             self.close_with(id, Vec::new(), turn);
         }
@@ -330,5 +334,7 @@ fn connack_code(reason_code: ReasonCode) -> ReasonCode {
 
 /// What the removal of a subscription counts for in a turn, in deliveries.
 const WORK_PER_REMOVAL: usize = 4;
+/// Once nothing is left over, room is kept for so many subscriptions.
+const LEFTOVERS_KEPT: usize = 256;
 /// Of what a connection that ends has not been sent yet, about this much still is.
 const LAST_BYTES_MAX: usize = 64 << 10;

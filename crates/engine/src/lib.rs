@@ -33,6 +33,7 @@ mod retained;
 mod retained_phases;
 mod route;
 mod search;
+mod sessions;
 mod shard;
 mod share;
 mod stats;

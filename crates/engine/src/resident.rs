@@ -23,19 +23,26 @@ pub(crate) struct Resident {
     pub(crate) searching: Option<Box<Searching>>,
     /// Retained messages that subscriptions still bring.
     pub(crate) retained: RetainedPhases,
-    /// Shared groups that have more for this session than it had room for.
-    pub(crate) hungry: Vec<GroupNumber>,
-    /// Shared groups that were told that this session has no room.
-    pub(crate) busy: Vec<GroupNumber>,
-    /// Shared subscriptions that it has made and that are not in force yet.
-    pub(crate) joined: Vec<Box<str>>,
-    /// How many of its subscriptions are shared.
-    pub(crate) shared_subscriptions: u32,
+    /// What concerns its shared subscriptions, from the first one on.
+    pub(crate) sharing: Option<Box<Sharing>>,
     /// The journal has been told of it, so it is to be told of its end.
     pub(crate) is_recorded: bool,
     /// What it takes of the broker's memory.
     share: MemoryShare,
     timer_at: Option<Instant>,
+}
+
+/// What a session with shared subscriptions knows about them and their groups.
+#[derive(Debug, Default)]
+pub(crate) struct Sharing {
+    /// How many there are.
+    pub(crate) subscriptions: u32,
+    /// Groups that have more for this session than it had room for.
+    pub(crate) hungry: Vec<GroupNumber>,
+    /// Groups that were told that this session has no room.
+    pub(crate) busy: Vec<GroupNumber>,
+    /// Subscriptions that have been made and are not in force yet.
+    pub(crate) joined: Vec<Box<str>>,
 }
 
 impl Resident {
@@ -48,18 +55,26 @@ impl Resident {
             blocked_on: None,
             searching: None,
             retained: RetainedPhases::default(),
-            hungry: Vec::new(),
-            busy: Vec::new(),
-            joined: Vec::new(),
-            shared_subscriptions: 0,
+            sharing: None,
             is_recorded: false,
             timer_at: None,
         }
     }
 
+    /// What concerns its shared subscriptions, to change.
+    pub(crate) fn sharing(&mut self) -> &mut Sharing {
+        self.sharing.get_or_insert_default()
+    }
+
     /// Counts the session's memory anew, after something in it has changed.
     pub(crate) fn recount(&mut self) {
         self.share.resize(self.session.bytes());
+    }
+
+    /// Gives back what the session's queues keep for more, where they are empty.
+    pub(crate) fn give_back_room(&mut self) {
+        self.session.give_back_room();
+        self.recount();
     }
 
     /// When something happens to the session while it has no connection.
@@ -74,7 +89,7 @@ impl Resident {
     pub(crate) fn arm(&mut self, me: Subscriber, now: Instant, timers: &mut Timers) {
         let Some(due) = self.due() else { return };
         if self.timer_at.is_none_or(|armed| armed > due) {
-            timers.arm(due, now, Timer::Session(me));
+            timers.arm(due, now, Timer::Session { slot: me.slot, number: me.session });
             self.timer_at = Some(due);
         }
     }

@@ -86,8 +86,10 @@ impl Shard {
             }
             let Some((place, mut phase)) = self.sessions[slot].retained.take_open() else { return };
             self.advance_phase(slot, &mut phase, &mut visits, turn);
-            if !phase.cursor.is_done() {
-                self.sessions[slot].retained.put_back(place, phase);
+            let retained = &mut self.sessions[slot].retained;
+            match phase.cursor.is_done() {
+                true => retained.give_back_room(),
+                false => retained.put_back(place, phase),
             }
         }
     }

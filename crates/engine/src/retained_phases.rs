@@ -24,10 +24,13 @@ pub(crate) struct RetainedPhase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place(u64);
 
-/// The phases of one session, at most one for a filter.
+/// The phases of one session, at most one for a filter. A session without any keeps no room for them.
 #[derive(Debug, Default)]
-pub(crate) struct RetainedPhases {
-    phases: BTreeMap<Place, RetainedPhase>,
+pub(crate) struct RetainedPhases(Option<Box<Phases>>);
+
+#[derive(Debug, Default)]
+struct Phases {
+    by_place: BTreeMap<Place, RetainedPhase>,
     places: HashMap<Arc<str>, Place>,
     next: u64,
     /// The SUBACKs of the phases before this place have left.
@@ -43,53 +46,75 @@ impl RetainedPhase {
 impl RetainedPhases {
     /// Adds a phase at the end; one that its filter already has ends.
     pub(crate) fn push(&mut self, phase: RetainedPhase) {
-        self.remove(&phase.filter);
-        let place = Place(self.next);
-        self.next += 1;
-        self.put_back(place, phase);
+        let phases = self.0.get_or_insert_default();
+        phases.remove(&phase.filter);
+        let place = Place(phases.next);
+        phases.next += 1;
+        phases.put_back(place, phase);
     }
 
     /// Ends the phase of a filter.
     pub(crate) fn remove(&mut self, filter: &str) {
-        if let Some(place) = self.places.remove(filter) {
-            self.phases.remove(&place);
-        }
+        self.0.iter_mut().for_each(|phases| phases.remove(filter));
+        self.give_back_room();
     }
 
     /// The phase of a filter.
     pub(crate) fn get_mut(&mut self, filter: &str) -> Option<&mut RetainedPhase> {
-        self.phases.get_mut(self.places.get(filter)?)
+        let phases = self.0.as_mut()?;
+        phases.by_place.get_mut(phases.places.get(filter)?)
     }
 
     /// Whether none is left.
     pub(crate) fn is_empty(&self) -> bool {
-        self.phases.is_empty()
+        self.0.as_ref().is_none_or(|phases| phases.by_place.is_empty())
     }
 
     /// Lets every phase there is follow its SUBACK, which has left.
     pub(crate) fn open(&mut self) {
-        self.open_before = self.next;
+        self.0.iter_mut().for_each(|phases| phases.open_before = phases.next);
     }
 
     /// Whether the first phase may send.
     pub(crate) fn has_open(&self) -> bool {
-        self.phases.first_key_value().is_some_and(|(place, _)| place.0 < self.open_before)
+        let first = |phases: &Phases| phases.by_place.first_key_value().map(|(place, _)| place.0);
+        self.0.as_ref().is_some_and(|phases| first(phases).is_some_and(|first| first < phases.open_before))
     }
 
-    /// Takes out the first phase, if it may send.
+    /// Takes out the first phase, if it may send: to be put back, or done with.
     pub(crate) fn take_open(&mut self) -> Option<(Place, RetainedPhase)> {
         if !self.has_open() {
             return None;
         }
-        let (place, phase) = self.phases.pop_first()?;
-        self.places.remove(&phase.filter);
+        let phases = self.0.as_mut()?;
+        let (place, phase) = phases.by_place.pop_first()?;
+        phases.places.remove(&phase.filter);
         Some((place, phase))
     }
 
     /// Puts a phase where it was.
     pub(crate) fn put_back(&mut self, place: Place, phase: RetainedPhase) {
+        self.0.get_or_insert_default().put_back(place, phase);
+    }
+
+    /// Gives back the room of phases once there is none; an empty B-tree keeps 1.6 KB.
+    pub(crate) fn give_back_room(&mut self) {
+        if self.is_empty() {
+            self.0 = None;
+        }
+    }
+}
+
+impl Phases {
+    fn remove(&mut self, filter: &str) {
+        if let Some(place) = self.places.remove(filter) {
+            self.by_place.remove(&place);
+        }
+    }
+
+    fn put_back(&mut self, place: Place, phase: RetainedPhase) {
         self.places.insert(Arc::clone(&phase.filter), place);
-        self.phases.insert(place, phase);
+        self.by_place.insert(place, phase);
     }
 }
 
@@ -129,7 +154,11 @@ mod tests {
         phases.remove("c");
         phases.open();
         assert_eq!(take_all(&mut phases), [2, 3]);
-        assert!(phases.places.is_empty());
+        phases.give_back_room();
+        assert!(phases.0.is_none(), "it keeps no room");
+        phases.push(phase("a", 1));
+        phases.remove("a");
+        assert!(phases.0.is_none(), "it keeps no room");
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Shard {
         let Searching { message, packet_id, search, number } = searching;
         let resident = &mut self.sessions[slot];
         if let Some(link) = resident.session.link.as_deref_mut() {
-            link.pace.charge_match(search.visits(), turn.now);
+            link.pace.charge_match(search.visits(), &self.limits, turn.now);
         }
         let asked = Asked { rights: resident.rights, topic: &message.topic };
         let route = self.routes.found(asked, search);

@@ -15,13 +15,12 @@ use crate::resident::Resident;
 use crate::retained::RetainedSweep;
 use crate::route::Routes;
 use crate::search::Searches;
+use crate::sessions::Sessions;
 use crate::share::Backlogs;
 use crate::timers::{Timer, Timers};
 use crate::{Mail, Record, Stats};
-use hashbrown::HashMap;
 use noctule_auth::{Action, Authority};
 use noctule_session::{ConnectionId, Instant, Limits, Outgoing, Publication, Session, SessionEffects};
-use slab::Slab;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -60,9 +59,9 @@ pub struct Shard {
     pub(crate) config: ShardConfig,
     pub(crate) limits: Arc<Limits>,
     pub(crate) authority: Arc<dyn Authority + Send + Sync>,
-    pub(crate) connections: Vec<Option<Connection>>,
-    pub(crate) sessions: Slab<Resident>,
-    pub(crate) by_client_id: HashMap<Arc<str>, usize>,
+    /// By slot, boxed: the table doubles.
+    pub(crate) connections: Vec<Option<Box<Connection>>>,
+    pub(crate) sessions: Sessions,
     pub(crate) backlogs: Backlogs,
     pub(crate) timers: Timers,
     /// Subscriptions of sessions that have ended, which the index still has.
@@ -90,8 +89,7 @@ impl Shard {
             limits,
             authority,
             connections: Vec::new(),
-            sessions: Slab::new(),
-            by_client_id: HashMap::new(),
+            sessions: Sessions::default(),
             backlogs: Backlogs::default(),
             timers: Timers::default(),
             leftovers: VecDeque::new(),
@@ -203,7 +201,11 @@ impl Shard {
         for _ in 0..TIMEOUTS_PER_TURN {
             match self.timers.pop(turn.now) {
                 Some(Timer::Connection(id)) => self.handle_connection_timeout(id, turn),
-                Some(Timer::Session(subscriber)) => self.handle_session_timeout(subscriber, turn),
+                Some(Timer::Rest(id)) => self.look_for_rest(id, turn.now),
+                Some(Timer::Session { slot, number }) => {
+                    let subscriber = Subscriber { home: self.config.id, slot, session: number };
+                    self.handle_session_timeout(subscriber, turn);
+                }
                 Some(Timer::RetainedSweep) => self.sweep_retained(turn),
                 None => return,
             }
@@ -219,11 +221,11 @@ impl Shard {
     }
 
     pub(crate) fn connection(&self, id: ConnectionId) -> Option<&Connection> {
-        self.connections.get(id.slot as usize)?.as_ref().filter(|connection| connection.id == id)
+        self.connections.get(id.slot as usize)?.as_deref().filter(|connection| connection.id == id)
     }
 
     pub(crate) fn connection_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        self.connections.get_mut(id.slot as usize)?.as_mut().filter(|connection| connection.id == id)
+        self.connections.get_mut(id.slot as usize)?.as_deref_mut().filter(|connection| connection.id == id)
     }
 
     /// The session that an index entry names, if it is still that one.

@@ -106,10 +106,10 @@ impl Shard {
             _ => resident.session.has_window_room(&limits),
         };
         if has_more || !has_room {
-            remember(&mut resident.hungry, group);
+            remember(&mut resident.sharing().hungry, group);
         }
         if !has_room {
-            remember(&mut resident.busy, group);
+            remember(&mut resident.sharing().busy, group);
             let member = target.subscriber;
             turn.fx.changes.push(Change::Available { group, member, is_available: false });
             return self.return_to_group(group, message, turn);
@@ -133,12 +133,13 @@ impl Shard {
     /// Asks the groups that have more for this session, now that it has room again.
     pub(crate) fn ask_for_more(&mut self, slot: usize, turn: &mut Turn<'_>) {
         let resident = &mut self.sessions[slot];
-        if resident.hungry.is_empty() || !resident.session.has_window_room(&self.limits) {
+        let Some(sharing) = &mut resident.sharing else { return };
+        if sharing.hungry.is_empty() || !resident.session.has_window_room(&self.limits) {
             return;
         }
         let places = resident.session.outbound.quota();
-        let hungry = std::mem::take(&mut resident.hungry);
-        let busy = std::mem::take(&mut resident.busy);
+        let hungry = std::mem::take(&mut sharing.hungry);
+        let busy = std::mem::take(&mut sharing.busy);
         let member = self.subscriber(slot);
         for group in busy {
             turn.fx.changes.push(Change::Available { group, member, is_available: true });
@@ -152,13 +153,13 @@ impl Shard {
 
     /// Asks the groups that a session has joined for what waits there, now that they know of it.
     pub(crate) fn ask_joined_groups(&mut self, slot: usize, turn: &mut Turn<'_>) {
-        let resident = &mut self.sessions[slot];
-        if resident.joined.is_empty() {
+        let Some(sharing) = &mut self.sessions[slot].sharing else { return };
+        if sharing.joined.is_empty() {
             return;
         }
-        for text in std::mem::take(&mut resident.joined) {
+        for text in std::mem::take(&mut sharing.joined) {
             let group = group_of(&text, turn);
-            group.into_iter().for_each(|group| remember(&mut resident.hungry, group));
+            group.into_iter().for_each(|group| remember(&mut sharing.hungry, group));
         }
         self.ask_for_more(slot, turn);
     }
@@ -166,13 +167,14 @@ impl Shard {
     /// Tells the groups of a session that it has come or gone.
     pub(crate) fn announce_availability(&mut self, slot: usize, is_available: bool, turn: &mut Turn<'_>) {
         let resident = &mut self.sessions[slot];
-        if resident.shared_subscriptions == 0 {
+        let Some(sharing) = resident.sharing.as_deref_mut().filter(|sharing| sharing.subscriptions > 0)
+        else {
             return;
-        }
-        let filters = resident.session.subscriptions.keys();
+        };
+        let filters = resident.session.subscriptions.filters();
         let groups: Vec<GroupNumber> = filters.filter_map(|text| group_of(text, turn)).collect();
-        resident.busy.clear();
-        resident.hungry = if is_available { groups.clone() } else { Vec::new() };
+        sharing.busy.clear();
+        sharing.hungry = if is_available { groups.clone() } else { Vec::new() };
         let member = self.subscriber(slot);
         let change = |group| Change::Available { group, member, is_available };
         turn.fx.changes.extend(groups.into_iter().map(change));

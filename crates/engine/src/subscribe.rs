@@ -109,7 +109,8 @@ impl Shard {
     fn charge_filters(&mut self, slot: usize, filters: usize, turn: &mut Turn<'_>) {
         turn.fx.work += filters;
         if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
-            link.pace.charge_match(filters.saturating_mul(VISITS_PER_FILTER), turn.now);
+            let visits = filters.saturating_mul(VISITS_PER_FILTER);
+            link.pace.charge_match(visits, &self.limits, turn.now);
         }
     }
 
@@ -123,7 +124,7 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) -> Result<ReasonCode, ReasonCode> {
         let parsed = FilterText::check(text).map_err(|_| ReasonCode::TopicFilterInvalid)?;
-        let is_new = !self.sessions[slot].session.subscriptions.contains_key(text);
+        let is_new = !self.sessions[slot].session.subscriptions.contains(text);
         self.check_subscription(slot, text, &parsed, options, id, turn)
             .inspect_err(|code| self.log_refused_filter(slot, text, *code, turn))?;
         let options = SubscriptionOptions { qos: options.qos.min(self.limits.maximum_qos), ..options };
@@ -132,7 +133,7 @@ impl Shard {
         self.stage_subscription(slot, text, subscription, turn);
         self.count_subscription(slot, parsed.share_name().is_some(), is_new);
         if is_new && parsed.share_name().is_some() {
-            self.sessions[slot].joined.push(text.into());
+            self.sessions[slot].sharing().joined.push(text.into());
         }
         self.open_retained_phase(slot, text, &parsed, subscription, is_new);
         Ok(granted(options.qos))
@@ -181,12 +182,12 @@ impl Shard {
     ) -> Result<(), ReasonCode> {
         let limits = &self.limits;
         let session = &self.sessions[slot].session;
-        let is_new = !session.subscriptions.contains_key(text);
+        let is_new = !session.subscriptions.contains(text);
         let wildcards = parsed.has_wildcards();
         let bytes = text.len() as u64;
         let is_full = session.subscriptions.len() >= limits.subscriptions_max as usize
-            || (wildcards && session.wildcard_subscriptions >= limits.wildcard_subscriptions_max)
-            || session.subscription_bytes + bytes > limits.subscription_bytes_max
+            || (wildcards && session.subscriptions.with_wildcards() >= limits.wildcard_subscriptions_max)
+            || session.subscriptions.filter_bytes() + bytes > limits.subscription_bytes_max
             || !self.has_memory(bytes, turn);
         let filter = parsed.filter();
         let action = Action::Subscribe { filter, qos: options.qos };
@@ -205,7 +206,7 @@ impl Shard {
 
     /// One filter of an UNSUBSCRIBE; only exactly equal filters are removed [MQTT-3.10.4-1].
     fn unsubscribe(&mut self, slot: usize, text: &str, turn: &mut Turn<'_>) -> ReasonCode {
-        if !self.sessions[slot].session.subscriptions.contains_key(text) {
+        if !self.sessions[slot].session.subscriptions.contains(text) {
             return ReasonCode::NoSubscriptionExisted;
         }
         self.record_session(slot, SessionChange::Unsubscribed { filter: text.into() }, turn);
@@ -214,7 +215,7 @@ impl Shard {
         let resident = &mut self.sessions[slot];
         resident.retained.remove(text);
         if text.starts_with(SHARE) {
-            resident.shared_subscriptions -= 1;
+            resident.sharing().subscriptions -= 1;
         }
         ReasonCode::Success
     }
@@ -251,7 +252,7 @@ impl Shard {
         self.stats.subscriptions += 1;
         if is_shared {
             self.stats.shared_subscriptions += 1;
-            self.sessions[slot].shared_subscriptions += 1;
+            self.sessions[slot].sharing().subscriptions += 1;
         }
     }
 

@@ -4,8 +4,7 @@
 //! again if not; the farthest timer is [`HORIZON_MILLIS`] away, so a timer that has lost its meaning is gone
 //! within a minute however far off its deadline was.
 
-use crate::directory::Subscriber;
-use noctule_session::{ConnectionId, Instant};
+use noctule_session::{ConnectionId, Instant, SessionNumber};
 use std::collections::BTreeMap;
 
 /// Whose time has come.
@@ -13,8 +12,15 @@ use std::collections::BTreeMap;
 pub(crate) enum Timer {
     /// A connection: time to say CONNECT, or keep alive.
     Connection(ConnectionId),
+    /// A connection that has sent something: time to look whether it rests.
+    Rest(ConnectionId),
     /// A session without connection: will delay or session expiry.
-    Session(Subscriber),
+    Session {
+        /// Its place.
+        slot: u32,
+        /// Its number, which proves that it is still the same one.
+        number: SessionNumber,
+    },
     /// The retained messages: time to forget expired ones.
     RetainedSweep,
 }
@@ -26,10 +32,11 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// Arms a timer for `at`, or for the horizon if that is nearer.
-    pub(crate) fn arm(&mut self, at: Instant, now: Instant, timer: Timer) {
+    /// Arms a timer for `at`, or for the horizon if that is nearer; says which.
+    pub(crate) fn arm(&mut self, at: Instant, now: Instant, timer: Timer) -> Instant {
         let at = at.min(now + HORIZON_MILLIS);
         self.ticks.entry(at.as_millis().div_ceil(TICK_MILLIS)).or_default().push(timer);
+        at
     }
 
     /// When the next timer fires.

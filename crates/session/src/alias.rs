@@ -1,8 +1,11 @@
 //! Topic aliases, which belong to one connection and one direction [MQTT-3.3.2-7].
 
-/// Aliases that the peer has given to topic names.
+/// Aliases that the peer has given to topic names. Without any they take no memory.
 #[derive(Debug, Default)]
-pub struct AliasesIn {
+pub struct AliasesIn(Option<Box<Given>>);
+
+#[derive(Debug, Default)]
+struct Given {
     topics: Vec<Option<Box<str>>>,
 }
 
@@ -11,23 +14,28 @@ impl AliasesIn {
     /// which also bounds the table.
     pub fn set(&mut self, alias: u16, topic: &str) {
         let place = usize::from(alias);
-        if self.topics.len() <= place {
-            self.topics.resize(place + 1, None);
+        let topics = &mut self.0.get_or_insert_default().topics;
+        if topics.len() <= place {
+            topics.resize(place + 1, None);
         }
-        if self.topics[place].as_deref() != Some(topic) {
-            self.topics[place] = Some(topic.into());
+        if topics[place].as_deref() != Some(topic) {
+            topics[place] = Some(topic.into());
         }
     }
 
     /// The topic name that the alias stands for.
     pub fn get(&self, alias: u16) -> Option<&str> {
-        self.topics.get(usize::from(alias))?.as_deref()
+        self.0.as_ref()?.topics.get(usize::from(alias))?.as_deref()
     }
 }
 
-/// Aliases given to topic names towards the peer; the least recently used one is given anew.
+/// Aliases given to topic names towards the peer; the least recently used one is given anew. For a peer that
+/// allows none they take no memory.
 #[derive(Debug, Default)]
-pub struct AliasesOut {
+pub struct AliasesOut(Option<Box<Giving>>);
+
+#[derive(Debug)]
+struct Giving {
     /// The topic of alias `place + 1` and when it was last used.
     topics: Vec<(Box<str>, u64)>,
     alias_maximum: u16,
@@ -48,15 +56,27 @@ pub enum AliasUse {
 impl AliasesOut {
     /// A table for a peer that accepts aliases up to this one; 0 turns aliases off [MQTT-3.1.2-26, -27].
     pub fn new(alias_maximum: u16) -> Self {
-        Self { topics: Vec::new(), alias_maximum, uses: 0 }
+        let giving = || Box::new(Giving { topics: Vec::new(), alias_maximum, uses: 0 });
+        Self((alias_maximum > 0).then(giving))
     }
 
     /// How the next PUBLISH on this topic is to travel. It must be sent in that way, or
     /// [`forget`](Self::forget) must follow.
     pub fn assign(&mut self, topic: &str) -> AliasUse {
-        if self.alias_maximum == 0 {
-            return AliasUse::None;
+        self.0.as_mut().map_or(AliasUse::None, |giving| giving.assign(topic))
+    }
+
+    /// Takes back an introduction that was not sent.
+    pub fn forget(&mut self, alias: u16) {
+        let topics = self.0.as_mut().map(|giving| &mut giving.topics);
+        if let Some(entry) = topics.and_then(|topics| topics.get_mut(usize::from(alias) - 1)) {
+            *entry = (Box::default(), 0);
         }
+    }
+}
+
+impl Giving {
+    fn assign(&mut self, topic: &str) -> AliasUse {
         self.uses += 1;
         if let Some(place) = self.topics.iter().position(|(known, _)| **known == *topic) {
             self.topics[place].1 = self.uses;
@@ -71,13 +91,6 @@ impl AliasesOut {
         let Some(oldest) = oldest else { return AliasUse::None };
         self.topics[oldest] = (topic.into(), self.uses);
         AliasUse::Introduce(alias_at(oldest))
-    }
-
-    /// Takes back an introduction that was not sent.
-    pub fn forget(&mut self, alias: u16) {
-        if let Some(entry) = self.topics.get_mut(usize::from(alias) - 1) {
-            *entry = (Box::default(), 0);
-        }
     }
 }
 

@@ -41,6 +41,13 @@ impl Inbound {
         self.ids.clear();
     }
 
+    /// Keeps no places if none is taken.
+    pub(crate) fn give_back_room(&mut self) {
+        if self.ids.is_empty() {
+            self.ids = Vec::new();
+        }
+    }
+
     /// How many identifiers are taken.
     pub fn len(&self) -> usize {
         self.ids.len()

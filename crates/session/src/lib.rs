@@ -20,6 +20,7 @@ mod output;
 mod pace;
 mod publication;
 mod session;
+mod subscriptions;
 #[cfg(test)]
 mod testing;
 mod time;
@@ -36,5 +37,6 @@ pub use outbound::{GroupNumber, Outbound, Owed, Phase, SubscriptionIds};
 pub use output::{AckKind, Outgoing, OutgoingPublish, Output, Wire};
 pub use pace::Pace;
 pub use publication::{MessageNumber, Publication, StoredWill};
-pub use session::{Session, SessionNumber, has_wildcards};
+pub use session::{Session, SessionNumber};
+pub use subscriptions::{Subscriptions, has_wildcards};
 pub use time::Instant;

@@ -40,7 +40,7 @@ pub struct Link {
     /// Whether the client wants reason strings and user properties on any packet [MQTT-3.1.2-29].
     pub request_problem_information: bool,
     /// Longest silence allowed, in milliseconds, one and a half keep alives; 0: none.
-    pub silence_millis_max: u64,
+    pub silence_millis_max: u32,
     /// How fast the client may still go.
     pub pace: Pace,
     /// When the client was last heard of.
@@ -82,8 +82,8 @@ impl Link {
             is_resumed: false,
             unacknowledged: 0,
             request_problem_information: properties.request_problem_information().unwrap_or(true),
-            silence_millis_max: u64::from(keep_alive_seconds) * 1500,
-            pace: Pace::new(limits, now),
+            silence_millis_max: u32::from(keep_alive_seconds) * 1500,
+            pace: Pace::default(),
             last_heard: now,
             connect_expiry_interval: connect.session_expiry_interval(),
         }
@@ -104,7 +104,7 @@ impl Link {
             unacknowledged: 0,
             request_problem_information: true,
             silence_millis_max: 0,
-            pace: Pace::new(&Limits::default(), now),
+            pace: Pace::default(),
             last_heard: now,
             connect_expiry_interval: 0,
         }

@@ -67,9 +67,21 @@ pub struct Owed {
     holds_quota: bool,
 }
 
-/// The list of what one peer is owed, and how far its current connection has come.
+/// The list of what one peer is owed, and how far its current connection has come. While nothing is owed and the
+/// session rests there is no list.
 #[derive(Clone, Debug)]
 pub struct Outbound {
+    list: Option<Box<List>>,
+    /// The ids in use run from that of the first entry to the one before `next_id`.
+    ids_run: bool,
+    next_id: PacketId,
+    last_id: PacketId,
+    quota: u16,
+    quota_max: u16,
+}
+
+#[derive(Clone, Debug)]
+struct List {
     entries: VecDeque<Owed>,
     /// Entries that are not settled.
     owed: usize,
@@ -78,13 +90,7 @@ pub struct Outbound {
     settled: usize,
     /// Entries that have a packet id.
     begun: usize,
-    /// The ids in use run from that of the first entry to the one before `next_id`.
-    ids_run: bool,
-    next_id: PacketId,
-    last_id: PacketId,
     cursor: usize,
-    quota: u16,
-    quota_max: u16,
 }
 
 impl SubscriptionIds {
@@ -148,19 +154,13 @@ impl Owed {
 
 impl Default for Outbound {
     fn default() -> Self {
-        Self {
-            entries: VecDeque::new(),
-            owed: 0,
-            bytes: 0,
-            settled: 0,
-            begun: 0,
-            ids_run: true,
-            next_id: FIRST_ID,
-            last_id: LAST_ID,
-            cursor: 0,
-            quota: 0,
-            quota_max: 0,
-        }
+        Self { list: None, ids_run: true, next_id: FIRST_ID, last_id: LAST_ID, quota: 0, quota_max: 0 }
+    }
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -172,39 +172,43 @@ impl Outbound {
 
     /// Begins a connection whose peer accepts this many unacknowledged messages [MQTT-4.9.0-1].
     pub fn attach(&mut self, receive_maximum: u16) {
-        self.cursor = 0;
         self.quota = receive_maximum;
         self.quota_max = receive_maximum;
-        for entry in &mut self.entries {
+        let Some(list) = &mut self.list else { return };
+        list.cursor = 0;
+        for entry in &mut list.entries {
             entry.holds_quota = false;
         }
     }
 
     /// Adds a message at the end.
     pub(crate) fn push(&mut self, owed: Owed) {
-        self.owed += 1;
-        self.bytes += owed.bytes();
-        self.entries.push_back(owed);
+        let list = self.list.get_or_insert_default();
+        list.owed += 1;
+        list.bytes += owed.bytes();
+        list.entries.push_back(owed);
     }
 
     /// The message to send next on this connection, if there is one.
     pub fn front(&mut self) -> Option<&Owed> {
-        while self.entries.get(self.cursor).is_some_and(|entry| entry.phase == Phase::Settled) {
-            self.cursor += 1;
+        let List { entries, cursor, .. } = self.list.as_deref_mut()?;
+        while entries.get(*cursor).is_some_and(|entry| entry.phase == Phase::Settled) {
+            *cursor += 1;
         }
-        self.entries.get(self.cursor)
+        entries.get(*cursor)
     }
 
     /// Passes over the message that [`front`](Self::front) showed: it has been sent on this connection.
     /// A PUBLISH above QoS 0 takes a place in the peer's window; a PUBREL does not.
     pub fn advance(&mut self) {
-        if let Some(entry) = self.entries.get_mut(self.cursor) {
+        let Some(List { entries, cursor, .. }) = self.list.as_deref_mut() else { return };
+        if let Some(entry) = entries.get_mut(*cursor) {
             if entry.phase == Phase::Sent {
                 debug_assert!(self.quota > 0, "nothing is sent above the peer's Receive Maximum");
                 entry.holds_quota = true;
                 self.quota = self.quota.saturating_sub(1);
             }
-            self.cursor += 1;
+            *cursor += 1;
         }
     }
 
@@ -215,7 +219,8 @@ impl Outbound {
 
     /// The unsettled delivery with this packet id.
     pub fn find(&self, id: PacketId) -> Option<&Owed> {
-        self.position(id).map(|place| &self.entries[place])
+        let list = self.list();
+        list.position(id).map(|place| &list.entries[place])
     }
 
     /// A packet identifier that no unsettled delivery uses [MQTT-2.2.1-4]; `None` while all are in use.
@@ -223,15 +228,16 @@ impl Outbound {
     /// A window holds fewer, but a peer that answers every PUBLISH with PUBREC and breaks the connection
     /// before PUBCOMP can come by one window of them per connection.
     pub fn free_packet_id(&self) -> Option<PacketId> {
-        if self.begun >= usize::from(self.last_id.get()) {
+        let list = self.list();
+        if list.begun >= usize::from(self.last_id.get()) {
             return None;
         }
         let mut id = self.next_id;
-        let first_id = self.entries.front().and_then(|entry| entry.packet_id);
+        let first_id = list.entries.front().and_then(|entry| entry.packet_id);
         if self.ids_run && first_id != Some(id) {
             return Some(id);
         }
-        while self.find(id).is_some() {
+        while list.position(id).is_some() {
             id = self.id_after(id);
         }
         Some(id)
@@ -241,56 +247,60 @@ impl Outbound {
     /// before all that wait. While connected it is the one at the cursor and stays where it is; a journal may
     /// bring publications of several shards in another order than that in which they arrived.
     pub(crate) fn begin(&mut self, number: MessageNumber, packet_id: PacketId) {
-        let Some(place) = self.waiting(number) else { return };
-        let first = if place == self.cursor { place } else { self.first_waiting() };
+        let Some(list) = &mut self.list else { return };
+        let Some(place) = list.waiting(number) else { return };
+        let first = if place == list.cursor { place } else { list.first_waiting() };
         if place != first
-            && let Some(entry) = self.entries.remove(place)
+            && let Some(entry) = list.entries.remove(place)
         {
-            self.entries.insert(first, entry);
+            list.entries.insert(first, entry);
         }
-        let entry = &mut self.entries[first];
+        let entry = &mut list.entries[first];
         entry.phase = Phase::Sent;
         entry.packet_id = Some(packet_id);
-        self.ids_run = self.begun == 0 || (self.ids_run && packet_id == self.next_id);
-        self.begun += 1;
+        self.ids_run = list.begun == 0 || (self.ids_run && packet_id == self.next_id);
+        list.begun += 1;
         self.next_id = self.id_after(packet_id);
     }
 
     /// The peer has forgotten everything: what it has not acknowledged is to be sent as new, what it has
     /// received is done [MQTT-3.2.2-5].
     pub(crate) fn restart(&mut self) {
-        for entry in &mut self.entries {
+        self.ids_run = true;
+        let Some(list) = &mut self.list else { return };
+        for entry in &mut list.entries {
             entry.packet_id = None;
             entry.holds_quota = false;
             match entry.phase {
                 Phase::Sent => entry.phase = Phase::Waiting,
                 Phase::Received => {
                     entry.phase = Phase::Settled;
-                    self.settled += 1;
-                    self.owed -= 1;
+                    list.settled += 1;
+                    list.owed -= 1;
                 }
                 Phase::Waiting | Phase::Settled => {}
             }
         }
-        self.begun = 0;
-        self.ids_run = true;
-        self.cursor = 0;
+        list.begun = 0;
+        list.cursor = 0;
         self.sweep();
     }
 
     /// Takes the content of a delivery that is about to be settled, or to need none.
     pub(crate) fn take_content(&mut self, packet_id: PacketId) -> Option<Arc<Publication>> {
-        let place = self.position(packet_id)?;
-        let entry = &mut self.entries[place];
-        self.bytes -= entry.bytes();
+        let list = self.list.as_deref_mut()?;
+        let place = list.position(packet_id)?;
+        let entry = &mut list.entries[place];
+        list.bytes -= entry.bytes();
         entry.message.take()
     }
 
     /// PUBREC has come: the content is no longer needed, the window place stays taken until PUBCOMP.
     pub(crate) fn receive(&mut self, packet_id: PacketId) {
-        if let Some(place) = self.position(packet_id) {
-            let entry = &mut self.entries[place];
-            self.bytes -= entry.bytes();
+        let Some(list) = &mut self.list else { return };
+        if let Some(place) = list.position(packet_id) {
+            let entry = &mut list.entries[place];
+            list.bytes -= entry.bytes();
             entry.message = None;
             entry.phase = Phase::Received;
         }
@@ -298,49 +308,50 @@ impl Outbound {
 
     /// The delivery is over, whatever its outcome; its window place is free.
     pub(crate) fn settle(&mut self, number: MessageNumber, packet_id: Option<PacketId>) {
+        let Some(list) = &mut self.list else { return };
         let place = match packet_id {
-            Some(id) => self.position(id),
-            None => self.waiting(number),
+            Some(id) => list.position(id),
+            None => list.waiting(number),
         };
         let Some(place) = place else { return };
-        let entry = &mut self.entries[place];
+        let entry = &mut list.entries[place];
         if entry.holds_quota {
             self.quota = (self.quota + 1).min(self.quota_max);
         }
-        self.bytes -= entry.bytes();
-        self.owed -= 1;
-        self.begun -= usize::from(entry.phase != Phase::Waiting);
+        list.bytes -= entry.bytes();
+        list.owed -= 1;
+        list.begun -= usize::from(entry.phase != Phase::Waiting);
         entry.message = None;
         entry.subscription_ids = SubscriptionIds::None;
         entry.holds_quota = false;
         entry.phase = Phase::Settled;
-        self.settled += 1;
+        list.settled += 1;
         self.sweep();
     }
 
     /// How many messages are owed.
     pub fn len(&self) -> usize {
-        self.owed
+        self.list().owed
     }
 
     /// How many of them have never been sent.
     pub fn waiting_len(&self) -> usize {
-        self.owed - self.begun
+        self.list().owed - self.list().begun
     }
 
     /// Whether nothing is owed.
     pub fn is_empty(&self) -> bool {
-        self.owed == 0
+        self.list().owed == 0
     }
 
     /// Bytes of the publications that are owed.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.list().bytes
     }
 
     /// Bytes of the list itself, without the publications.
     pub fn room_bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<Owed>()
+        self.list().entries.capacity() * size_of::<Owed>()
     }
 
     /// Whether this connection has sent everything it can be sent again or for the first time.
@@ -350,7 +361,37 @@ impl Outbound {
 
     /// Everything owed, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Owed> {
-        self.entries.iter().filter(|entry| entry.phase != Phase::Settled)
+        self.list().entries.iter().filter(|entry| entry.phase != Phase::Settled)
+    }
+
+    /// Keeps no list if nothing is owed.
+    pub(crate) fn give_back_room(&mut self) {
+        if self.list().entries.is_empty() {
+            self.list = None;
+        }
+    }
+
+    fn list(&self) -> &List {
+        self.list.as_deref().unwrap_or(&NO_LIST)
+    }
+
+    fn id_after(&self, id: PacketId) -> PacketId {
+        if id >= self.last_id { FIRST_ID } else { id.next() }
+    }
+
+    /// Closes up the list.
+    fn sweep(&mut self) {
+        let Some(list) = &mut self.list else { return };
+        list.sweep();
+        if list.entries.capacity() > CAPACITY_KEPT {
+            self.give_back_room();
+        }
+    }
+}
+
+impl List {
+    const fn new() -> Self {
+        Self { entries: VecDeque::new(), owed: 0, bytes: 0, settled: 0, begun: 0, cursor: 0 }
     }
 
     /// The place of the unsettled delivery with this packet id.
@@ -387,10 +428,6 @@ impl Outbound {
         first.unwrap_or(self.entries.len())
     }
 
-    fn id_after(&self, id: PacketId) -> PacketId {
-        if id >= self.last_id { FIRST_ID } else { id.next() }
-    }
-
     /// Removes settled entries from the front, and all of them once they outnumber the rest.
     fn sweep(&mut self) {
         while self.entries.front().is_some_and(|entry| entry.phase == Phase::Settled) {
@@ -404,12 +441,11 @@ impl Outbound {
             self.entries.retain(|entry| entry.phase != Phase::Settled);
             self.settled = 0;
         }
-        if self.entries.is_empty() && self.entries.capacity() > CAPACITY_KEPT {
-            self.entries = VecDeque::new();
-        }
     }
 }
 
+/// What is read where there is no list.
+static NO_LIST: List = List::new();
 /// Settled entries that may stand between unsettled ones before the list is closed up.
 const SETTLED_MAX: usize = 64;
 /// An empty list keeps at most this many places.

@@ -61,13 +61,18 @@ pub struct Wire {
     pub aliases: AliasesOut,
 }
 
-/// A queue of outgoing packets with its size in bytes.
+/// A queue of outgoing packets with its size in bytes. While a connection rests it has no queue.
 #[derive(Debug, Default)]
 pub struct Output {
-    queue: VecDeque<Outgoing>,
-    bytes: u64,
+    waiting: Option<Box<Waiting>>,
     held: bool,
     finished: bool,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    queue: VecDeque<Outgoing>,
+    bytes: u64,
 }
 
 impl Outgoing {
@@ -130,8 +135,9 @@ impl Output {
         if self.finished {
             return;
         }
-        self.bytes += outgoing.bytes();
-        self.queue.push_back(outgoing);
+        let waiting = self.waiting.get_or_insert_default();
+        waiting.bytes += outgoing.bytes();
+        waiting.queue.push_back(outgoing);
     }
 
     /// Adds the last packet, a DISCONNECT: nothing follows it [MQTT-3.14.4-1].
@@ -147,7 +153,7 @@ impl Output {
 
     /// Whether the last packet has left, so that the connection is to be closed [MQTT-3.14.4-2].
     pub fn is_over(&self) -> bool {
-        self.finished && !self.held && self.queue.is_empty()
+        self.finished && !self.held && self.has_nothing()
     }
 
     /// Holds everything back until [`release`](Self::release): CONNACK is the first packet [MQTT-3.2.0-1].
@@ -157,8 +163,9 @@ impl Output {
 
     /// Puts CONNACK in front and lets the queue go.
     pub fn release(&mut self, connack: Outgoing) {
-        self.bytes += connack.bytes();
-        self.queue.push_front(connack);
+        let waiting = self.waiting.get_or_insert_default();
+        waiting.bytes += connack.bytes();
+        waiting.queue.push_front(connack);
         self.held = false;
     }
 
@@ -169,12 +176,12 @@ impl Output {
 
     /// Bytes that wait, estimated.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.waiting.as_ref().map_or(0, |waiting| waiting.bytes)
     }
 
     /// Whether nothing can be sent now.
     pub fn is_empty(&self) -> bool {
-        self.held || self.queue.is_empty()
+        self.held || self.has_nothing()
     }
 
     /// Encodes packets from the front until `out` holds at least `bytes_max` or the queue is empty.
@@ -189,9 +196,10 @@ impl Output {
         fx: &mut SessionEffects,
     ) -> (u64, u64) {
         let (mut publishes, mut packets) = (0, 0);
-        while !self.held && out.len() < bytes_max {
-            let Some(outgoing) = self.queue.pop_front() else { break };
-            self.bytes -= outgoing.bytes();
+        let Some(waiting) = self.waiting.as_deref_mut().filter(|_| !self.held) else { return (0, 0) };
+        while out.len() < bytes_max {
+            let Some(outgoing) = waiting.queue.pop_front() else { break };
+            waiting.bytes -= outgoing.bytes();
             let outgoing = match outgoing.unless_expired(now) {
                 Ok(outgoing) => outgoing,
                 Err(message) => {
@@ -206,10 +214,26 @@ impl Output {
                 fx.done.push(publish.message);
             }
         }
-        if self.queue.is_empty() && self.queue.capacity() > CAPACITY_KEPT {
-            self.queue = VecDeque::new();
+        if waiting.queue.capacity() > CAPACITY_KEPT {
+            self.give_back_room();
         }
         (publishes, packets)
+    }
+
+    /// Whether it has a queue, be it empty.
+    pub fn keeps_room(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Keeps no queue if nothing waits.
+    pub(crate) fn give_back_room(&mut self) {
+        if self.has_nothing() {
+            self.waiting = None;
+        }
+    }
+
+    fn has_nothing(&self) -> bool {
+        self.waiting.as_ref().is_none_or(|waiting| waiting.queue.is_empty())
     }
 }
 

@@ -5,9 +5,13 @@
 
 use crate::{Instant, Limits};
 
-/// What one connection has left of its allowances.
+/// What one connection has left of its allowances. They are counted from the first time that one is touched;
+/// until then they are full and take no memory.
+#[derive(Clone, Debug, Default)]
+pub struct Pace(Option<Box<Allowances>>);
+
 #[derive(Clone, Debug)]
-pub struct Pace {
+struct Allowances {
     messages: Allowance,
     bytes: Allowance,
     visits: Allowance,
@@ -24,36 +28,48 @@ struct Allowance {
 }
 
 impl Pace {
-    /// The full allowances of a connection that begins now.
-    pub fn new(limits: &Limits, now: Instant) -> Self {
-        Self {
-            messages: Allowance::new(limits.messages_per_second_max.into(), now),
-            bytes: Allowance::new(limits.bytes_per_second_max, now),
-            visits: Allowance::new(limits.match_visits_per_second_max.into(), now),
-        }
-    }
-
     /// A packet of this many bytes has come.
-    pub fn charge_packet(&mut self, is_publish: bool, bytes: usize, now: Instant) {
-        self.messages.take(u64::from(is_publish), now);
-        self.bytes.take(bytes as u64, now);
+    pub fn charge_packet(&mut self, is_publish: bool, bytes: usize, limits: &Limits, now: Instant) {
+        if limits.messages_per_second_max == 0 && limits.bytes_per_second_max == 0 {
+            return;
+        }
+        let allowances = self.allowances(limits, now);
+        allowances.messages.take(u64::from(is_publish), now);
+        allowances.bytes.take(bytes as u64, now);
     }
 
     /// A publication was matched. What an ordinary one visits is free; only filters made to be expensive cost.
-    pub fn charge_match(&mut self, visits: usize, now: Instant) {
-        self.visits.take(visits.saturating_sub(VISITS_FREE) as u64, now);
+    pub fn charge_match(&mut self, visits: usize, limits: &Limits, now: Instant) {
+        if limits.match_visits_per_second_max == 0 || visits <= VISITS_FREE {
+            return;
+        }
+        self.allowances(limits, now).visits.take((visits - VISITS_FREE) as u64, now);
     }
 
     /// When the client may be read again; `None`: now.
     pub fn paused_until(&self, now: Instant) -> Option<Instant> {
-        let until =
-            [&self.messages, &self.bytes, &self.visits].into_iter().filter_map(Allowance::paid_at).max()?;
+        let Allowances { messages, bytes, visits } = self.0.as_deref()?;
+        let until = [messages, bytes, visits].into_iter().filter_map(Allowance::paid_at).max()?;
         (until > now).then_some(until)
+    }
+
+    fn allowances(&mut self, limits: &Limits, now: Instant) -> &mut Allowances {
+        self.0.get_or_insert_with(|| Box::new(Allowances::full(limits, now)))
+    }
+}
+
+impl Allowances {
+    fn full(limits: &Limits, now: Instant) -> Self {
+        Self {
+            messages: Allowance::full(limits.messages_per_second_max.into(), now),
+            bytes: Allowance::full(limits.bytes_per_second_max, now),
+            visits: Allowance::full(limits.match_visits_per_second_max.into(), now),
+        }
     }
 }
 
 impl Allowance {
-    fn new(per_second: u64, now: Instant) -> Self {
+    fn full(per_second: u64, now: Instant) -> Self {
         Self { per_second, left_milli: Self::milli(per_second), counted_at: now }
     }
 
@@ -91,66 +107,66 @@ mod tests {
         Instant::from_millis(millis)
     }
 
-    fn pace(messages: u32, bytes: u64, visits: u32) -> Pace {
-        let limits = Limits {
+    fn limits(messages: u32, bytes: u64, visits: u32) -> Limits {
+        Limits {
             messages_per_second_max: messages,
             bytes_per_second_max: bytes,
             match_visits_per_second_max: visits,
             ..Limits::default()
-        };
-        Pace::new(&limits, at(0))
+        }
     }
 
     #[test]
     fn a_second_s_worth_is_free_and_then_the_rate_holds() {
-        let mut pace = pace(10, 0, 0);
+        let (mut pace, limits) = (Pace::default(), limits(10, 0, 0));
         for _ in 0..10 {
-            pace.charge_packet(true, 1, at(0));
+            pace.charge_packet(true, 1, &limits, at(0));
             assert_eq!(pace.paused_until(at(0)), None);
         }
-        pace.charge_packet(true, 1, at(0));
+        pace.charge_packet(true, 1, &limits, at(0));
         assert_eq!(pace.paused_until(at(0)), Some(at(100)));
         assert_eq!(pace.paused_until(at(100)), None);
-        pace.charge_packet(true, 1, at(100));
+        pace.charge_packet(true, 1, &limits, at(100));
         assert_eq!(pace.paused_until(at(100)), Some(at(200)));
     }
 
     #[test]
     fn nothing_is_saved_up_beyond_a_second() {
-        let mut pace = pace(10, 0, 0);
+        let (mut pace, limits) = (Pace::default(), limits(10, 0, 0));
         for _ in 0..12 {
-            pace.charge_packet(true, 1, at(1_000_000));
+            pace.charge_packet(true, 1, &limits, at(1_000_000));
         }
         assert_eq!(pace.paused_until(at(1_000_000)), Some(at(1_000_200)));
     }
 
     #[test]
     fn packets_that_are_no_publish_cost_bytes_only() {
-        let mut pace = pace(1, 100, 0);
+        let (mut pace, limits) = (Pace::default(), limits(1, 100, 0));
         for _ in 0..10 {
-            pace.charge_packet(false, 10, at(0));
+            pace.charge_packet(false, 10, &limits, at(0));
         }
         assert_eq!(pace.paused_until(at(0)), None);
-        pace.charge_packet(false, 50, at(0));
+        pace.charge_packet(false, 50, &limits, at(0));
         assert_eq!(pace.paused_until(at(0)), Some(at(500)));
     }
 
     #[test]
     fn ordinary_matches_are_free_and_expensive_ones_are_paid_for() {
-        let mut pace = pace(0, 0, 1000);
+        let (mut pace, limits) = (Pace::default(), limits(0, 0, 1000));
         for _ in 0..10_000 {
-            pace.charge_match(VISITS_FREE, at(0));
+            pace.charge_match(VISITS_FREE, &limits, at(0));
         }
         assert_eq!(pace.paused_until(at(0)), None);
-        pace.charge_match(VISITS_FREE + 131_000, at(0));
+        pace.charge_match(VISITS_FREE + 131_000, &limits, at(0));
         assert_eq!(pace.paused_until(at(0)), Some(at(130_000)));
     }
 
     #[test]
     fn without_limits_nobody_waits() {
-        let mut pace = pace(0, 0, 0);
-        pace.charge_packet(true, usize::MAX, at(0));
-        pace.charge_match(usize::MAX, at(0));
+        let (mut pace, limits) = (Pace::default(), limits(0, 0, 0));
+        pace.charge_packet(true, usize::MAX, &limits, at(0));
+        pace.charge_match(usize::MAX, &limits, at(0));
         assert_eq!(pace.paused_until(at(0)), None);
+        assert!(pace.0.is_none(), "nothing is counted");
     }
 }

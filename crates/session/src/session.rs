@@ -3,9 +3,8 @@
 //! The fields change only in [`Session::apply`]. The connection in [`Session::link`] is the exception: it
 //! dies with its socket and nothing of it is remembered.
 
-use crate::change::{SessionChange, Subscription};
-use crate::{Inbound, Instant, Link, Offer, Outbound, Owed, StoredWill};
-use hashbrown::HashMap;
+use crate::change::SessionChange;
+use crate::{Inbound, Instant, Link, Offer, Outbound, Owed, StoredWill, Subscriptions};
 use std::sync::Arc;
 
 /// The number of a session: never used again, so that an entry for an ended session is void.
@@ -22,12 +21,8 @@ pub struct Session {
     pub client_id: Arc<str>,
     /// Seconds by which it outlives its connection; `u32::MAX`: for ever.
     pub session_expiry_interval: u32,
-    /// Subscriptions by filter as the client wrote it.
-    pub subscriptions: HashMap<Box<str>, Subscription>,
-    /// How many of them have wildcards.
-    pub wildcard_subscriptions: u32,
-    /// Bytes of their filters.
-    pub subscription_bytes: u64,
+    /// What the client has subscribed to.
+    pub subscriptions: Subscriptions,
     /// What the client is owed.
     pub outbound: Outbound,
     /// QoS 2 identifiers the client has not released.
@@ -49,9 +44,7 @@ impl Session {
             number,
             client_id,
             session_expiry_interval: 0,
-            subscriptions: HashMap::new(),
-            wildcard_subscriptions: 0,
-            subscription_bytes: 0,
+            subscriptions: Subscriptions::default(),
             outbound: Outbound::default(),
             inbound: Inbound::default(),
             will: None,
@@ -68,7 +61,7 @@ impl Session {
 
     /// What it costs to keep, in bytes, without the publications it is owed: these are shared.
     pub fn bytes(&self) -> u64 {
-        let subscriptions = self.subscription_bytes * FILTER_COPIES
+        let subscriptions = self.subscriptions.filter_bytes() * FILTER_COPIES
             + self.subscriptions.len() as u64 * SUBSCRIPTION_FLAT_BYTES;
         let will = self.will.as_ref().map_or(0, |will| will.bytes());
         SESSION_FLAT_BYTES
@@ -76,6 +69,16 @@ impl Session {
             + subscriptions
             + will
             + self.outbound.room_bytes() as u64
+    }
+
+    /// Lets its empty queues keep no places. Who sends again pays for new ones, so this is for a session that
+    /// rests.
+    pub fn give_back_room(&mut self) {
+        self.outbound.give_back_room();
+        self.inbound.give_back_room();
+        if let Some(link) = &mut self.link {
+            link.output.give_back_room();
+        }
     }
 
     /// The only place where the state of a session changes.
@@ -92,8 +95,10 @@ impl Session {
             SessionChange::InboundReleased { packet_id } => {
                 self.inbound.remove(*packet_id);
             }
-            SessionChange::Subscribed { filter, subscription } => self.subscribe(filter, *subscription),
-            SessionChange::Unsubscribed { filter } => self.unsubscribe(filter),
+            SessionChange::Subscribed { filter, subscription } => {
+                self.subscriptions.insert(filter, *subscription);
+            }
+            SessionChange::Unsubscribed { filter } => self.subscriptions.remove(filter),
             SessionChange::ExpirySet { session_expiry_interval } => {
                 self.session_expiry_interval = *session_expiry_interval;
             }
@@ -112,30 +117,6 @@ impl Session {
         owed.group = group;
         self.outbound.push(owed);
     }
-
-    fn subscribe(&mut self, filter: &str, subscription: Subscription) {
-        let replaced = self.subscriptions.insert(filter.into(), subscription);
-        if replaced.is_none() {
-            self.subscription_bytes += filter.len() as u64;
-            self.wildcard_subscriptions += u32::from(has_wildcards(filter));
-        }
-    }
-
-    fn unsubscribe(&mut self, filter: &str) {
-        if self.subscriptions.remove(filter).is_some() {
-            self.subscription_bytes -= filter.len() as u64;
-            self.wildcard_subscriptions -= u32::from(has_wildcards(filter));
-        }
-        // A session that once held 100,000 filters does not keep their table.
-        if self.subscriptions.capacity() > 4 * self.subscriptions.len().max(16) {
-            self.subscriptions.shrink_to_fit();
-        }
-    }
-}
-
-/// Whether the filter of a subscription has wildcards; a share name cannot.
-pub fn has_wildcards(filter: &str) -> bool {
-    filter.contains(['+', '#'])
 }
 
 /// The flat cost of a session in bytes, its connection included.

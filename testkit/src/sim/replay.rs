@@ -65,7 +65,7 @@ fn compare(live: &Session, again: &Session) -> Result<(), String> {
             again.is_durable()
         ));
     }
-    let is_shared = live.subscriptions.keys().any(|filter| filter.starts_with("$share/"));
+    let is_shared = live.subscriptions.filters().any(|filter| filter.starts_with("$share/"));
     if is_shared || !live.is_durable() {
         return Ok(());
     }
@@ -134,7 +134,7 @@ fn remembered(session: &Session) -> Remembered {
     Remembered {
         client_id: Arc::clone(&session.client_id),
         session_expiry_interval: session.session_expiry_interval,
-        subscriptions: subscriptions.map(|(filter, subscription)| (filter.clone(), *subscription)).collect(),
+        subscriptions: subscriptions.map(|(filter, subscription)| (filter.into(), subscription)).collect(),
         will: session.will.clone(),
         inbound: session.inbound.clone(),
         begun,
