@@ -149,9 +149,10 @@ impl Shard {
     pub fn receive(&mut self, id: ConnectionId, bytes: &[u8], turn: &mut Turn<'_>) -> Received {
         let mut consumed = 0;
         loop {
-            if let Some(next) = self.cannot_receive(id, turn) {
-                return Received { consumed, next };
-            }
+            let slot = match self.open_for_input(id, turn) {
+                Ok(slot) => slot,
+                Err(next) => return Received { consumed, next },
+            };
             let Some(connection) = self.connection_mut(id) else {
                 return Received { consumed, next: Next::Close };
             };
@@ -163,11 +164,12 @@ impl Shard {
                     return Received { consumed: bytes.len(), next: Next::Close };
                 }
             };
-            if matches!(packet, Packet::Publish(_)) && self.awaits_suback(id) {
+            if let Some(slot) = slot
+                && !self.hear(slot, matches!(packet, Packet::Publish(_)), length, turn.now)
+            {
                 return Received { consumed, next: Next::Flush };
             }
-            self.hear(id, matches!(packet, Packet::Publish(_)), length, turn.now);
-            match self.handle_packet(id, packet, turn) {
+            match self.handle_packet(id, slot, packet, turn) {
                 // The packet moves with its connection, so it is not used up here.
                 Next::Move(home) => return Received { consumed, next: Next::Move(home) },
                 next => {
@@ -248,19 +250,15 @@ impl Shard {
 
     /// Whether a connection that was told [`Next::Flush`] may be read again.
     pub fn wants_input(&self, id: ConnectionId) -> bool {
-        self.session_of(id).is_some_and(|slot| self.has_room_for_answers(slot)) && !self.awaits_suback(id)
+        self.session_of(id).is_some_and(|slot| {
+            let link = self.sessions[slot].session.link.as_deref();
+            self.has_room_for_answers(slot) && link.is_some_and(|link| link.subscriptions_promised == 0)
+        })
     }
 
     fn has_room_for_answers(&self, slot: usize) -> bool {
         let bytes_max = self.limits.output_bytes_max.saturating_add(CONTROL_BYTES_MAX);
         self.sessions[slot].session.link.as_ref().is_some_and(|link| link.output.bytes() < bytes_max)
-    }
-
-    /// Whether a publication of this client has to wait: what comes back of it follows the SUBACK of the
-    /// SUBSCRIBE in front of it.
-    fn awaits_suback(&self, id: ConnectionId) -> bool {
-        let link = self.session_of(id).and_then(|slot| self.sessions[slot].session.link.as_ref());
-        link.is_some_and(|link| link.subscriptions_promised > 0)
     }
 
     fn flush_session(
@@ -295,42 +293,50 @@ impl Shard {
     }
 
     /// A whole packet has come, which keeps its sender alive [MQTT-3.1.2-22] and counts against its allowances.
-    fn hear(&mut self, id: ConnectionId, is_publish: bool, bytes: usize, now: Instant) {
-        let Some(slot) = self.session_of(id) else { return };
-        if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
-            link.last_heard = now;
-            link.pace.charge_packet(is_publish, bytes, &self.limits, now);
+    /// Says whether it may be handled: a publication waits for the SUBACK of the SUBSCRIBE in front of it, so
+    /// that what comes back of it follows.
+    fn hear(&mut self, slot: usize, is_publish: bool, bytes: usize, now: Instant) -> bool {
+        let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return true };
+        if is_publish && link.subscriptions_promised > 0 {
+            return false;
         }
+        link.last_heard = now;
+        link.pace.charge_packet(is_publish, bytes, &self.limits, now);
+        true
     }
 
-    /// Whether the connection must wait, and for what.
-    fn cannot_receive(&mut self, id: ConnectionId, turn: &mut Turn<'_>) -> Option<Next> {
-        let connection = self.connection(id)?;
-        match connection.state {
-            State::Handshaking { .. } => None,
-            State::Closing { .. } => Some(Next::Close),
-            State::Connected { slot } => {
-                if !self.go_on_searching(slot, turn) {
-                    return Some(Next::Yield);
-                }
-                if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
-                    if link.output.is_finished() {
-                        return Some(Next::Close);
-                    }
-                    if let Some(until) = link.pace.paused_until(turn.now) {
-                        return Some(Next::Wait(until));
-                    }
-                }
-                if self.is_blocked(slot, turn) {
-                    return Some(Next::Blocked);
-                }
-                (!self.has_room_for_answers(slot)).then_some(Next::Flush)
-            }
+    /// The session of a connection that may be read, if CONNECT has come; otherwise what it must wait for.
+    fn open_for_input(&mut self, id: ConnectionId, turn: &mut Turn<'_>) -> Result<Option<usize>, Next> {
+        let slot = match self.connection(id).map(|connection| &connection.state) {
+            Some(State::Handshaking { .. }) => return Ok(None),
+            Some(State::Connected { slot }) => *slot,
+            Some(State::Closing { .. }) | None => return Err(Next::Close),
+        };
+        if self.sessions[slot].searching.is_some() && !self.go_on_searching(slot, turn) {
+            return Err(Next::Yield);
         }
+        let resident = &self.sessions[slot];
+        let Some(link) = resident.session.link.as_deref() else { return Err(Next::Close) };
+        if link.output.is_finished() {
+            return Err(Next::Close);
+        }
+        if let Some(until) = link.pace.paused_until(turn.now) {
+            return Err(Next::Wait(until));
+        }
+        if resident.blocked_on.is_some() && self.is_blocked(slot, turn) {
+            return Err(Next::Blocked);
+        }
+        if self.has_room_for_answers(slot) { Ok(Some(slot)) } else { Err(Next::Flush) }
     }
 
-    fn handle_packet(&mut self, id: ConnectionId, packet: Packet<'_>, turn: &mut Turn<'_>) -> Next {
-        let slot = match (self.session_of(id), &packet) {
+    fn handle_packet(
+        &mut self,
+        id: ConnectionId,
+        slot: Option<usize>,
+        packet: Packet<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Next {
+        let slot = match (slot, &packet) {
             (Some(slot), _) => slot,
             (None, Packet::Connect(connect)) => return self.handle_connect(id, connect, turn),
             // The decoder lets nothing but CONNECT be the first packet.
