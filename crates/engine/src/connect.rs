@@ -99,8 +99,7 @@ impl Shard {
             return Ok(());
         }
         let limits = &self.limits;
-        // Every shard has its part of the sessions, since client ids spread evenly.
-        if self.sessions.len() >= (limits.sessions_max as usize).div_ceil(usize::from(self.config.shards)) {
+        if turn.directory.sessions() >= u64::from(limits.sessions_max) {
             let cause = "there are as many sessions as there may be (limits.sessions_max)";
             return Err(Violation::new(ReasonCode::QuotaExceeded, cause));
         }
@@ -215,6 +214,7 @@ impl Shard {
         let client_id: Arc<str> = client_id.into();
         let number = turn.directory.next_session();
         let session = Session::new(number, client_id);
+        turn.directory.session_opened();
         self.sessions.insert(Resident::new(session, identity, &turn.directory.memory))
     }
 

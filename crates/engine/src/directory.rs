@@ -57,6 +57,7 @@ pub struct Directory {
     pub mail: MailGauge,
     retained_messages: AtomicU64,
     retained_bytes: AtomicU64,
+    sessions: AtomicU64,
     clients: AtomicU64,
     clients_maximum: AtomicU64,
     last_message: AtomicU64,
@@ -197,6 +198,7 @@ impl Directory {
             mail: MailGauge((0..shards).map(|_| AtomicU64::new(0)).collect()),
             retained_messages: AtomicU64::new(0),
             retained_bytes: AtomicU64::new(0),
+            sessions: AtomicU64::new(0),
             clients: AtomicU64::new(0),
             clients_maximum: AtomicU64::new(0),
             last_message: AtomicU64::new(0),
@@ -228,6 +230,19 @@ impl Directory {
     /// Bytes of the retained messages that clients have left.
     pub fn retained_bytes(&self) -> u64 {
         self.retained_bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many sessions there are on all shards.
+    pub fn sessions(&self) -> u64 {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn session_opened(&self) {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn session_ended(&self) {
+        self.sessions.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The most clients that were connected at once, to all shards.

@@ -133,6 +133,7 @@ impl Shard {
         self.fire_will(slot, turn);
         let me = self.subscriber(slot);
         let resident = self.sessions.remove(slot);
+        turn.directory.session_ended();
         let session = resident.session;
         if resident.is_recorded {
             turn.fx.records.push(Record::SessionEnded { session: session.number });

@@ -342,7 +342,15 @@ fn a_client_beyond_its_message_rate_is_read_later_and_loses_nothing() {
 
 #[test]
 fn a_client_without_a_session_is_refused_when_there_are_as_many_as_may_be() {
-    let mut sim = Sim::with_limits(Limits { sessions_max: 2, ..Limits::default() });
+    for shards in 1..=3 {
+        sessions_are_bounded_on(shards);
+    }
+}
+
+/// The bound is for all shards together, however the client ids spread.
+fn sessions_are_bounded_on(shards: u16) {
+    let limits = Limits { sessions_max: 2, ..Limits::default() };
+    let mut sim = Sim::with(SimOptions { limits, shards, ..SimOptions::default() });
     let away = ConnectOptions::durable(V5, "away", 100);
     let wire = sim.connect_with(&away);
     sim.cut(wire);
