@@ -32,6 +32,7 @@ mod resident;
 mod retained;
 mod retained_phases;
 mod route;
+mod routes;
 mod search;
 mod sessions;
 mod shard;

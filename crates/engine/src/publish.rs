@@ -6,7 +6,8 @@
 use crate::effects::Event;
 use crate::mail::{Then, Violation};
 use crate::record::Frame;
-use crate::route::{Asked, Kind, Known, Route};
+use crate::route::Route;
+use crate::routes::{Asked, Kind, Known};
 use crate::shard::{Shard, Turn};
 use crate::{Change, Record};
 use noctule_auth::Action;

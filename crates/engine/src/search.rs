@@ -9,7 +9,7 @@
 //! under way.
 
 use crate::mail::{Mail, ShardId};
-use crate::route::{Asked, Search};
+use crate::routes::{Asked, Search};
 use crate::shard::{Shard, Turn};
 use noctule_codec::PacketId;
 use noctule_session::Publication;

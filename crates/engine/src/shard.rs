@@ -13,7 +13,7 @@ use crate::mail::{Promise, ShardId, Then};
 use crate::publications::Publications;
 use crate::resident::Resident;
 use crate::retained::RetainedSweep;
-use crate::route::Routes;
+use crate::routes::Routes;
 use crate::search::Searches;
 use crate::sessions::Sessions;
 use crate::share::Backlogs;
