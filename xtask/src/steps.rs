@@ -99,6 +99,8 @@ fn documentation(project: &Project) -> Result<()> {
 /// has to be fetched, so they are checked only where it is present, and the output says which case it was.
 fn dependencies(project: &Project) -> Result<()> {
     let deny = tools::CARGO_DENY.installed(project)?;
+    // It looks at the packages of every platform, and builds here have fetched those of this one only.
+    project::run(&mut project.cargo(["fetch", "--locked"]))?;
     let mut checks = vec!["--offline", "check", "licenses", "bans", "sources"];
     if tools::has_advisory_database() {
         checks.push("advisories");
