@@ -86,7 +86,6 @@ pub enum Error {
 /// See [`Error`].
 pub fn run(mut config: Config) -> Result<(), Error> {
     let open_files = raise_open_file_limit();
-    let connections_max = connections_max(&config, open_files)?;
     let _data_dir = DataDir::open(&config.data_dir)?;
     let signals = Signals::new().map_err(Error::Poll)?;
     let mut listeners = Vec::new();
@@ -94,6 +93,7 @@ pub fn run(mut config: Config) -> Result<(), Error> {
         listeners.extend(Listener::bind(url)?);
     }
     let addresses: Vec<String> = listeners.iter().map(|l| format!("tcp://{}", l.local_addr())).collect();
+    let connections_max = connections_max(&config, open_files)?;
     if config.limits.memory_bytes_max == 0 {
         config.limits.memory_bytes_max = memory::usable_bytes() / 2;
     }
