@@ -57,6 +57,8 @@ impl Peer {
             match self.socket.read(&mut buffer) {
                 Ok(0) => return None,
                 Err(error) if is_reset(&error) => return None,
+                // A read with a time limit is not begun again when a signal comes between.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(length) => self.received.extend_from_slice(&buffer[..length]),
                 Err(error) => panic!("the broker sent nothing: {error}"),
             }
@@ -87,6 +89,7 @@ impl Peer {
             match self.socket.read(&mut buffer) {
                 Ok(0) => return true,
                 Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return is_reset(&error),
             }
         }
