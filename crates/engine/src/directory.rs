@@ -12,7 +12,7 @@ use crate::ShardId;
 use crate::generations::Generations;
 use crate::groups::Groups;
 use noctule_codec::SubscriptionOptions;
-use noctule_session::{GroupNumber, Instant, MemoryGauge, MessageNumber, Publication, SessionNumber};
+use noctule_session::{GroupNumber, MemoryGauge, MessageNumber, Publication, SessionNumber};
 use noctule_topic::{FilterIndex, RetainedTree, TopicFilter};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -171,9 +171,9 @@ impl MailGauge {
         self.of(to).fetch_add(bytes, Ordering::SeqCst);
     }
 
-    /// A shard has handled mail of so many bytes; says how many are left.
-    pub fn handled(&self, by: ShardId, bytes: u64) -> u64 {
-        self.of(by).fetch_sub(bytes, Ordering::SeqCst) - bytes
+    /// A shard has handled mail of so many bytes.
+    pub fn handled(&self, by: ShardId, bytes: u64) {
+        self.of(by).fetch_sub(bytes, Ordering::SeqCst);
     }
 
     /// Bytes on their way to a shard.
@@ -214,12 +214,6 @@ impl Directory {
     /// A new session number, higher than all before.
     pub fn next_session(&self) -> SessionNumber {
         SessionNumber(self.last_session.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-
-    /// The retained message of a topic, unless it has expired.
-    pub fn retained_message(&self, topic: &str, now: Instant) -> Option<Arc<Publication>> {
-        let message = self.retained.read(|retained| retained.get(topic).cloned());
-        message.filter(|message| !message.is_expired(now))
     }
 
     /// How many retained messages clients have left; the broker's own are not counted.
