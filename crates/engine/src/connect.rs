@@ -268,8 +268,13 @@ impl Shard {
         let will = SessionChange::WillSet { will };
         session.apply(&will);
         if resident.is_recorded {
-            let client_id = Arc::clone(&session.client_id);
-            turn.fx.records.push(Record::SessionOpened { session: number, client_id });
+            let opened = Record::SessionOpened {
+                session: number,
+                client_id: Arc::clone(&session.client_id),
+                user_name: resident.identity.user_name.clone(),
+                receive_maximum: session.link.as_ref().map_or(0, |link| link.receive_maximum),
+            };
+            turn.fx.records.push(opened);
             let expiry = SessionChange::ExpirySet { session_expiry_interval };
             let changes = [expiry, will].map(|change| Record::Session { session: number, change });
             turn.fx.records.extend(changes);

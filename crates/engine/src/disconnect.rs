@@ -142,8 +142,8 @@ impl Shard {
             // A message that a group gave goes back to it, unless its delivery at QoS 2 has begun
             // [MQTT-4.8.2-5].
             let may_return = owed.qos < QoS::ExactlyOnce || owed.phase() == Phase::Waiting;
-            let Some(message) = &owed.message else { continue };
-            match owed.group {
+            let Some(message) = owed.message() else { continue };
+            match owed.group() {
                 Some(group) if may_return => self.return_to_group(group, Arc::clone(message), turn),
                 _ => self.drop_message(&session.client_id, message, DropReason::SessionEnded, turn),
             }

@@ -12,7 +12,9 @@ use crate::{Change, Record, Subscriber};
 use hashbrown::HashMap;
 use noctule_auth::Action;
 use noctule_codec::QoS;
-use noctule_session::{DropReason, GroupNumber, MemoryGauge, MemoryShare, Offer, Publication};
+use noctule_session::{
+    Delivered, DropReason, GroupNumber, MemoryGauge, MemoryShare, Offer, Phase, Publication,
+};
 use noctule_topic::Subscription as FilterText;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -120,13 +122,24 @@ impl Shard {
             self.drop_message(&client_id, &message, DropReason::NotAuthorized, turn);
             return self.ask_for_more(slot, turn);
         }
-        let session = &self.sessions[slot].session;
-        if session.is_durable() && qos > QoS::AtMostOnce {
-            let session = session.number;
-            turn.fx.records.push(Record::GroupTaken { group, message: message.number, session });
-        }
         let retain = message.retain && target.retain_as_published;
         let subscription_ids = target.subscription_ids;
+        let session = &self.sessions[slot].session;
+        if session.is_durable() && qos > QoS::AtMostOnce {
+            let (bytes, phase) = (u32::try_from(message.bytes()).unwrap_or(u32::MAX), Phase::Waiting);
+            let (number, ids) = (message.number, subscription_ids.clone());
+            let delivered = Delivered {
+                number,
+                bytes,
+                qos,
+                retain,
+                subscription_ids: ids,
+                group: Some(group),
+                phase,
+                packet_id: None,
+            };
+            turn.fx.records.push(Record::GroupTaken { session: session.number, delivered });
+        }
         self.offer(slot, Offer { message, qos, retain, subscription_ids, group: Some(group) }, turn);
     }
 

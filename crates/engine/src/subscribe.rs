@@ -129,7 +129,9 @@ impl Shard {
             .inspect_err(|code| self.log_refused_filter(slot, text, *code, turn))?;
         let options = SubscriptionOptions { qos: options.qos.min(self.limits.maximum_qos), ..options };
         let subscription = Subscription { options, id };
-        self.record_session(slot, SessionChange::Subscribed { filter: text.into(), subscription }, turn);
+        let brings_retained = parsed.share_name().is_none() && brings_retained(options, is_new);
+        let filter = text.into();
+        self.record_session(slot, SessionChange::Subscribed { filter, subscription, brings_retained }, turn);
         self.stage_subscription(slot, text, subscription, turn);
         self.count_subscription(slot, parsed.share_name().is_some(), is_new);
         if is_new && parsed.share_name().is_some() {
@@ -265,11 +267,7 @@ impl Shard {
         subscription: Subscription,
         is_new: bool,
     ) {
-        let wanted = match subscription.options.retain_handling {
-            RetainHandling::Send => true,
-            RetainHandling::SendIfNew => is_new,
-            RetainHandling::DoNotSend => false,
-        };
+        let wanted = brings_retained(subscription.options, is_new);
         let retained = &mut self.sessions[slot].retained;
         if wanted && parsed.share_name().is_none() {
             // A replaced subscription starts its retained messages anew, and only once.
@@ -308,6 +306,15 @@ fn check_filter(text: &str, options: SubscriptionOptions) -> Result<FilterText<'
 fn invalid_filter(text: &str, error: &FilterError) -> Violation {
     let shown: String = text.chars().take(TEXT_SHOWN).collect();
     Violation::new(ReasonCode::TopicFilterInvalid, format!("{shown:?} is no topic filter: {error}"))
+}
+
+/// Whether a subscription asks for retained messages.
+fn brings_retained(options: SubscriptionOptions, is_new: bool) -> bool {
+    match options.retain_handling {
+        RetainHandling::Send => true,
+        RetainHandling::SendIfNew => is_new,
+        RetainHandling::DoNotSend => false,
+    }
 }
 
 fn granted(qos: QoS) -> ReasonCode {

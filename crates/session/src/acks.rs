@@ -94,7 +94,7 @@ impl Session {
         let Some(owed) = self.outbound.find(packet_id) else { return };
         let message = owed.number;
         let settlement = if reason_code.is_error() {
-            fx.drops.extend(owed.message.clone().map(|message| (message, DropReason::RejectedByClient)));
+            fx.drops.extend(owed.message().cloned().map(|message| (message, DropReason::RejectedByClient)));
             Settlement::Rejected(reason_code)
         } else {
             Settlement::Acknowledged

@@ -1,6 +1,6 @@
 //! What can change in a session. State changes only by applying these, now and after a restart.
 
-use crate::{GroupNumber, MessageNumber, Publication, StoredWill, SubscriptionIds};
+use crate::{Delivered, GroupNumber, MessageNumber, Position, Publication, StoredWill, SubscriptionIds};
 use noctule_codec::{PacketId, QoS, ReasonCode, SubscriptionOptions};
 use std::sync::Arc;
 
@@ -19,6 +19,18 @@ pub enum SessionChange {
         subscription_ids: SubscriptionIds,
         /// The shared group that gave it to this session.
         group: Option<GroupNumber>,
+    },
+    /// A delivery as it is now, which joins what the session is owed or replaces what was known of it.
+    Held {
+        /// The delivery.
+        delivered: Delivered,
+        /// Where its content is.
+        position: Position,
+    },
+    /// The session may use the packet ids up to this one before the next are reserved.
+    IdsReserved {
+        /// The last of them.
+        up_to: PacketId,
     },
     /// A waiting delivery has taken a place in the window under this packet id.
     Begun {
@@ -57,6 +69,13 @@ pub enum SessionChange {
         filter: Box<str>,
         /// Its options.
         subscription: Subscription,
+        /// It still brings retained messages.
+        brings_retained: bool,
+    },
+    /// A subscription has brought the retained messages it asked for.
+    RetainedSent {
+        /// The filter as the client wrote it.
+        filter: Box<str>,
     },
     /// A subscription was removed.
     Unsubscribed {

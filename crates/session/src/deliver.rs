@@ -19,12 +19,18 @@ pub struct SessionEffects {
     pub drops: Vec<(Arc<Publication>, DropReason)>,
     /// References that nobody needs any more, for who wants to use their room again.
     pub done: Vec<Arc<Publication>>,
+    /// Packet ids are being reserved: [`Session::add_reserved_ids`] is due once these changes are durable.
+    pub reserves_ids: bool,
 }
 
 impl SessionEffects {
     /// Whether nothing was brought about.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.promises.is_empty() && self.drops.is_empty() && self.done.is_empty()
+        self.changes.is_empty()
+            && self.promises.is_empty()
+            && self.drops.is_empty()
+            && self.done.is_empty()
+            && !self.reserves_ids
     }
 }
 
@@ -115,6 +121,9 @@ impl Session {
     pub(crate) fn transmit_next(&mut self, now: Instant, limits: &Limits, fx: &mut SessionEffects) -> bool {
         let quota = self.outbound.quota();
         let Some(owed) = self.outbound.front() else { return false };
+        if owed.is_missing() {
+            return false;
+        }
         let (phase, packet_id, qos) = (owed.phase(), owed.packet_id(), owed.qos);
         match (phase, packet_id) {
             (Phase::Received, Some(packet_id)) => {
@@ -152,6 +161,7 @@ impl Session {
         if let Some(reason) = self.cause_to_drop(&publish, now, limits) {
             return self.drop_next(None, reason, fx);
         }
+        self.reserve_ids(fx);
         let message = publish.message.number;
         let Some(packet_id) = publish.packet_id else {
             self.send_after_record(Outgoing::Publish(publish), false, fx);
@@ -164,8 +174,43 @@ impl Session {
         self.outbound.advance();
     }
 
+    /// Sees to it that there are packet ids in reserve, for a session that outlives its connection.
+    fn reserve_ids(&mut self, fx: &mut SessionEffects) {
+        if !self.is_durable() || self.is_reserving_ids() || !self.outbound.is_short_of_ids() {
+            return;
+        }
+        let up_to = self.outbound.ids_to_reserve();
+        self.record(SessionChange::IdsReserved { up_to }, fx);
+        if let Some(link) = self.link.as_deref_mut() {
+            link.is_reserving_ids = true;
+            fx.reserves_ids = true;
+        }
+    }
+
+    /// The first packet ids of a connection, reserved with the record of its CONNECT, which CONNACK waits for.
+    pub fn reserve_first_ids(&mut self) -> SessionChange {
+        self.outbound.begin_reserving();
+        SessionChange::IdsReserved { up_to: self.outbound.last_reserved_id() }
+    }
+
+    /// The packet ids that were being reserved may be used.
+    pub fn add_reserved_ids(&mut self) {
+        if let Some(link) = self.link.as_deref_mut() {
+            link.is_reserving_ids = false;
+            self.outbound.add_reserved_ids();
+        }
+    }
+
+    fn is_reserving_ids(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.is_reserving_ids)
+    }
+
     fn cause_to_drop(&self, publish: &OutgoingPublish, now: Instant, limits: &Limits) -> Option<DropReason> {
         let age_max = u64::from(limits.queue_age_seconds_max) * 1000;
+        // What the client may have had before a crash is sent again whatever its age [MQTT-4.3.3-7].
+        if publish.dup {
+            return self.is_oversize(publish, now).then_some(DropReason::Oversize);
+        }
         if publish.message.is_expired(now) {
             Some(DropReason::Expired)
         } else if age_max > 0 && now.millis_since(publish.message.published_at) > age_max && !publish.retain {
@@ -186,12 +231,12 @@ impl Session {
     fn outgoing_publish(&mut self, packet_id: Option<PacketId>, dup: bool) -> Option<OutgoingPublish> {
         let owed = self.outbound.front()?;
         Some(OutgoingPublish {
-            message: Arc::clone(owed.message.as_ref()?),
+            message: Arc::clone(owed.message()?),
             packet_id,
             qos: owed.qos,
-            dup,
+            dup: dup || owed.is_maybe_sent(),
             retain: owed.retain,
-            subscription_ids: owed.subscription_ids.clone(),
+            subscription_ids: owed.subscription_ids(),
         })
     }
 
@@ -199,7 +244,7 @@ impl Session {
     fn drop_next(&mut self, packet_id: Option<PacketId>, reason: DropReason, fx: &mut SessionEffects) {
         let Some(owed) = self.outbound.front() else { return };
         let message = owed.number;
-        fx.drops.extend(owed.message.clone().map(|message| (message, reason)));
+        fx.drops.extend(owed.message().cloned().map(|message| (message, reason)));
         let settlement = Settlement::Dropped(reason);
         self.record(SessionChange::Settled { message, packet_id, settlement }, fx);
     }

@@ -32,6 +32,8 @@ pub struct Link {
     pub publishes_promised: u32,
     /// SUBACKs and UNSUBACKs that wait until what they tell of is in force everywhere.
     pub subscriptions_promised: u16,
+    /// More packet ids are being reserved.
+    pub is_reserving_ids: bool,
     /// The session was there before this connection.
     pub is_resumed: bool,
     /// QoS 1 and 2 publications of the client on this connection that have had neither PUBACK nor PUBCOMP
@@ -79,6 +81,7 @@ impl Link {
             acks_promised: 0,
             publishes_promised: 0,
             subscriptions_promised: 0,
+            is_reserving_ids: false,
             is_resumed: false,
             unacknowledged: 0,
             request_problem_information: properties.request_problem_information().unwrap_or(true),
@@ -100,6 +103,7 @@ impl Link {
             acks_promised: 0,
             publishes_promised: 0,
             subscriptions_promised: 0,
+            is_reserving_ids: false,
             is_resumed: false,
             unacknowledged: 0,
             request_problem_information: true,

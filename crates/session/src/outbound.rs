@@ -13,7 +13,7 @@
 //! What an entry *is* (phase, packet id) belongs to the session and changes only through
 //! [`Session::apply`](crate::Session::apply). What a connection *did* (cursor, quota) dies with it.
 
-use crate::{MessageNumber, Publication};
+use crate::{MessageNumber, Position, Publication};
 use noctule_codec::{PacketId, QoS};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -47,13 +47,48 @@ pub enum SubscriptionIds {
     Many(Box<[u32]>),
 }
 
-/// A message owed to a peer.
+/// A message owed to a peer: 48 bytes, of which there may be millions.
 #[derive(Clone, Debug)]
 pub struct Owed {
-    /// The publication, while its content can still be needed.
-    pub message: Option<Arc<Publication>>,
+    /// The publication, while it is in memory and can still be needed.
+    message: Option<Arc<Publication>>,
+    /// Where the journal has its content; what records this delivery stands there or behind it. Nowhere: as its
+    /// publication says, or not at all.
+    position: Position,
     /// The number of the publication.
     pub number: MessageNumber,
+    /// What few deliveries have.
+    extra: Option<Box<Extra>>,
+    /// The only subscription with an identifier; 0: none, or several.
+    subscription_id: u32,
+    /// Bytes of the publication, as they count for the queue.
+    bytes: u32,
+    packet_id: Option<PacketId>,
+    /// The QoS of this delivery.
+    pub qos: QoS,
+    /// The RETAIN flag of this delivery.
+    pub retain: bool,
+    phase: Phase,
+    holds_quota: bool,
+    /// A crash came between, and the peer may have it.
+    is_maybe_sent: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Extra {
+    /// Several subscriptions with identifiers.
+    subscription_ids: Box<[u32]>,
+    /// The shared group that gave it to this session.
+    group: Option<GroupNumber>,
+}
+
+/// A delivery as its record has it: everything but the content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The number of the publication.
+    pub number: MessageNumber,
+    /// Bytes of the publication, as they count for the queue.
+    pub bytes: u32,
     /// The QoS of this delivery.
     pub qos: QoS,
     /// The RETAIN flag of this delivery.
@@ -62,9 +97,19 @@ pub struct Owed {
     pub subscription_ids: SubscriptionIds,
     /// The shared group that gave it to this session.
     pub group: Option<GroupNumber>,
-    phase: Phase,
-    packet_id: Option<PacketId>,
-    holds_quota: bool,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Its packet identifier, once it has been sent.
+    pub packet_id: Option<PacketId>,
+}
+
+/// Content that is needed and not in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Of which publication.
+    pub number: MessageNumber,
+    /// Where the journal has it.
+    pub position: Position,
 }
 
 /// The list of what one peer is owed, and how far its current connection has come. While nothing is owed and the
@@ -78,6 +123,17 @@ pub struct Outbound {
     last_id: PacketId,
     quota: u16,
     quota_max: u16,
+    ids: Ids,
+}
+
+/// The packet ids that may be given away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ids {
+    /// All of them: nobody remembers this session after a crash.
+    All,
+    /// So many more: the journal knows that they may be in use. After a crash new ones begin behind them, so
+    /// that a late acknowledgement never settles another message.
+    Reserved(u16),
 }
 
 #[derive(Clone, Debug)]
@@ -124,17 +180,60 @@ impl FromIterator<u32> for SubscriptionIds {
 impl Owed {
     /// A message that has not been sent.
     pub fn new(message: Arc<Publication>, qos: QoS, retain: bool, subscription_ids: SubscriptionIds) -> Self {
+        let bytes = bytes_of(&message);
+        let mut owed = Self::without_content(message.number, bytes, qos, retain);
+        owed.set_subscription_ids(subscription_ids);
+        // A retained message may have been recorded anew; only that is sure to be still there.
+        owed.position = message.kept.get();
+        owed.message = Some(message);
+        owed
+    }
+
+    /// A delivery as a record has it, whose content is at this position.
+    pub fn recorded(delivered: Delivered, position: Position) -> Self {
+        let Delivered { number, bytes, qos, retain, subscription_ids, group, phase, packet_id } = delivered;
+        let mut owed = Self::without_content(number, bytes, qos, retain);
+        owed.set_subscription_ids(subscription_ids);
+        owed.set_group(group);
+        Self { phase, packet_id, position, ..owed }
+    }
+
+    fn without_content(number: MessageNumber, bytes: u32, qos: QoS, retain: bool) -> Self {
         Self {
-            number: message.number,
-            message: Some(message),
+            message: None,
+            position: Position::NOWHERE,
+            number,
+            extra: None,
+            subscription_id: 0,
+            bytes,
+            packet_id: None,
             qos,
             retain,
-            subscription_ids,
-            group: None,
             phase: Phase::Waiting,
-            packet_id: None,
             holds_quota: false,
+            is_maybe_sent: false,
         }
+    }
+
+    /// The publication, while it is in memory and can still be needed.
+    pub fn message(&self) -> Option<&Arc<Publication>> {
+        self.message.as_ref()
+    }
+
+    /// The subscriptions it answers.
+    pub fn subscription_ids(&self) -> SubscriptionIds {
+        match (&self.extra, self.subscription_id) {
+            (Some(extra), 0) if !extra.subscription_ids.is_empty() => {
+                SubscriptionIds::Many(extra.subscription_ids.clone())
+            }
+            (_, 0) => SubscriptionIds::None,
+            (_, id) => SubscriptionIds::One(id),
+        }
+    }
+
+    /// The shared group that gave it to this session.
+    pub fn group(&self) -> Option<GroupNumber> {
+        self.extra.as_ref().and_then(|extra| extra.group)
     }
 
     /// How far it has come.
@@ -147,14 +246,69 @@ impl Owed {
         self.packet_id
     }
 
-    fn bytes(&self) -> u64 {
-        self.message.as_ref().map_or(0, |message| message.bytes())
+    /// Whether the peer may have it although nothing says that it was sent: the broker crashed meanwhile.
+    pub fn is_maybe_sent(&self) -> bool {
+        self.is_maybe_sent
     }
+
+    /// Where the journal has its content, and everything that records this delivery stands behind.
+    pub fn position(&self) -> Position {
+        match &self.message {
+            Some(message) if !self.position.is_somewhere() => message.place.get(),
+            _ => self.position,
+        }
+    }
+
+    /// What a record says of it.
+    pub fn delivered(&self) -> Delivered {
+        Delivered {
+            number: self.number,
+            bytes: self.bytes,
+            qos: self.qos,
+            retain: self.retain,
+            subscription_ids: self.subscription_ids(),
+            group: self.group(),
+            phase: self.phase,
+            packet_id: self.packet_id,
+        }
+    }
+
+    pub(crate) fn set_group(&mut self, group: Option<GroupNumber>) {
+        if group.is_some() {
+            self.extra.get_or_insert_default().group = group;
+        }
+    }
+
+    fn set_subscription_ids(&mut self, ids: SubscriptionIds) {
+        match ids {
+            SubscriptionIds::None => {}
+            SubscriptionIds::One(id) => self.subscription_id = id,
+            SubscriptionIds::Many(ids) => self.extra.get_or_insert_default().subscription_ids = ids,
+        }
+    }
+
+    /// Whether its content is needed and has to be read first.
+    pub fn is_missing(&self) -> bool {
+        self.message.is_none() && matches!(self.phase, Phase::Waiting | Phase::Sent)
+    }
+}
+
+/// Bytes of a publication, as they count for a queue.
+fn bytes_of(message: &Publication) -> u32 {
+    u32::try_from(message.bytes()).unwrap_or(u32::MAX)
 }
 
 impl Default for Outbound {
     fn default() -> Self {
-        Self { list: None, ids_run: true, next_id: FIRST_ID, last_id: LAST_ID, quota: 0, quota_max: 0 }
+        Self {
+            list: None,
+            ids_run: true,
+            next_id: FIRST_ID,
+            last_id: LAST_ID,
+            quota: 0,
+            quota_max: 0,
+            ids: Ids::All,
+        }
     }
 }
 
@@ -185,7 +339,7 @@ impl Outbound {
     pub(crate) fn push(&mut self, owed: Owed) {
         let list = self.list.get_or_insert_default();
         list.owed += 1;
-        list.bytes += owed.bytes();
+        list.bytes += u64::from(owed.bytes);
         list.entries.push_back(owed);
     }
 
@@ -229,7 +383,7 @@ impl Outbound {
     /// before PUBCOMP can come by one window of them per connection.
     pub fn free_packet_id(&self) -> Option<PacketId> {
         let list = self.list();
-        if list.begun >= usize::from(self.last_id.get()) {
+        if list.begun >= usize::from(self.last_id.get()) || self.ids == Ids::Reserved(0) {
             return None;
         }
         let mut id = self.next_id;
@@ -261,6 +415,138 @@ impl Outbound {
         self.ids_run = list.begun == 0 || (self.ids_run && packet_id == self.next_id);
         list.begun += 1;
         self.next_id = self.id_after(packet_id);
+        if let Ids::Reserved(left) = &mut self.ids {
+            *left = left.saturating_sub(1);
+        }
+    }
+
+    /// The last of the packet ids that are to be reserved next.
+    pub(crate) fn ids_to_reserve(&self) -> PacketId {
+        self.id_ahead(self.ids_left() + u32::from(ID_BLOCK))
+    }
+
+    /// The last of the packet ids that are reserved.
+    pub(crate) fn last_reserved_id(&self) -> PacketId {
+        self.id_ahead(self.ids_left())
+    }
+
+    fn ids_left(&self) -> u32 {
+        match self.ids {
+            Ids::All => 0,
+            Ids::Reserved(left) => u32::from(left),
+        }
+    }
+
+    /// The last of the next so many packet ids.
+    fn id_ahead(&self, ids: u32) -> PacketId {
+        let last = u32::from(self.last_id.get());
+        let id = (u32::from(self.next_id.get()) + ids + last - 2) % last + 1;
+        u16::try_from(id).ok().and_then(PacketId::new).unwrap_or(self.last_id)
+    }
+
+    /// From now on only ids are given away that the journal knows of: a first block of them.
+    pub(crate) fn begin_reserving(&mut self) {
+        self.ids = Ids::Reserved(ID_BLOCK);
+    }
+
+    /// Another block of ids is known to the journal.
+    pub(crate) fn add_reserved_ids(&mut self) {
+        if let Ids::Reserved(left) = &mut self.ids {
+            *left = left.saturating_add(ID_BLOCK);
+        }
+    }
+
+    /// Whether it is time to reserve another block.
+    pub(crate) fn is_short_of_ids(&self) -> bool {
+        matches!(self.ids, Ids::Reserved(left) if left <= ID_BLOCK / 2)
+    }
+
+    /// All ids up to this one may be in use; the broker has forgotten which.
+    pub(crate) fn pass_over_ids(&mut self, up_to: PacketId) {
+        self.next_id = self.id_after(up_to);
+        self.ids_run = self.list().begun == 0;
+    }
+
+    /// Adds a delivery that a record tells of, or brings the one it is up to date. Only for a list that is made
+    /// of records: there, what waits stands in the order of the numbers, behind what was sent.
+    pub(crate) fn hold(&mut self, delivered: Delivered, position: Position) {
+        let list = self.list.get_or_insert_default();
+        if let Some(place) = list.recorded(&delivered) {
+            list.take_out(place);
+        }
+        let is_begun = delivered.phase != Phase::Waiting;
+        let owed = Owed::recorded(delivered, position);
+        let place = match is_begun {
+            true => list.place_of_begun(owed.number),
+            false => list.place_of_waiting(owed.number),
+        };
+        list.owed += 1;
+        list.bytes += u64::from(owed.bytes);
+        list.begun += usize::from(is_begun);
+        list.entries.insert(place, owed);
+        self.ids_run &= !is_begun;
+    }
+
+    /// The broker crashed while the peer was connected: it may have been sent this many QoS 1 deliveries whose
+    /// marks are lost.
+    pub(crate) fn suspect(&mut self, receive_maximum: u16) {
+        let Some(list) = &mut self.list else { return };
+        let unmarked = usize::from(receive_maximum).saturating_sub(list.begun);
+        let waiting = list.entries.iter_mut().filter(|entry| entry.phase == Phase::Waiting);
+        for entry in waiting.take(unmarked).filter(|entry| entry.qos == QoS::AtLeastOnce) {
+            entry.is_maybe_sent = true;
+        }
+    }
+
+    /// Lets go of the contents that the journal has, from the last entry back to the first without one.
+    pub(crate) fn let_go(&mut self, done: &mut Vec<Arc<Publication>>) {
+        let Some(list) = &mut self.list else { return };
+        let rest = list.entries.iter_mut().rev().take_while(|entry| entry.message.is_some());
+        done.extend(rest.filter_map(Owed::let_go));
+    }
+
+    /// The contents that are missing from the next delivery of this connection on.
+    pub fn missing(&self) -> Vec<Missing> {
+        let list = self.list();
+        let ahead = list.entries.iter().skip(list.cursor).take(LOADED_AT_ONCE);
+        let missing = ahead.filter(|entry| entry.is_missing());
+        let mut bytes = 0;
+        let missing = missing.take_while(|entry| {
+            let fits = bytes == 0 || bytes + u64::from(entry.bytes) <= LOADED_BYTES;
+            bytes += u64::from(entry.bytes);
+            fits
+        });
+        missing.map(|entry| Missing { number: entry.number, position: entry.position }).collect()
+    }
+
+    /// Whether the next delivery of this connection waits for its content.
+    pub fn is_front_missing(&mut self) -> bool {
+        self.front().is_some_and(Owed::is_missing)
+    }
+
+    /// Content that was missing is there.
+    pub fn load(&mut self, message: &Arc<Publication>) {
+        let Some(list) = &mut self.list else { return };
+        let ahead = list.entries.iter_mut().skip(list.cursor).take(LOADED_AT_ONCE);
+        for entry in ahead.filter(|entry| entry.number == message.number && entry.is_missing()) {
+            entry.message = Some(Arc::clone(message));
+        }
+    }
+
+    /// Everything owed, whose content the journal has before this position, or whose record may stand there.
+    pub fn recorded_before(&self, limit: Position) -> impl Iterator<Item = &Owed> {
+        self.iter().filter(move |owed| owed.position().is_somewhere() && owed.position() < limit)
+    }
+
+    /// What stood before `limit` stands elsewhere now: where `place` says, or at or behind `limit`.
+    pub fn move_up(&mut self, limit: Position, place: impl Fn(MessageNumber) -> Option<Position>) {
+        let Some(list) = &mut self.list else { return };
+        for entry in &mut list.entries {
+            let position = entry.position();
+            if position.is_somewhere() && position < limit {
+                entry.position = place(entry.number).unwrap_or(limit);
+            }
+        }
     }
 
     /// The peer has forgotten everything: what it has not acknowledged is to be sent as new, what it has
@@ -291,7 +577,6 @@ impl Outbound {
         let list = self.list.as_deref_mut()?;
         let place = list.position(packet_id)?;
         let entry = &mut list.entries[place];
-        list.bytes -= entry.bytes();
         entry.message.take()
     }
 
@@ -300,7 +585,7 @@ impl Outbound {
         let Some(list) = &mut self.list else { return };
         if let Some(place) = list.position(packet_id) {
             let entry = &mut list.entries[place];
-            list.bytes -= entry.bytes();
+            list.bytes -= u64::from(std::mem::take(&mut entry.bytes));
             entry.message = None;
             entry.phase = Phase::Received;
         }
@@ -318,11 +603,11 @@ impl Outbound {
         if entry.holds_quota {
             self.quota = (self.quota + 1).min(self.quota_max);
         }
-        list.bytes -= entry.bytes();
+        list.bytes -= u64::from(std::mem::take(&mut entry.bytes));
         list.owed -= 1;
         list.begun -= usize::from(entry.phase != Phase::Waiting);
         entry.message = None;
-        entry.subscription_ids = SubscriptionIds::None;
+        entry.extra = None;
         entry.holds_quota = false;
         entry.phase = Phase::Settled;
         list.settled += 1;
@@ -389,6 +674,18 @@ impl Outbound {
     }
 }
 
+impl Owed {
+    /// Lets go of the content, if the journal has it and no group may want it back.
+    fn let_go(&mut self) -> Option<Arc<Publication>> {
+        let position = self.position();
+        if !position.is_somewhere() || self.group().is_some() {
+            return None;
+        }
+        self.position = position;
+        self.message.take()
+    }
+}
+
 impl List {
     const fn new() -> Self {
         Self { entries: VecDeque::new(), owed: 0, bytes: 0, settled: 0, begun: 0, cursor: 0 }
@@ -423,6 +720,50 @@ impl List {
         self.entries.iter().position(is_it)
     }
 
+    /// The place of a delivery that a record tells of, in a list that is made of records.
+    fn recorded(&self, delivered: &Delivered) -> Option<usize> {
+        let is_it = |place: &usize| {
+            let entry = &self.entries[*place];
+            entry.number == delivered.number
+                && entry.retain == delivered.retain
+                && entry.phase != Phase::Settled
+        };
+        let behind = self.place_of_waiting(delivered.number);
+        let waiting = (0..behind).rev().take_while(|place| self.entries[*place].number >= delivered.number);
+        waiting.into_iter().find(is_it).or_else(|| (0..self.first_waiting()).find(is_it))
+    }
+
+    /// Where a waiting delivery of this number belongs, where the waiting ones stand in order.
+    fn place_of_waiting(&self, number: MessageNumber) -> usize {
+        if self.entries.back().is_none_or(|last| last.phase == Phase::Waiting && last.number <= number) {
+            return self.entries.len();
+        }
+        let (mut from, mut to) = (self.first_waiting(), self.entries.len());
+        while from < to {
+            let middle = usize::midpoint(from, to);
+            match self.entries[middle].number <= number {
+                true => from = middle + 1,
+                false => to = middle,
+            }
+        }
+        from
+    }
+
+    /// Where a begun delivery of this number belongs.
+    fn place_of_begun(&self, number: MessageNumber) -> usize {
+        let begun = self.first_waiting();
+        let earlier = (0..begun).rev().find(|place| self.entries[*place].number <= number);
+        earlier.map_or(0, |place| place + 1)
+    }
+
+    /// Removes an unsettled entry.
+    fn take_out(&mut self, place: usize) {
+        let Some(entry) = self.entries.remove(place) else { return };
+        self.owed -= 1;
+        self.bytes -= u64::from(entry.bytes);
+        self.begun -= usize::from(entry.phase != Phase::Waiting);
+    }
+
     fn first_waiting(&self) -> usize {
         let first = self.entries.iter().position(|entry| entry.phase == Phase::Waiting);
         first.unwrap_or(self.entries.len())
@@ -450,6 +791,11 @@ static NO_LIST: List = List::new();
 const SETTLED_MAX: usize = 64;
 /// An empty list keeps at most this many places.
 const CAPACITY_KEPT: usize = 64;
+/// Packet ids are reserved so many at a time, the next ones when half of them are left.
+const ID_BLOCK: u16 = 1024;
+/// Contents that are read back at once, and their bytes.
+const LOADED_AT_ONCE: usize = 256;
+const LOADED_BYTES: u64 = 1 << 20;
 const FIRST_ID: PacketId = PacketId::new(1).expect("1 is not zero");
 const LAST_ID: PacketId = PacketId::new(u16::MAX).expect("65,535 is not zero");
 
@@ -471,6 +817,8 @@ mod tests {
             published_at: Instant::default(),
             expires_at: None,
             publisher: "".into(),
+            place: crate::Place::default(),
+            kept: crate::Place::default(),
             share: None,
         })
     }

@@ -1,6 +1,6 @@
 //! One published message, shared by everybody it is owed to.
 
-use crate::{Instant, MemoryGauge, MemoryShare};
+use crate::{Instant, MemoryGauge, MemoryShare, Place, Position};
 use noctule_codec::{Properties, Publish, QoS, Will};
 use std::sync::Arc;
 
@@ -30,6 +30,10 @@ pub struct Publication {
     pub expires_at: Option<Instant>,
     /// The client id of the publisher, for No Local [MQTT-3.8.3-3].
     pub publisher: Arc<str>,
+    /// Where it was recorded when it was published, once it is.
+    pub place: Place,
+    /// Where it was recorded anew as the retained message of its topic.
+    pub kept: Place,
     /// Its share of the broker's memory, where that is counted.
     pub share: Option<MemoryShare>,
 }
@@ -47,6 +51,8 @@ impl Publication {
             published_at: Instant::default(),
             expires_at: None,
             publisher: "".into(),
+            place: Place::default(),
+            kept: Place::default(),
             share: Some(memory.take(0)),
         }
     }
@@ -97,6 +103,8 @@ impl Publication {
         self.topic.clear();
         self.payload.clear();
         self.properties = Properties::EMPTY;
+        self.place.set(Position::NOWHERE);
+        self.kept.set(Position::NOWHERE);
         self.share.as_mut().map_or(0, |share| share.recount(0))
     }
 

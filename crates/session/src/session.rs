@@ -5,6 +5,7 @@
 
 use crate::change::SessionChange;
 use crate::{Inbound, Instant, Link, Offer, Outbound, Owed, StoredWill, Subscriptions};
+use noctule_codec::PacketId;
 use std::sync::Arc;
 
 /// The number of a session: never used again, so that an entry for an ended session is void.
@@ -88,6 +89,7 @@ impl Session {
                 let (message, subscription_ids) = (Arc::clone(message), subscription_ids.clone());
                 self.owe(Offer { message, qos: *qos, retain: *retain, subscription_ids, group: *group });
             }
+            SessionChange::Held { delivered, position } => self.outbound.hold(delivered.clone(), *position),
             SessionChange::Begun { message, packet_id } => self.outbound.begin(*message, *packet_id),
             SessionChange::Received { packet_id } => self.outbound.receive(*packet_id),
             SessionChange::Settled { message, packet_id, .. } => self.outbound.settle(*message, *packet_id),
@@ -95,9 +97,11 @@ impl Session {
             SessionChange::InboundReleased { packet_id } => {
                 self.inbound.remove(*packet_id);
             }
-            SessionChange::Subscribed { filter, subscription } => {
+            SessionChange::Subscribed { filter, subscription, .. } => {
                 self.subscriptions.insert(filter, *subscription);
             }
+            // What follows from these is not kept in the session.
+            SessionChange::IdsReserved { .. } | SessionChange::RetainedSent { .. } => {}
             SessionChange::Unsubscribed { filter } => self.subscriptions.remove(filter),
             SessionChange::ExpirySet { session_expiry_interval } => {
                 self.session_expiry_interval = *session_expiry_interval;
@@ -110,11 +114,19 @@ impl Session {
         }
     }
 
+    /// Comes back after a crash or a stop, made of its records. What was connected may have been sent up to
+    /// `receive_maximum` messages that no record marks as sent; no packet id is used again before the last one
+    /// that was reserved.
+    pub fn recover(&mut self, ids_up_to: Option<PacketId>, receive_maximum: u16) {
+        ids_up_to.into_iter().for_each(|up_to| self.outbound.pass_over_ids(up_to));
+        self.outbound.suspect(receive_maximum);
+    }
+
     /// What [`SessionChange::Owed`] does, without a reference to the message more than is kept.
     pub(crate) fn owe(&mut self, offer: Offer) {
         let Offer { message, qos, retain, subscription_ids, group } = offer;
         let mut owed = Owed::new(message, qos, retain, subscription_ids);
-        owed.group = group;
+        owed.set_group(group);
         self.outbound.push(owed);
     }
 }

@@ -48,6 +48,8 @@ pub(crate) fn message(number: u64) -> Publication {
         published_at: Instant::default(),
         expires_at: None,
         publisher: "publisher".into(),
+        place: crate::Place::default(),
+        kept: crate::Place::default(),
         share: None,
     }
 }

@@ -99,7 +99,7 @@ fn replay(record: &Record, sessions: &mut BTreeMap<SessionNumber, Session>) {
                 session.apply(&SessionChange::WillSet { will: None });
             }
         }
-        Record::SessionOpened { session, client_id } => {
+        Record::SessionOpened { session, client_id, .. } => {
             sessions.entry(*session).or_insert_with(|| Session::new(*session, Arc::clone(client_id)));
         }
         Record::Session { session, change } => {
@@ -110,20 +110,17 @@ fn replay(record: &Record, sessions: &mut BTreeMap<SessionNumber, Session>) {
         Record::SessionEnded { session } => {
             sessions.remove(session);
         }
-        Record::SessionDetached { .. }
-        | Record::GroupTaken { .. }
-        | Record::GroupReturned { .. }
-        | Record::GroupDropped { .. } => {}
+        _ => {}
     }
 }
 
 fn remembered(session: &Session) -> Remembered {
-    let owed = session.outbound.iter().filter(|owed| owed.qos > QoS::AtMostOnce && owed.group.is_none());
+    let owed = session.outbound.iter().filter(|owed| owed.qos > QoS::AtMostOnce && owed.group().is_none());
     let deliveries = owed.map(|owed| Delivery {
         number: owed.number,
         qos: owed.qos,
         retain: owed.retain,
-        subscription_ids: owed.subscription_ids.clone(),
+        subscription_ids: owed.subscription_ids(),
         packet_id: owed.packet_id(),
         phase: owed.phase(),
     });

@@ -103,7 +103,7 @@ impl Client {
     /// Gives up what is owed but not supported by the server that has just announced itself.
     pub(super) fn drop_unsupported(&mut self) {
         let Some(server) = self.server().cloned() else { return };
-        let reason_of = |owed: &Owed| check_supported(owed.message.as_deref()?, &server).err();
+        let reason_of = |owed: &Owed| check_supported(owed.message()?, &server).err();
         let owed = self.session.outbound.iter();
         let dropped: Vec<_> = owed
             .filter_map(|owed| reason_of(owed).map(|reason| (owed.number, owed.packet_id(), reason)))
@@ -147,6 +147,8 @@ fn publication(number: MessageNumber, message: &Message<'_>, now: Instant) -> Pu
         published_at: now,
         expires_at: expiry.map(|seconds| now.plus_seconds(seconds)),
         publisher: "".into(),
+        place: crate::Place::default(),
+        kept: crate::Place::default(),
         share: None,
     }
 }

@@ -2,7 +2,8 @@
 
 use noctule_codec::{PacketId, QoS};
 use noctule_session::{
-    GroupNumber, Instant, MessageNumber, Publication, SessionChange, SessionNumber, SubscriptionIds,
+    Delivered, GroupNumber, Instant, MessageNumber, Publication, SessionChange, SessionNumber,
+    SubscriptionIds,
 };
 use std::sync::Arc;
 
@@ -11,12 +12,27 @@ use std::sync::Arc;
 pub enum Record {
     /// A publication was accepted. Everything it owes to anybody is in this one record.
     Published(Box<Frame>),
-    /// A session was opened for a client id.
+    /// The content of a publication, said again; it owes nothing to anybody.
+    Moved(Arc<Publication>),
+    /// The retained message of its topic, said again.
+    Retained(Arc<Publication>),
+    /// A topic has no retained message since this publication, said again.
+    RetainedCleared {
+        /// The topic.
+        topic: Box<str>,
+        /// The publication that cleared it.
+        message: MessageNumber,
+    },
+    /// A session was opened for a client id, or has a connection again.
     SessionOpened {
         /// Its number.
         session: SessionNumber,
         /// The client id.
         client_id: Arc<str>,
+        /// Who opened it, for the permission of its will.
+        user_name: Option<Box<str>>,
+        /// Messages above QoS 0 that the client accepts at a time, so many may be on their way to it.
+        receive_maximum: u16,
     },
     /// Something changed in a session.
     Session {
@@ -37,14 +53,28 @@ pub enum Record {
         /// Which.
         session: SessionNumber,
     },
-    /// A member of a shared group took a message that the group was owed.
-    GroupTaken {
+    /// A number stands for a shared group. Several numbers may stand for one.
+    GroupNamed {
+        /// The number.
+        group: GroupNumber,
+        /// The share name.
+        share_name: Box<str>,
+        /// The filter.
+        filter: Box<str>,
+    },
+    /// A group is still owed a message, said again with its content.
+    GroupOwed {
         /// The group.
         group: GroupNumber,
         /// The message.
-        message: MessageNumber,
+        message: Arc<Publication>,
+    },
+    /// A member of a shared group took a message that the group was owed.
+    GroupTaken {
         /// The member.
         session: SessionNumber,
+        /// What it took, and from which group.
+        delivered: Delivered,
     },
     /// A message returned from a member to its group.
     GroupReturned {
@@ -53,7 +83,7 @@ pub enum Record {
         /// The message.
         message: MessageNumber,
     },
-    /// A group gave up a message.
+    /// A group is done with a message: a member settled it, or it was given up.
     GroupDropped {
         /// The group.
         group: GroupNumber,
