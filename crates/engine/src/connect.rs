@@ -3,6 +3,7 @@
 use crate::connection::{Next, State};
 use crate::effects::Event;
 use crate::mail::{Then, Violation};
+use crate::publish::Refusal;
 use crate::resident::Resident;
 use crate::shard::{Shard, Turn};
 use crate::{Change, Record, ShardId};
@@ -82,8 +83,18 @@ impl Shard {
             return Err(Violation::new(ReasonCode::BadAuthenticationMethod, cause));
         }
         self.check_will(connect)?;
+        self.check_session_can_be_recorded(connect, turn)?;
         self.check_room(connect, client_id, turn)?;
         self.check_permissions(id, connect, client_id)
+    }
+
+    /// A session that outlives its connection, and a will, need a journal that takes records.
+    fn check_session_can_be_recorded(&self, connect: &Connect<'_>, turn: &Turn<'_>) -> Result<(), Violation> {
+        let is_recorded = self.session_expiry_interval(connect) > 0 || connect.will.is_some();
+        match Refusal::of_journal(turn.directory.journal.state()) {
+            Some(refusal) if is_recorded => Err(Violation::new(ReasonCode::ServerUnavailable, refusal.cause)),
+            _ => Ok(()),
+        }
     }
 
     /// A client without a session needs room for one, and a will needs some too.
@@ -172,7 +183,7 @@ impl Shard {
         let session = &self.sessions[slot].session;
         if was_reindexed {
             self.promise_after_grace(slot, connack, Then::Open, turn);
-        } else if session.is_durable() || session.will.is_some() {
+        } else if session.is_durable() || session.will.is_some() || self.has_wills_to_wait_for(turn) {
             self.promise(slot, connack, Then::Open, turn);
         } else if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
             link.output.release(connack);
@@ -180,6 +191,11 @@ impl Shard {
         self.announce_availability(slot, true, turn);
         self.transmit(slot, turn);
         self.log_connect(slot, id, connect.version, session_present, turn);
+    }
+
+    /// The will of the connection before waits until it may leave; what this one publishes comes behind it.
+    fn has_wills_to_wait_for(&self, turn: &Turn<'_>) -> bool {
+        self.commits.has_wills() || !turn.fx.wills.is_empty()
     }
 
     /// Ends the connection that the client id still has [MQTT-3.1.4-3]. That may end its session as well, and
@@ -234,6 +250,7 @@ impl Shard {
         session.outbound.attach(link.receive_maximum);
         session.link = Some(Box::new(link));
         session.will_due = None;
+        session.detached_at = None;
         session.expires_at = None;
         // A SUBACK that died with the last connection is not sent again; what follows it is.
         resident.retained.open();
@@ -263,7 +280,11 @@ impl Shard {
     fn record_attach(&mut self, slot: usize, will: Option<Arc<StoredWill>>, turn: &mut Turn<'_>) {
         let resident = &mut self.sessions[slot];
         let session = &mut resident.session;
+        if !resident.is_recorded {
+            resident.recorded_at = self.commits.appended;
+        }
         resident.is_recorded |= session.is_durable() || will.is_some();
+        let ids = session.reserve_first_ids();
         let (number, session_expiry_interval) = (session.number, session.session_expiry_interval);
         let will = SessionChange::WillSet { will };
         session.apply(&will);
@@ -276,8 +297,8 @@ impl Shard {
             };
             turn.fx.records.push(opened);
             let expiry = SessionChange::ExpirySet { session_expiry_interval };
-            let changes = [expiry, will].map(|change| Record::Session { session: number, change });
-            turn.fx.records.extend(changes);
+            let changes = [expiry, will].into_iter().chain(ids);
+            turn.fx.records.extend(changes.map(|change| Record::Session { session: number, change }));
         }
     }
 

@@ -312,8 +312,15 @@ impl Shard {
             Some(State::Connected { slot }) => *slot,
             Some(State::Closing { .. }) | None => return Err(Next::Close),
         };
-        if self.sessions[slot].searching.is_some() && !self.go_on_searching(slot, turn) {
-            return Err(Next::Yield);
+        if self.sessions[slot].searching.is_some() {
+            match self.go_on_searching(slot, turn) {
+                Ok(true) => {}
+                Ok(false) => return Err(Next::Yield),
+                Err(violation) => {
+                    self.close_session(slot, violation, turn);
+                    return Err(Next::Close);
+                }
+            }
         }
         let resident = &self.sessions[slot];
         let Some(link) = resident.session.link.as_deref() else { return Err(Next::Close) };

@@ -92,6 +92,7 @@ impl Shard {
         let session = &mut self.sessions[slot].session;
         session.offer(offer, &self.limits, &mut self.session_fx);
         session.transmit(turn.now, &self.limits, &mut self.session_fx);
+        self.let_go_later(slot);
         self.collect(slot, turn);
     }
 
@@ -104,6 +105,7 @@ impl Shard {
             self.transmit_retained(slot, turn);
         }
         self.ask_for_more(slot, turn);
+        self.ask_for_contents(slot, turn);
         self.collect(slot, turn);
     }
 

@@ -8,15 +8,15 @@
 //! ([`Guarded`]); a shard looks at one part at a time, briefly, and keeps no look from one input to the next.
 //! Numbers, counters and [generations](crate::Generations) need no guard.
 
-use crate::ShardId;
 use crate::generations::Generations;
 use crate::groups::Groups;
+use crate::{Record, ShardId};
 use noctule_codec::SubscriptionOptions;
 use noctule_session::{GroupNumber, MemoryGauge, MessageNumber, Publication, SessionNumber};
 use noctule_topic::{FilterIndex, RetainedTree, TopicFilter};
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// A session as the index names it. The slot finds it, the number proves that it is still the same one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +55,8 @@ pub struct Directory {
     pub generations: Generations,
     /// Bytes of mail on their way to each shard.
     pub mail: MailGauge,
+    /// Whether the journal takes records.
+    pub journal: JournalGauge,
     retained_messages: AtomicU64,
     retained_bytes: AtomicU64,
     sessions: AtomicU64,
@@ -85,6 +87,38 @@ pub struct Part<T>(Box<dyn Guarded<T>>);
 /// Bytes of mail that have been sent to each shard and not been handled there.
 #[derive(Debug)]
 pub struct MailGauge(Box<[AtomicU64]>);
+
+/// Tells whether the journal takes records.
+#[derive(Debug, Default)]
+pub struct JournalGauge(AtomicU8);
+
+/// Whether the journal takes records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JournalState {
+    /// It does.
+    #[default]
+    Open,
+    /// It has no room but for what is needed to come to an end: acknowledgements and removals.
+    Full,
+    /// Its disk fails; what was recorded last is tried again.
+    Failing,
+}
+
+impl JournalGauge {
+    /// How it is.
+    pub fn state(&self) -> JournalState {
+        match self.0.load(Ordering::Relaxed) {
+            0 => JournalState::Open,
+            1 => JournalState::Full,
+            _ => JournalState::Failing,
+        }
+    }
+
+    /// Says how it is from now on.
+    pub fn set(&self, state: JournalState) {
+        self.0.store(state as u8, Ordering::Relaxed);
+    }
+}
 
 /// A change of the directory, as one step.
 #[derive(Clone, Debug)]
@@ -139,7 +173,6 @@ pub enum Change {
         is_available: bool,
     },
     /// A publication becomes the retained message of its topic, or clears it where its payload is empty.
-    /// It counts only if its number is higher than that of the message it replaces.
     Retain(Arc<Publication>),
     /// A retained message has expired and is forgotten, unless another has taken its place.
     Forget {
@@ -195,6 +228,7 @@ impl Directory {
             retained: Part(G::guard(RetainedTree::default())),
             memory: MemoryGauge::default(),
             generations: Generations::default(),
+            journal: JournalGauge::default(),
             mail: MailGauge((0..shards).map(|_| AtomicU64::new(0)).collect()),
             retained_messages: AtomicU64::new(0),
             retained_bytes: AtomicU64::new(0),
@@ -204,6 +238,12 @@ impl Directory {
             last_message: AtomicU64::new(0),
             last_session: AtomicU64::new(0),
         }
+    }
+
+    /// Goes on with numbers above those of an earlier run.
+    pub fn go_on_with_numbers(&self, last_message: u64, last_session: u64) {
+        self.last_message.fetch_max(last_message, Ordering::Relaxed);
+        self.last_session.fetch_max(last_session, Ordering::Relaxed);
     }
 
     /// A new message number, higher than all before.
@@ -278,25 +318,46 @@ impl Directory {
             Change::Available { group, member, is_available } => {
                 self.groups.read(|groups| groups.set_available(group, member, is_available));
             }
-            Change::Retain(message) => self.retain(message),
+            Change::Retain(message) => {
+                self.retained.change(|retained| self.retain_one(retained, message.clone()))
+            }
             Change::Forget { topic, message } => self.forget(&topic, message),
         }
     }
 
-    fn retain(&self, message: Arc<Publication>) {
+    /// Appends records and makes the retained messages among the changes visible, while nobody else changes them:
+    /// the last one in the journal is the last one in the tree. Of the messages to be recorded `again`, those
+    /// that are still retained are.
+    pub(crate) fn retain(
+        &self,
+        changes: &mut Vec<Change>,
+        again: Vec<Arc<Publication>>,
+        records: &mut Vec<Record>,
+        append: impl FnOnce(&mut Vec<Record>),
+    ) {
         self.retained.change(|retained| {
-            if retained.get(&message.topic).is_some_and(|kept| kept.number >= message.number) {
-                return;
-            }
-            let topic = message.topic.clone();
-            let replaced = if message.payload.is_empty() {
-                retained.remove(&topic)
-            } else {
-                self.count_retained(&message);
-                retained.insert(&topic, message)
+            let is_retained = |message: &Arc<Publication>| {
+                retained.get(&message.topic).is_some_and(|kept| kept.number == message.number)
             };
-            self.discount_retained(replaced);
+            records.extend(again.into_iter().filter(is_retained).map(Record::Retained));
+            append(records);
+            for message in changes.extract_if(.., |change| matches!(change, Change::Retain(_))) {
+                if let Change::Retain(message) = message {
+                    self.retain_one(retained, message);
+                }
+            }
         });
+    }
+
+    fn retain_one(&self, retained: &mut RetainedTree<Arc<Publication>>, message: Arc<Publication>) {
+        let topic = message.topic.clone();
+        let replaced = if message.payload.is_empty() {
+            retained.remove(&topic)
+        } else {
+            self.count_retained(&message);
+            retained.insert(&topic, message)
+        };
+        self.discount_retained(replaced);
     }
 
     fn forget(&self, topic: &str, number: MessageNumber) {

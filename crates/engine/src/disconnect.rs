@@ -105,6 +105,7 @@ impl Shard {
         turn.directory.client_gone();
         let number = session.number;
         let expiry = session.session_expiry_interval;
+        session.detached_at = Some(turn.now);
         session.expires_at = (expiry < u32::MAX).then(|| turn.now.plus_seconds(expiry));
         if session.is_durable() {
             turn.fx.records.push(Record::SessionDetached { session: number, at: turn.now });
@@ -123,6 +124,7 @@ impl Shard {
             return self.end_session(slot, turn);
         }
         let me = self.subscriber(slot);
+        self.let_go_later(slot);
         let resident = &mut self.sessions[slot];
         resident.give_back_room();
         resident.arm(me, turn.now, &mut self.timers);
@@ -142,7 +144,13 @@ impl Shard {
             // A message that a group gave goes back to it, unless its delivery at QoS 2 has begun
             // [MQTT-4.8.2-5].
             let may_return = owed.qos < QoS::ExactlyOnce || owed.phase() == Phase::Waiting;
-            let Some(message) = owed.message() else { continue };
+            let Some(message) = owed.message() else {
+                // What the journal has is not read back to be listed; it is counted.
+                if owed.is_missing() {
+                    self.stats.count_drop(DropReason::SessionEnded);
+                }
+                continue;
+            };
             match owed.group() {
                 Some(group) if may_return => self.return_to_group(group, Arc::clone(message), turn),
                 _ => self.drop_message(&session.client_id, message, DropReason::SessionEnded, turn),

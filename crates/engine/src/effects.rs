@@ -1,8 +1,9 @@
 //! What a turn of the shard has brought about. [`Shard::end_turn`](crate::Shard::end_turn) has the runtime carry
 //! it out in the one order that makes durability true.
 
+use crate::journal::FiredWill;
 use crate::retained::RetainedStaged;
-use crate::{Change, Mail, Promise, Record, ShardId};
+use crate::{Change, Mail, Promise, Record, Request, ShardId};
 use noctule_codec::{ProtocolVersion, ReasonCode};
 use noctule_session::{ConnectionId, DropReason, Publication};
 use std::sync::Arc;
@@ -18,12 +19,20 @@ pub struct Effects {
     pub mail: Vec<(ShardId, Mail)>,
     /// Packets that may leave once the records of this turn are durable, in order.
     pub promises: Vec<Promise>,
+    /// Wills that may leave before that.
+    pub(crate) wills: Vec<FiredWill>,
     /// Connections with something to send or to close, each once.
     pub dirty: Vec<ConnectionId>,
     /// Messages that will not be delivered.
     pub drops: Vec<Drop>,
     /// What an operator may want to read.
     pub events: Vec<Event>,
+    /// What is wanted of who keeps the journal.
+    pub requests: Vec<Request>,
+    /// Retained messages to be recorded anew, if they are still retained when the turn ends.
+    pub(crate) retained_again: Vec<Arc<Publication>>,
+    /// Everything that was to be recorded anew has been.
+    pub(crate) is_restated: bool,
     /// Retained messages among `changes`.
     pub(crate) retained_staged: RetainedStaged,
     /// Bytes of `mail`.
@@ -129,9 +138,11 @@ impl Effects {
             && self.changes.is_empty()
             && self.mail.is_empty()
             && self.promises.is_empty()
+            && self.wills.is_empty()
             && self.dirty.is_empty()
             && self.drops.is_empty()
             && self.events.is_empty()
+            && self.requests.is_empty()
     }
 }
 

@@ -24,11 +24,13 @@ mod effects;
 mod generations;
 mod grace;
 mod groups;
+mod journal;
 mod mail;
 mod publications;
 mod publish;
 mod record;
 mod resident;
+mod restate;
 mod retained;
 mod retained_phases;
 mod route;
@@ -42,10 +44,13 @@ mod subscribe;
 mod timers;
 
 pub use connection::{Flush, Handover, Next, Received};
-pub use directory::{Change, Directory, Guarded, Guards, Interest, MailGauge, Part, Subscriber};
+pub use directory::{
+    Change, Directory, Guarded, Guards, Interest, JournalGauge, JournalState, MailGauge, Part, Subscriber,
+};
 pub use effects::{Drop, Effects, Event};
 pub use generations::{Generation, Generations, Watch};
 pub use groups::{Groups, Roster};
+pub use journal::{Content, Request};
 pub use mail::{Mail, Promise, ShardId, Then, Violation};
 pub use record::{Frame, FrameTarget, Record};
 pub use route::{Route, Target};

@@ -87,12 +87,19 @@ impl Mail {
 pub struct Promise {
     /// Who gets it.
     pub connection: ConnectionId,
-    /// What.
-    pub packet: Outgoing,
+    /// What; nothing where only the shard waits.
+    pub packet: Option<Outgoing>,
     /// What else happens then.
     pub then: Then,
     /// It tells of subscriptions, so it is kept only after [grace](crate::Shard::end_turn).
     pub needs_grace: bool,
+}
+
+impl Promise {
+    /// A packet that waits for records alone.
+    pub(crate) fn new(connection: ConnectionId, packet: Option<Outgoing>, then: Then) -> Self {
+        Self { connection, packet, then, needs_grace: false }
+    }
 }
 
 /// What happens when a promise is kept.
@@ -105,6 +112,8 @@ pub enum Then {
     Open,
     /// One acknowledgement of a publication fewer is outstanding.
     AckLeft,
+    /// The session may use the packet ids it has reserved.
+    IdsReserved,
     /// The subscriptions have ended everywhere.
     Unsubscribed,
     /// The subscriptions are in force everywhere: their retained messages may follow.

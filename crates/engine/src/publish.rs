@@ -4,6 +4,7 @@
 //! journal has to know before the publisher is answered.
 
 use crate::effects::Event;
+use crate::journal::FiredWill;
 use crate::mail::{Then, Violation};
 use crate::record::Frame;
 use crate::route::Route;
@@ -46,10 +47,10 @@ pub(crate) struct Published {
 }
 
 /// A publication that is not accepted: the code for its acknowledgement, the reason for the ledger.
-struct Refusal {
-    reason_code: ReasonCode,
-    reason: DropReason,
-    cause: String,
+pub(crate) struct Refusal {
+    pub(crate) reason_code: ReasonCode,
+    pub(crate) reason: DropReason,
+    pub(crate) cause: String,
 }
 
 impl Shard {
@@ -72,12 +73,32 @@ impl Shard {
         }
         let known = self.look_up_route(slot, &message, turn);
         if let Err(refusal) = self.check_acceptable(slot, &message, &known, turn) {
-            return self.refuse_publish(slot, publish, &message, refusal, turn);
+            return self.refuse_publish(slot, publish.packet_id, &message, refusal, turn);
         }
         match known.route {
-            Some(route) => self.accept_publish(slot, message, publish.packet_id, &route, turn),
+            Some(route) => self.take_publish(slot, message, publish.packet_id, &route, turn),
             None => self.search_route(slot, message, publish.packet_id, turn),
         }
+    }
+
+    /// Accepts a publication whose route is known, unless it would have to be recorded and cannot be.
+    pub(crate) fn take_publish(
+        &mut self,
+        slot: usize,
+        message: Arc<Publication>,
+        packet_id: Option<PacketId>,
+        route: &Arc<Route>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        if let Some(refusal) = Refusal::of_journal(turn.directory.journal.state()) {
+            let session = &self.sessions[slot].session;
+            let is_taken = message.qos == QoS::ExactlyOnce && session.is_durable();
+            let origin = Origin::Client(session.number, packet_id.filter(|_| is_taken));
+            if has_to_be_recorded(&message, origin, route) {
+                return self.refuse_publish(slot, packet_id, &message, refusal, turn);
+            }
+        }
+        self.accept_publish(slot, message, packet_id, route, turn);
         Ok(())
     }
 
@@ -331,7 +352,7 @@ impl Shard {
     fn refuse_publish(
         &mut self,
         slot: usize,
-        publish: &Publish<'_>,
+        packet_id: Option<PacketId>,
         message: &Publication,
         refusal: Refusal,
         turn: &mut Turn<'_>,
@@ -344,21 +365,23 @@ impl Shard {
         self.drop_message(&client_id, message, reason, turn);
         let event_cause = format!("a publication on {:?} is refused: {cause}", message.topic);
         Self::event(turn, Event::Denied { client_id, reason_code, cause: event_cause.clone() });
-        if version < ProtocolVersion::V5 && self.limits.disconnect_refused_v3 {
+        // An acknowledgement would be a promise that cannot be kept.
+        let would_promise = reason == DropReason::JournalFull && packet_id.is_some();
+        if version < ProtocolVersion::V5 && (self.limits.disconnect_refused_v3 || would_promise) {
             return Err(Violation::new(reason_code, event_cause));
         }
-        let Some(packet_id) = publish.packet_id else { return Ok(()) };
+        let Some(packet_id) = packet_id else { return Ok(()) };
         if version == ProtocolVersion::V5 {
-            let ack = refusing_ack(publish.qos, packet_id, reason_code, wants_reason.then_some(&*cause));
+            let ack = refusing_ack(message.qos, packet_id, reason_code, wants_reason.then_some(&*cause));
             self.acknowledge(slot, ack, false, turn);
             return Ok(());
         }
         // 3.x cannot be told. Its QoS 2 goes on with PUBREL, so the id is taken, and PUBREC waits for that.
-        let is_taken = publish.qos == QoS::ExactlyOnce;
+        let is_taken = message.qos == QoS::ExactlyOnce;
         if is_taken {
             self.record_session(slot, SessionChange::InboundTaken { packet_id }, turn);
         }
-        self.acknowledge(slot, ack(publish.qos, packet_id, ReasonCode::Success), is_taken, turn);
+        self.acknowledge(slot, ack(message.qos, packet_id, ReasonCode::Success), is_taken, turn);
         Ok(())
     }
 
@@ -394,11 +417,27 @@ impl Shard {
                 self.sweep_later(turn);
             }
         }
+        if let Origin::Will(_) = origin {
+            let (message, route) = (Arc::clone(message), Arc::clone(route));
+            turn.fx.wills.push(FiredWill { message, route, publisher });
+        } else {
+            self.deliver_publication(route, message, publisher, turn);
+        }
+        published
+    }
+
+    /// Gives a publication to the sessions and groups of its route.
+    pub(crate) fn deliver_publication(
+        &mut self,
+        route: &Arc<Route>,
+        message: &Arc<Publication>,
+        publisher: Option<SessionNumber>,
+        turn: &mut Turn<'_>,
+    ) {
         self.deliver_route(message, route, publisher, turn);
         for roster in &route.groups {
             self.share(roster, message, turn);
         }
-        published
     }
 
     /// Whether another retained message fits the bounds. Clearing one always does, and replacing one by one
@@ -467,6 +506,22 @@ fn ack(qos: QoS, packet_id: PacketId, reason_code: ReasonCode) -> Outgoing {
     Outgoing::Ack(kind, packet_id, reason_code)
 }
 
+/// Whether a restart has to know of a publication.
+fn has_to_be_recorded(message: &Publication, origin: Origin, route: &Route) -> bool {
+    // What the broker says of itself is said again after a restart.
+    let is_kept = message.retain && origin != Origin::Broker;
+    let is_known_by_id = matches!(origin, Origin::Client(_, Some(_)) | Origin::Will(_));
+    is_kept
+        || is_known_by_id
+        || owes_group(message, route)
+        || route.owes_durable(message.qos, origin.session())
+}
+
+/// Whether shared groups are owed a publication.
+fn owes_group(message: &Publication, route: &Route) -> bool {
+    message.qos > QoS::AtMostOnce && !route.groups.is_empty()
+}
+
 /// Leaves the record of a publication in the effects, if a restart has to know of it.
 fn record_publication(
     message: &Arc<Publication>,
@@ -474,7 +529,9 @@ fn record_publication(
     route: &Route,
     turn: &mut Turn<'_>,
 ) -> bool {
-    let publisher = origin.session();
+    if !has_to_be_recorded(message, origin, route) {
+        return false;
+    }
     let inbound = match origin {
         Origin::Client(session, packet_id) => packet_id.map(|packet_id| (session, packet_id)),
         _ => None,
@@ -483,20 +540,13 @@ fn record_publication(
         Origin::Will(session) => Some(session),
         _ => None,
     };
-    let owes_group = message.qos > QoS::AtMostOnce && !route.groups.is_empty();
-    // What the broker says of itself is said again after a restart.
-    let is_kept = message.retain && origin != Origin::Broker;
-    let owes_somebody = owes_group || route.owes_durable(message.qos, publisher);
-    if !is_kept && inbound.is_none() && will_of.is_none() && !owes_somebody {
-        return false;
-    }
-    let groups = route.groups.iter().filter(|_| owes_group).map(|roster| roster.group());
+    let groups = route.groups.iter().filter(|_| owes_group(message, route)).map(|roster| roster.group());
     turn.fx.records.push(Record::Published(Box::new(Frame {
         message: Arc::clone(message),
         inbound,
         retained: message.retain,
         will_of,
-        owed: route.durable(message, publisher),
+        owed: route.durable(message, origin.session()),
         groups: groups.collect(),
     })));
     true

@@ -5,7 +5,7 @@ use crate::search::Searching;
 use crate::timers::{Timer, Timers};
 use crate::{Route, Subscriber};
 use noctule_auth::{Identity, Rights};
-use noctule_session::{GroupNumber, Instant, MemoryGauge, MemoryShare, Session};
+use noctule_session::{GroupNumber, Instant, MemoryGauge, MemoryShare, Position, Session};
 use std::sync::Arc;
 
 /// A session that lives on this shard.
@@ -27,6 +27,12 @@ pub(crate) struct Resident {
     pub(crate) sharing: Option<Box<Sharing>>,
     /// The journal has been told of it, so it is to be told of its end.
     pub(crate) is_recorded: bool,
+    /// Everything the journal knows of it, but for what it is owed, stands here or behind.
+    pub(crate) recorded_at: Position,
+    /// Contents are being read back.
+    pub(crate) is_loading: bool,
+    /// It is noted to leave contents to the journal.
+    pub(crate) is_letting_go: bool,
     /// What it takes of the broker's memory.
     share: MemoryShare,
     timer_at: Option<Instant>,
@@ -57,8 +63,17 @@ impl Resident {
             retained: RetainedPhases::default(),
             sharing: None,
             is_recorded: false,
+            recorded_at: Position::NOWHERE,
+            is_loading: false,
+            is_letting_go: false,
             timer_at: None,
         }
+    }
+
+    /// Whether it may leave contents it is owed to the journal: its client is away, or far behind.
+    pub(crate) fn may_let_go(&self) -> bool {
+        let is_far_behind = || self.session.outbound.bytes() > QUEUE_BYTES_IN_MEMORY;
+        self.session.is_durable() && (self.session.link.is_none() || is_far_behind())
     }
 
     /// What concerns its shared subscriptions, to change.
@@ -99,3 +114,6 @@ impl Resident {
         self.timer_at = None;
     }
 }
+
+/// What a connected session is owed stays in memory up to this.
+const QUEUE_BYTES_IN_MEMORY: u64 = 1 << 20;

@@ -6,7 +6,7 @@ use crate::timers::Timer;
 use crate::{Change, Directory};
 use hashbrown::HashMap;
 use noctule_auth::Action;
-use noctule_session::{Offer, Publication, Subscription, SubscriptionIds};
+use noctule_session::{Offer, Publication, SessionChange, Subscription, SubscriptionIds};
 use noctule_topic::{RetainedCursor, TopicFilter};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -88,10 +88,15 @@ impl Shard {
             self.advance_phase(slot, &mut phase, &mut visits, turn);
             let retained = &mut self.sessions[slot].retained;
             match phase.cursor.is_done() {
-                true => retained.give_back_room(),
+                true => self.end_phase(slot, phase, turn),
                 false => retained.put_back(place, phase),
             }
         }
+    }
+
+    fn end_phase(&mut self, slot: usize, phase: RetainedPhase, turn: &mut Turn<'_>) {
+        self.sessions[slot].retained.give_back_room();
+        self.record_session(slot, SessionChange::RetainedSent { filter: phase.into_filter() }, turn);
     }
 
     fn advance_phase(
@@ -105,11 +110,12 @@ impl Shard {
         let slice = (*visits).min(RETAINED_VISITS_PER_SLICE);
         *visits -= slice;
         let subscription = phase.subscription;
-        directory.retained.read(|retained| {
-            phase
-                .cursor
-                .advance(retained, slice, |_, message| self.offer_retained(slot, message, subscription, turn))
-        });
+        let RetainedPhase { cursor, given, .. } = phase;
+        let mut offer = |message: &Arc<Publication>| match given.contains(&message.number) {
+            true => ControlFlow::Continue(()),
+            false => self.offer_retained(slot, message, subscription, turn),
+        };
+        directory.retained.read(|retained| cursor.advance(retained, slice, |_, message| offer(message)));
     }
 
     /// Sends one retained message, and says whether there is room for another.

@@ -3,8 +3,8 @@
 //! A client can have as many phases as subscriptions, and it changes one with a few bytes. So nothing here
 //! looks at all of them: a SUBSCRIBE of 60,000 filters costs 60,000 steps.
 
-use hashbrown::HashMap;
-use noctule_session::Subscription;
+use hashbrown::{HashMap, HashSet};
+use noctule_session::{MessageNumber, Subscription};
 use noctule_topic::{RetainedCursor, TopicFilter};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub(crate) struct RetainedPhase {
     pub(crate) cursor: RetainedCursor,
     /// The subscription.
     pub(crate) subscription: Subscription,
+    /// What it brought before a restart, of which the cursor knows nothing.
+    pub(crate) given: HashSet<MessageNumber>,
 }
 
 /// Where a phase stands in the order.
@@ -39,7 +41,12 @@ struct Phases {
 
 impl RetainedPhase {
     pub(crate) fn new(text: &str, filter: &TopicFilter, subscription: Subscription) -> Self {
-        Self { filter: text.into(), cursor: RetainedCursor::new(filter), subscription }
+        let cursor = RetainedCursor::new(filter);
+        Self { filter: text.into(), cursor, subscription, given: HashSet::new() }
+    }
+
+    pub(crate) fn into_filter(self) -> Box<str> {
+        (&*self.filter).into()
     }
 }
 
@@ -63,6 +70,11 @@ impl RetainedPhases {
     pub(crate) fn get_mut(&mut self, filter: &str) -> Option<&mut RetainedPhase> {
         let phases = self.0.as_mut()?;
         phases.by_place.get_mut(phases.places.get(filter)?)
+    }
+
+    /// Whether a filter has one.
+    pub(crate) fn has(&self, filter: &str) -> bool {
+        self.0.as_ref().is_some_and(|phases| phases.places.contains_key(filter))
     }
 
     /// Whether none is left.

@@ -8,7 +8,7 @@
 //! is in force which it may have missed: [grace](crate::Shard::end_turn) waits for the searches that were
 //! under way.
 
-use crate::mail::{Mail, ShardId};
+use crate::mail::{Mail, ShardId, Violation};
 use crate::routes::{Asked, Search};
 use crate::shard::{Shard, Turn};
 use noctule_codec::PacketId;
@@ -43,36 +43,41 @@ impl Shard {
         message: Arc<Publication>,
         packet_id: Option<PacketId>,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> Result<(), Violation> {
         let search = self.routes.search(turn.directory, &message.topic);
         let number = self.searches.begin();
         self.sessions[slot].searching = Some(Box::new(Searching { message, packet_id, search, number }));
-        self.go_on_searching(slot, turn);
+        self.go_on_searching(slot, turn).map(|_| ())
     }
 
     /// Goes on with the search of a session's publication, if there is one; says whether none is left.
-    pub(crate) fn go_on_searching(&mut self, slot: usize, turn: &mut Turn<'_>) -> bool {
-        let Some(mut searching) = self.sessions[slot].searching.take() else { return true };
+    pub(crate) fn go_on_searching(&mut self, slot: usize, turn: &mut Turn<'_>) -> Result<bool, Violation> {
+        let Some(mut searching) = self.sessions[slot].searching.take() else { return Ok(true) };
         for _ in 0..SLICES_PER_TURN {
             turn.fx.work += WORK_PER_SLICE;
             if searching.search.advance(turn.directory) {
-                self.finish_search(slot, *searching, turn);
-                return true;
+                return self.finish_search(slot, *searching, turn).map(|()| true);
             }
         }
         self.sessions[slot].searching = Some(searching);
-        false
+        Ok(false)
     }
 
     /// Ends the search of a session's publication, because what comes now must come behind it.
     pub(crate) fn end_search(&mut self, slot: usize, turn: &mut Turn<'_>) {
         if let Some(mut searching) = self.sessions[slot].searching.take() {
             while !searching.search.advance(turn.directory) {}
-            self.finish_search(slot, *searching, turn);
+            // The connection ends as it is.
+            let _ = self.finish_search(slot, *searching, turn);
         }
     }
 
-    fn finish_search(&mut self, slot: usize, searching: Searching, turn: &mut Turn<'_>) {
+    fn finish_search(
+        &mut self,
+        slot: usize,
+        searching: Searching,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
         let Searching { message, packet_id, search, number } = searching;
         let resident = &mut self.sessions[slot];
         if let Some(link) = resident.session.link.as_deref_mut() {
@@ -81,10 +86,11 @@ impl Shard {
         let asked = Asked { rights: resident.rights, topic: &message.topic };
         let route = self.routes.found(asked, search);
         self.remember_acceptance(slot, &message);
-        self.accept_publish(slot, message, packet_id, &route, turn);
+        let taken = self.take_publish(slot, message, packet_id, &route, turn);
         for (shard, ticket) in self.searches.end(number) {
             self.answer_grace(shard, ticket, turn);
         }
+        taken
     }
 
     /// Another shard, or this one, asks to be told when nothing routed before can come any more.

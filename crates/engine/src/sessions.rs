@@ -29,6 +29,11 @@ impl Sessions {
         self.residents.get_mut(slot).map(|resident| &mut **resident)
     }
 
+    /// The first place from this one on that has a session.
+    pub(crate) fn next_from(&self, slot: usize) -> Option<usize> {
+        (slot..self.residents.capacity()).find(|slot| self.residents.contains(*slot))
+    }
+
     /// The place of a client's session.
     pub(crate) fn find(&self, client_id: &str) -> Option<usize> {
         let is_it = |place: &u32| *self[*place as usize].session.client_id == *client_id;

@@ -9,18 +9,22 @@ use crate::connection::{Connection, State};
 use crate::directory::{Directory, Subscriber};
 use crate::effects::{Drop, Effects, Event};
 use crate::grace::Graces;
+use crate::journal::Commits;
 use crate::mail::{Promise, ShardId, Then};
 use crate::publications::Publications;
 use crate::resident::Resident;
+use crate::restate::Restating;
 use crate::retained::RetainedSweep;
 use crate::routes::Routes;
 use crate::search::Searches;
 use crate::sessions::Sessions;
 use crate::share::Backlogs;
 use crate::timers::{Timer, Timers};
-use crate::{Mail, Record, Stats};
+use crate::{Mail, Record, Request, Stats};
 use noctule_auth::{Action, Authority};
-use noctule_session::{ConnectionId, Instant, Limits, Outgoing, Publication, Session, SessionEffects};
+use noctule_session::{
+    ConnectionId, Instant, Limits, Outgoing, Position, Publication, Session, SessionEffects, SessionNumber,
+};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -48,10 +52,13 @@ pub struct Turn<'a> {
 
 /// What carries out the effects of a turn.
 pub trait Carrier {
-    /// Gives records their place in the journal, in order, and leaves the list empty.
-    fn append(&mut self, records: &mut Vec<Record>);
+    /// Gives records their place in the journal, in order, and leaves the list empty. Says where the journal
+    /// reaches then: what waits for these records waits until everything up to there is kept.
+    fn append(&mut self, records: &mut Vec<Record>) -> Position;
     /// Sends mail to shards, this one included, in order.
     fn send(&mut self, mail: std::vec::Drain<'_, (ShardId, Mail)>);
+    /// Passes on what is wanted of who keeps the journal.
+    fn ask(&mut self, requests: std::vec::Drain<'_, Request>);
 }
 
 /// A shard of the broker.
@@ -74,6 +81,10 @@ pub struct Shard {
     pub(crate) graces: Graces,
     pub(crate) searches: Searches,
     pub(crate) retained_sweep: RetainedSweep,
+    pub(crate) commits: Commits,
+    /// Sessions that may leave contents to the journal.
+    pub(crate) letting_go: Vec<(SessionNumber, usize)>,
+    pub(crate) restating: Option<Box<Restating>>,
 }
 
 impl Shard {
@@ -101,6 +112,9 @@ impl Shard {
             graces: Graces::default(),
             searches: Searches::default(),
             retained_sweep: RetainedSweep::default(),
+            commits: Commits::default(),
+            letting_go: Vec::new(),
+            restating: None,
         }
     }
 
@@ -148,19 +162,40 @@ impl Shard {
     /// record has its place, no mail leaves before that which it was routed by, and nobody is told anything
     /// before what he is told is true. What is left are connections to flush.
     pub fn end_turn(&mut self, carrier: &mut impl Carrier, turn: &mut Turn<'_>) {
+        self.restate_slice(turn);
         loop {
             self.publications.count(&turn.directory.memory);
-            carrier.append(&mut turn.fx.records);
+            self.append(carrier, turn);
             for change in turn.fx.take_changes() {
                 turn.directory.apply(change);
             }
             carrier.send(turn.fx.take_mail());
-            // Until there is a journal to wait for, a record is durable once it has its place.
-            if turn.fx.promises.is_empty() {
+            self.let_go();
+            carrier.ask(turn.fx.requests.drain(..));
+            if !self.leave_when_kept(turn) {
                 return;
             }
-            let promises = std::mem::take(&mut turn.fx.promises);
-            self.keep_promises(promises, turn);
+        }
+    }
+
+    /// Appends the records of a turn. Those of retained messages take their place in the journal and in the tree
+    /// as one step, so that both have the same last one.
+    fn append(&mut self, carrier: &mut impl Carrier, turn: &mut Turn<'_>) {
+        let Turn { directory, fx, .. } = turn;
+        let has_retained = !fx.retained_staged.is_empty() || !fx.retained_again.is_empty();
+        let again = std::mem::take(&mut fx.retained_again);
+        let (changes, records, appended) = (&mut fx.changes, &mut fx.records, &mut self.commits.appended);
+        let mut append = |records: &mut Vec<Record>| {
+            if !records.is_empty() {
+                *appended = carrier.append(records);
+            }
+        };
+        match has_retained {
+            true => directory.retain(changes, again, records, append),
+            false => append(records),
+        }
+        if std::mem::take(&mut fx.is_restated) {
+            fx.requests.push(Request::Restated { position: self.commits.appended });
         }
     }
 
@@ -168,17 +203,19 @@ impl Shard {
     pub(crate) fn release(&mut self, promise: Promise, turn: &mut Turn<'_>) {
         let Some(slot) = self.session_of(promise.connection) else { return };
         let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return };
-        match promise.then {
-            Then::Open => link.output.release(promise.packet),
-            Then::AckLeft => {
+        match (&promise.then, promise.packet) {
+            (Then::IdsReserved, _) => self.sessions[slot].session.add_reserved_ids(),
+            (_, None) => {}
+            (Then::Open, Some(connack)) => link.output.release(connack),
+            (Then::AckLeft, Some(ack)) => {
                 link.acks_promised = link.acks_promised.saturating_sub(1);
-                crate::publish::send_ack(link, promise.packet);
+                crate::publish::send_ack(link, ack);
             }
-            Then::Unsubscribed | Then::Subscribed => {
+            (Then::Unsubscribed | Then::Subscribed, Some(ack)) => {
                 link.subscriptions_promised = link.subscriptions_promised.saturating_sub(1);
-                link.send(promise.packet);
+                link.send(ack);
             }
-            Then::Nothing => link.keep_promise(promise.packet),
+            (Then::Nothing, Some(packet)) => link.keep_promise(packet),
         }
         if matches!(promise.then, Then::Subscribed) {
             self.sessions[slot].retained.open();
@@ -265,8 +302,11 @@ impl Shard {
         if let Some(link) = &session.link {
             let connection = link.connection;
             let promises = self.session_fx.promises.drain(..);
-            let promise = |packet| Promise { connection, packet, then: Then::Nothing, needs_grace: false };
+            let promise = |packet| Promise::new(connection, Some(packet), Then::Nothing);
             turn.fx.promises.extend(promises.map(promise));
+            if std::mem::take(&mut self.session_fx.reserves_ids) {
+                turn.fx.promises.push(Promise::new(connection, None, Then::IdsReserved));
+            }
         }
         self.session_fx.promises.clear();
     }
@@ -345,6 +385,7 @@ impl Shard {
             if matches!(then, Then::Unsubscribed | Then::Subscribed) {
                 link.subscriptions_promised = link.subscriptions_promised.saturating_add(1);
             }
+            let packet = Some(packet);
             turn.fx.promises.push(Promise { connection: link.connection, packet, then, needs_grace });
         }
     }

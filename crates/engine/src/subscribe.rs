@@ -4,6 +4,7 @@ use crate::Change;
 use crate::directory::Interest;
 use crate::effects::Event;
 use crate::mail::{Then, Violation};
+use crate::publish::Refusal;
 use crate::retained_phases::RetainedPhase;
 use crate::shard::{Shard, Turn};
 use noctule_auth::Action;
@@ -70,6 +71,7 @@ impl Shard {
         if in_use {
             self.check_id_in_use_can_be_told(slot, unsubscribe.packet_id)?;
         }
+        self.check_unsuback_can_refuse(slot, turn)?;
         self.charge_filters(slot, unsubscribe.filters.len(), turn);
         let mut reason_codes = Vec::with_capacity(unsubscribe.filters.len());
         for text in unsubscribe.filters.iter() {
@@ -194,6 +196,7 @@ impl Shard {
         let filter = parsed.filter();
         let action = Action::Subscribe { filter, qos: options.qos };
         self.check_available(parsed, id)?;
+        self.check_journal(slot, turn)?;
         match () {
             () if filter.split('/').count() > usize::from(limits.topic_levels_max)
                 || text.len() > usize::from(limits.topic_bytes_max) =>
@@ -206,10 +209,33 @@ impl Shard {
         }
     }
 
+    /// Whether a change of subscriptions of this session can be recorded, where it has to be.
+    fn check_journal(&self, slot: usize, turn: &Turn<'_>) -> Result<(), ReasonCode> {
+        match Refusal::of_journal(turn.directory.journal.state()) {
+            Some(refusal) if self.sessions[slot].session.is_durable() => Err(refusal.reason_code),
+            _ => Ok(()),
+        }
+    }
+
+    /// UNSUBACK of 3.x cannot say that nothing was changed, so there the connection ends.
+    fn check_unsuback_can_refuse(&self, slot: usize, turn: &Turn<'_>) -> Result<(), Violation> {
+        let link = self.sessions[slot].session.link.as_ref();
+        let is_v5 = link.is_none_or(|link| link.wire.version == ProtocolVersion::V5);
+        match self.check_journal(slot, turn) {
+            Err(code) if !is_v5 => {
+                Err(Violation::new(code, "the end of the subscription cannot be recorded"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// One filter of an UNSUBSCRIBE; only exactly equal filters are removed [MQTT-3.10.4-1].
     fn unsubscribe(&mut self, slot: usize, text: &str, turn: &mut Turn<'_>) -> ReasonCode {
         if !self.sessions[slot].session.subscriptions.contains(text) {
             return ReasonCode::NoSubscriptionExisted;
+        }
+        if self.check_journal(slot, turn).is_err() {
+            return ReasonCode::UnspecifiedError;
         }
         self.record_session(slot, SessionChange::Unsubscribed { filter: text.into() }, turn);
         let me = self.subscriber(slot);

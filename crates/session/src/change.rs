@@ -137,11 +137,15 @@ pub enum DropReason {
     RetainedFull,
     /// The broker's memory for publications is used up.
     MemoryFull,
+    /// The journal has no room, or its disk fails.
+    JournalFull,
+    /// Its content in the journal is damaged.
+    Damaged,
 }
 
 impl DropReason {
     /// All of them, in the order in which they are listed.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Expired,
         Self::TooOld,
         Self::QueueFull,
@@ -154,6 +158,8 @@ impl DropReason {
         Self::TopicNameInvalid,
         Self::RetainedFull,
         Self::MemoryFull,
+        Self::JournalFull,
+        Self::Damaged,
     ];
 
     /// The name under which it is counted.
@@ -171,6 +177,8 @@ impl DropReason {
             Self::TopicNameInvalid => "topic_name_invalid",
             Self::RetainedFull => "retained_full",
             Self::MemoryFull => "memory_full",
+            Self::JournalFull => "journal_full",
+            Self::Damaged => "damaged",
         }
     }
 }

@@ -187,10 +187,12 @@ impl Session {
         }
     }
 
-    /// The first packet ids of a connection, reserved with the record of its CONNECT, which CONNACK waits for.
-    pub fn reserve_first_ids(&mut self) -> SessionChange {
-        self.outbound.begin_reserving();
-        SessionChange::IdsReserved { up_to: self.outbound.last_reserved_id() }
+    /// The first packet ids of a connection, which are reserved with the record of its CONNECT: CONNACK waits for
+    /// that. A session that ends with its connection has all of them.
+    pub fn reserve_first_ids(&mut self) -> Option<SessionChange> {
+        let is_durable = self.is_durable();
+        self.outbound.reserve_first_ids(is_durable);
+        is_durable.then(|| SessionChange::IdsReserved { up_to: self.outbound.last_reserved_id() })
     }
 
     /// The packet ids that were being reserved may be used.

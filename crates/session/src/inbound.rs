@@ -48,6 +48,11 @@ impl Inbound {
         }
     }
 
+    /// The identifiers that are taken.
+    pub fn iter(&self) -> impl Iterator<Item = PacketId> {
+        self.ids.iter().copied()
+    }
+
     /// How many identifiers are taken.
     pub fn len(&self) -> usize {
         self.ids.len()

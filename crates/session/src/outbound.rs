@@ -426,7 +426,7 @@ impl Outbound {
     }
 
     /// The last of the packet ids that are reserved.
-    pub(crate) fn last_reserved_id(&self) -> PacketId {
+    pub fn last_reserved_id(&self) -> PacketId {
         self.id_ahead(self.ids_left())
     }
 
@@ -444,9 +444,9 @@ impl Outbound {
         u16::try_from(id).ok().and_then(PacketId::new).unwrap_or(self.last_id)
     }
 
-    /// From now on only ids are given away that the journal knows of: a first block of them.
-    pub(crate) fn begin_reserving(&mut self) {
-        self.ids = Ids::Reserved(ID_BLOCK);
+    /// From now on only ids are given away that the journal knows of, a first block of them; or all.
+    pub(crate) fn reserve_first_ids(&mut self, is_durable: bool) {
+        self.ids = if is_durable { Ids::Reserved(ID_BLOCK) } else { Ids::All };
     }
 
     /// Another block of ids is known to the journal.
@@ -498,10 +498,12 @@ impl Outbound {
         }
     }
 
-    /// Lets go of the contents that the journal has, from the last entry back to the first without one.
-    pub(crate) fn let_go(&mut self, done: &mut Vec<Arc<Publication>>) {
+    /// Lets go of the contents that the journal has, from the last entry back to the first without one. While
+    /// there is a connection, what it sends next stays.
+    pub(crate) fn let_go(&mut self, is_connected: bool, done: &mut Vec<Arc<Publication>>) {
         let Some(list) = &mut self.list else { return };
-        let rest = list.entries.iter_mut().rev().take_while(|entry| entry.message.is_some());
+        let kept = if is_connected { list.cursor + LOADED_AT_ONCE } else { 0 };
+        let rest = list.entries.iter_mut().skip(kept).rev().take_while(|entry| entry.message.is_some());
         done.extend(rest.filter_map(Owed::let_go));
     }
 
@@ -538,14 +540,19 @@ impl Outbound {
         self.iter().filter(move |owed| owed.position().is_somewhere() && owed.position() < limit)
     }
 
-    /// What stood before `limit` stands elsewhere now: where `place` says, or at or behind `limit`.
-    pub fn move_up(&mut self, limit: Position, place: impl Fn(MessageNumber) -> Option<Position>) {
+    /// The first so many deliveries that stood before `limit` stand elsewhere now: where `place` says, or at or
+    /// behind `limit`.
+    pub fn move_up(
+        &mut self,
+        limit: Position,
+        deliveries_max: usize,
+        place: impl Fn(MessageNumber) -> Option<Position>,
+    ) {
         let Some(list) = &mut self.list else { return };
-        for entry in &mut list.entries {
-            let position = entry.position();
-            if position.is_somewhere() && position < limit {
-                entry.position = place(entry.number).unwrap_or(limit);
-            }
+        let unsettled = list.entries.iter_mut().filter(|entry| entry.phase != Phase::Settled);
+        let old = unsettled.filter(|entry| entry.position().is_somewhere() && entry.position() < limit);
+        for entry in old.take(deliveries_max) {
+            entry.position = place(entry.number).unwrap_or(limit);
         }
     }
 

@@ -34,6 +34,8 @@ pub struct Session {
     pub link: Option<Box<Link>>,
     /// When the will is to be published, once the connection has ended.
     pub will_due: Option<Instant>,
+    /// When the connection ended, if there is none.
+    pub detached_at: Option<Instant>,
     /// When the session ends, once the connection has ended.
     pub expires_at: Option<Instant>,
 }
@@ -51,6 +53,7 @@ impl Session {
             will: None,
             link: None,
             will_due: None,
+            detached_at: None,
             expires_at: None,
         }
     }
@@ -70,6 +73,12 @@ impl Session {
             + subscriptions
             + will
             + self.outbound.room_bytes() as u64
+    }
+
+    /// Leaves contents it is owed to the journal: all of them while the client is away, otherwise those that are
+    /// far behind.
+    pub fn let_go(&mut self, done: &mut Vec<Arc<crate::Publication>>) {
+        self.outbound.let_go(self.link.is_some(), done);
     }
 
     /// Lets its empty queues keep no places. Who sends again pays for new ones, so this is for a session that

@@ -29,10 +29,10 @@ pub use world::{ClientOptions, Handle, WillOptions, World, WorldOptions};
 use noctule_auth::{AllowAll, Authority};
 use noctule_codec::{Packet, ProtocolVersion};
 use noctule_engine::{
-    Carrier, Directory, Drop, Effects, Event, Flush, Mail, Next, Record, Shard, ShardConfig, ShardId, Stats,
-    Turn,
+    Carrier, Directory, Drop, Effects, Event, Flush, Mail, Next, Record, Request, Shard, ShardConfig,
+    ShardId, Stats, Turn,
 };
-use noctule_session::{ConnectionId, Instant, Limits, Session};
+use noctule_session::{ConnectionId, Instant, Limits, Position, Session};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -423,8 +423,13 @@ struct Carried<'a> {
 }
 
 impl Carrier for Carried<'_> {
-    fn append(&mut self, records: &mut Vec<Record>) {
+    fn append(&mut self, records: &mut Vec<Record>) -> Position {
         self.records.append(records);
+        Position::NOWHERE
+    }
+
+    fn ask(&mut self, requests: std::vec::Drain<'_, Request>) {
+        assert_eq!(requests.count(), 0, "nothing was left to a journal");
     }
 
     fn send(&mut self, mail: std::vec::Drain<'_, (ShardId, Mail)>) {

@@ -3,8 +3,10 @@
 use noctule_auth::AllowAll;
 use noctule_codec::ProtocolVersion::{V3_1, V3_1_1, V5};
 use noctule_codec::{Packet, ProtocolVersion, QoS, ReasonCode, SubscribeFilters, SubscriptionOptions, Will};
-use noctule_engine::{Carrier, Directory, Effects, Mail, Next, Record, Shard, ShardConfig, ShardId, Turn};
-use noctule_session::{ConnectionId, DropReason, Instant, Limits};
+use noctule_engine::{
+    Carrier, Directory, Effects, Mail, Next, Record, Request, Shard, ShardConfig, ShardId, Turn,
+};
+use noctule_session::{ConnectionId, DropReason, Instant, Limits, Position};
 use noctule_testkit::sim::{
     ConnectOptions, Locks, Sim, SimOptions, VERSIONS, disconnect_with_expiry, publish, raw_connect, raw_text,
     subscribe, unsubscribe, will, will_after,
@@ -451,8 +453,13 @@ fn the_filters_of_a_session_are_bounded_in_bytes() {
 struct Nowhere;
 
 impl Carrier for Nowhere {
-    fn append(&mut self, records: &mut Vec<Record>) {
+    fn append(&mut self, records: &mut Vec<Record>) -> Position {
         records.clear();
+        Position::NOWHERE
+    }
+
+    fn ask(&mut self, requests: std::vec::Drain<'_, Request>) {
+        assert_eq!(requests.count(), 0, "nothing was left to a journal");
     }
 
     fn send(&mut self, mail: std::vec::Drain<'_, (ShardId, Mail)>) {

@@ -3,10 +3,10 @@
 use noctule_auth::{Action, AllowAll, Authority, Credentials, Decision, Identity, Rights};
 use noctule_codec::{Packet, ProtocolVersion, QoS, ReasonCode};
 use noctule_engine::{
-    Carrier, Change, Directory, Effects, Guarded, Guards, Interest, Mail, Record, Shard, ShardConfig,
-    ShardId, Subscriber, Turn, home,
+    Carrier, Change, Directory, Effects, Guarded, Guards, Interest, Mail, Record, Request, Shard,
+    ShardConfig, ShardId, Subscriber, Turn, home,
 };
-use noctule_session::{ConnectionId, Instant, Limits, SessionNumber};
+use noctule_session::{ConnectionId, Instant, Limits, Position, SessionNumber};
 use noctule_testkit::sim::{
     ConnectOptions, Locks, Sim, SimOptions, connect, disconnect, in_many_worlds, payloads, publish,
     subscribe, unsubscribe, will,
@@ -357,17 +357,20 @@ struct Carried {
     records: usize,
     mail: usize,
     /// What was visible when records were appended, and when mail left.
-    retained_at_append: Vec<usize>,
+    retained_at_append: Vec<u64>,
     seen_at_send: Vec<(usize, usize)>,
 }
 
 impl Carrier for Carried {
-    fn append(&mut self, records: &mut Vec<Record>) {
-        if !records.is_empty() {
-            self.retained_at_append.push(self.directory.retained.read(noctule_topic::RetainedTree::len));
-        }
+    fn append(&mut self, records: &mut Vec<Record>) -> Position {
+        self.retained_at_append.push(self.directory.retained_messages());
         self.records += records.len();
         records.clear();
+        Position::NOWHERE
+    }
+
+    fn ask(&mut self, requests: std::vec::Drain<'_, Request>) {
+        assert_eq!(requests.count(), 0, "nothing was left to a journal");
     }
 
     fn send(&mut self, mail: std::vec::Drain<'_, (ShardId, Mail)>) {

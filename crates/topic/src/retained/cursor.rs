@@ -44,7 +44,7 @@ impl RetainedCursor {
     }
 
     /// Like `#`, or all topics that begin with `$`.
-    pub(super) fn of_all(begins_with_dollar: bool) -> Self {
+    pub fn of_all(begins_with_dollar: bool) -> Self {
         Self::of(Pattern { levels: [Level::Hash].into(), begins_with_dollar, levels_looked_up: 0 })
     }
 

@@ -1,0 +1,239 @@
+//! What a shard has to do with the journal: it waits for it, reads back from it, and says again what the
+//! journal is about to forget.
+//!
+//! - **Waiting.** A promise is kept once the journal keeps everything up to where it reached when the promise was
+//!   made. Promises are kept in the order in which they were made.
+//! - **Reading back.** A session that is away, or far behind, leaves the contents it is owed to the journal. When
+//!   their turn comes they are asked for, some hundred at a time, and come back as an input.
+//! - **Saying again.** Before the oldest segment of the journal is freed, every shard records what its sessions
+//!   still hold there, as it is at that moment: see [`restate`](crate::restate).
+
+use crate::directory::{JournalState, Subscriber};
+use crate::effects::Effects;
+use crate::mail::Promise;
+use crate::publish::Refusal;
+use crate::route::Route;
+use crate::shard::{Shard, Turn};
+use noctule_codec::ReasonCode;
+use noctule_session::{
+    DropReason, MessageNumber, Missing, Position, Publication, SessionChange, SessionNumber, Settlement,
+};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What a shard wants of who keeps the journal.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// Contents for a session, to be given to [`Shard::receive_contents`].
+    Load {
+        /// For whom.
+        subscriber: Subscriber,
+        /// Which.
+        missing: Vec<Missing>,
+    },
+    /// Contents that are to be recorded anew, wherever they stand now; where that is, is to be given to
+    /// [`Shard::receive_places`].
+    Move {
+        /// Which, and where they stand.
+        contents: Vec<Missing>,
+    },
+    /// Everything this shard still holds of what is to be forgotten has been recorded anew before this position.
+    Restated {
+        /// The position.
+        position: Position,
+    },
+}
+
+/// Content that was read back, or that the journal does not have any more.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// The publication.
+    Found(Arc<Publication>),
+    /// It is damaged.
+    Lost(MessageNumber),
+}
+
+/// What a shard waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Commits {
+    /// Where the journal reached when this shard last appended something.
+    pub(crate) appended: Position,
+    /// The journal keeps everything up to here.
+    kept: Position,
+    waiting: VecDeque<(Position, Waiting)>,
+    /// Wills among what waits.
+    wills: usize,
+}
+
+/// What leaves once the records of its turn are kept.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    /// First the wills: the record that fires one also ends it, so that it is not fired again after a crash.
+    pub(crate) wills: Vec<FiredWill>,
+    /// Then the packets.
+    pub(crate) promises: Vec<Promise>,
+}
+
+/// A will on its way to those who want it.
+#[derive(Debug)]
+pub(crate) struct FiredWill {
+    pub(crate) message: Arc<Publication>,
+    pub(crate) route: Arc<Route>,
+    pub(crate) publisher: Option<SessionNumber>,
+}
+
+impl Waiting {
+    /// What waits of a turn; nothing is left there.
+    fn of(fx: &mut Effects) -> Self {
+        Self { wills: std::mem::take(&mut fx.wills), promises: std::mem::take(&mut fx.promises) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.wills.is_empty() && self.promises.is_empty()
+    }
+}
+
+impl Commits {
+    /// Whether everything that this shard has recorded is kept.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.appended <= self.kept && self.waiting.is_empty()
+    }
+
+    /// Whether a will waits, which what comes now must not overtake.
+    pub(crate) fn has_wills(&self) -> bool {
+        self.wills > 0
+    }
+
+    fn wait(&mut self, waiting: Waiting) {
+        self.wills += waiting.wills.len();
+        self.waiting.push_back((self.appended, waiting));
+    }
+
+    /// The next of what waits whose time has come.
+    fn due(&mut self) -> Option<Waiting> {
+        let kept = self.kept;
+        let (_, waiting) = self.waiting.pop_front_if(|(position, _)| *position <= kept)?;
+        self.wills -= waiting.wills.len();
+        Some(waiting)
+    }
+}
+
+impl Refusal {
+    /// Why something that would have to be recorded is refused, if it is.
+    pub(crate) fn of_journal(state: JournalState) -> Option<Self> {
+        let (reason_code, cause) = match state {
+            JournalState::Open => return None,
+            JournalState::Full => {
+                (ReasonCode::QuotaExceeded, "the journal has no room (storage.journal_bytes_max or its disk)")
+            }
+            JournalState::Failing => {
+                (ReasonCode::UnspecifiedError, "the journal cannot be written; the broker's log says why")
+            }
+        };
+        Some(Self { reason_code, reason: DropReason::JournalFull, cause: cause.to_owned() })
+    }
+}
+
+impl Shard {
+    /// Whether anything waits for the journal, so that [`committed`](Self::committed) is to be called.
+    pub fn waits_for_journal(&self) -> bool {
+        !self.commits.waiting.is_empty()
+    }
+
+    /// The journal keeps everything up to here, in the way that was asked of it.
+    pub fn committed(&mut self, kept: Position, turn: &mut Turn<'_>) {
+        self.commits.kept = self.commits.kept.max(kept);
+        while let Some(waiting) = self.commits.due() {
+            self.let_leave(waiting, turn);
+        }
+    }
+
+    /// Lets leave what this turn has brought about, now or once its records are kept. Says whether something has
+    /// left, which may have brought about more.
+    pub(crate) fn leave_when_kept(&mut self, turn: &mut Turn<'_>) -> bool {
+        let waiting = Waiting::of(turn.fx);
+        let leaves = !waiting.is_empty() && self.commits.is_kept();
+        if leaves {
+            self.let_leave(waiting, turn);
+        } else if !waiting.is_empty() {
+            self.commits.wait(waiting);
+        }
+        leaves
+    }
+
+    fn let_leave(&mut self, waiting: Waiting, turn: &mut Turn<'_>) {
+        for FiredWill { message, route, publisher } in waiting.wills {
+            self.deliver_publication(&route, &message, publisher, turn);
+            self.publications.give_back(message);
+        }
+        self.keep_promises(waiting.promises, turn);
+    }
+
+    /// Contents that were asked for.
+    pub fn receive_contents(&mut self, subscriber: Subscriber, contents: Vec<Content>, turn: &mut Turn<'_>) {
+        let slot = subscriber.slot as usize;
+        let Some(resident) = self.resident(subscriber) else { return };
+        resident.is_loading = false;
+        if resident.session.link.is_none() {
+            return;
+        }
+        for content in contents {
+            match content {
+                Content::Found(message) => self.sessions[slot].session.outbound.load(&message),
+                Content::Lost(message) => self.give_up(slot, message, turn),
+            }
+        }
+        self.transmit(slot, turn);
+    }
+
+    /// A message whose content is lost cannot be delivered.
+    fn give_up(&mut self, slot: usize, message: MessageNumber, turn: &mut Turn<'_>) {
+        let reason = DropReason::Damaged;
+        let session = &mut self.sessions[slot].session;
+        let lost = session.outbound.iter().filter(|owed| owed.number == message && owed.is_missing());
+        let ids: Vec<_> = lost.map(noctule_session::Owed::packet_id).collect();
+        for packet_id in ids {
+            let settlement = Settlement::Dropped(reason);
+            let change = SessionChange::Settled { message, packet_id, settlement };
+            self.sessions[slot].session.record(change, &mut self.session_fx);
+            self.stats.count_drop(reason);
+        }
+        self.collect(slot, turn);
+    }
+
+    /// Asks for the contents that a session is to send next, if they are not in memory.
+    pub(crate) fn ask_for_contents(&mut self, slot: usize, turn: &mut Turn<'_>) {
+        let resident = &mut self.sessions[slot];
+        let outbound = &mut resident.session.outbound;
+        if resident.is_loading || resident.session.link.is_none() || !outbound.is_front_missing() {
+            return;
+        }
+        resident.is_loading = true;
+        let missing = resident.session.outbound.missing();
+        let subscriber = self.subscriber(slot);
+        turn.fx.requests.push(Request::Load { subscriber, missing });
+    }
+
+    /// Notes a session that may leave contents to the journal once they are recorded.
+    pub(crate) fn let_go_later(&mut self, slot: usize) {
+        let resident = &mut self.sessions[slot];
+        if !resident.is_letting_go && resident.may_let_go() {
+            resident.is_letting_go = true;
+            let number = resident.session.number;
+            self.letting_go.push((number, slot));
+        }
+    }
+
+    /// Lets sessions leave contents to the journal, which has them now.
+    pub(crate) fn let_go(&mut self) {
+        for (number, slot) in std::mem::take(&mut self.letting_go) {
+            let resident = self.sessions.get_mut(slot).filter(|it| it.session.number == number);
+            let Some(resident) = resident else { continue };
+            resident.is_letting_go = false;
+            resident.session.let_go(&mut self.session_fx.done);
+            for message in self.session_fx.done.drain(..) {
+                self.publications.give_back(message);
+            }
+        }
+    }
+}
