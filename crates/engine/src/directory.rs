@@ -9,10 +9,10 @@
 //! Numbers, counters and [generations](crate::Generations) need no guard.
 
 use crate::generations::Generations;
-use crate::groups::Groups;
+use crate::groups::{DebtChange, GroupDebts, Groups};
 use crate::{Record, ShardId};
 use noctule_codec::SubscriptionOptions;
-use noctule_session::{GroupNumber, MemoryGauge, MessageNumber, Publication, SessionNumber};
+use noctule_session::{GroupNumber, MemoryGauge, MessageNumber, Position, Publication, SessionNumber};
 use noctule_topic::{FilterIndex, RetainedTree, TopicFilter};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -47,6 +47,8 @@ pub struct Directory {
     pub filters: Part<FilterIndex<Subscriber, Interest>>,
     /// Shared subscriptions.
     pub groups: Part<Groups>,
+    /// What groups are owed and the journal knows of.
+    pub debts: Part<GroupDebts>,
     /// Retained messages by topic.
     pub retained: Part<RetainedTree<Arc<Publication>>>,
     /// Memory held by publications.
@@ -64,6 +66,7 @@ pub struct Directory {
     clients_maximum: AtomicU64,
     last_message: AtomicU64,
     last_session: AtomicU64,
+    last_group: AtomicU64,
 }
 
 /// A value that several shards look at and change, each look and each change as one step.
@@ -145,6 +148,8 @@ pub enum Change {
         share_name: Box<str>,
         /// The filter.
         filter: TopicFilter,
+        /// Its number, unless it has another one already.
+        group: GroupNumber,
         /// The shard that keeps the group's backlog.
         home: ShardId,
         /// Who.
@@ -225,6 +230,7 @@ impl Directory {
         Self {
             filters: Part(G::guard(FilterIndex::default())),
             groups: Part(G::guard(Groups::default())),
+            debts: Part(G::guard(GroupDebts::default())),
             retained: Part(G::guard(RetainedTree::default())),
             memory: MemoryGauge::default(),
             generations: Generations::default(),
@@ -237,11 +243,13 @@ impl Directory {
             clients_maximum: AtomicU64::new(0),
             last_message: AtomicU64::new(0),
             last_session: AtomicU64::new(0),
+            last_group: AtomicU64::new(0),
         }
     }
 
     /// Goes on with numbers above those of an earlier run.
-    pub fn go_on_with_numbers(&self, last_message: u64, last_session: u64) {
+    pub fn go_on_with_numbers(&self, last_message: u64, last_session: u64, last_group: u64) {
+        self.last_group.fetch_max(last_group, Ordering::Relaxed);
         self.last_message.fetch_max(last_message, Ordering::Relaxed);
         self.last_session.fetch_max(last_session, Ordering::Relaxed);
     }
@@ -254,6 +262,11 @@ impl Directory {
     /// A new session number, higher than all before.
     pub fn next_session(&self) -> SessionNumber {
         SessionNumber(self.last_session.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// A new group number, higher than all before.
+    pub fn next_group(&self) -> GroupNumber {
+        GroupNumber(self.last_group.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// How many retained messages clients have left; the broker's own are not counted.
@@ -305,9 +318,10 @@ impl Directory {
                 self.filters.change(|filters| filters.remove(filter.as_str(), subscriber));
                 self.generations.advance(filter.as_str());
             }
-            Change::Join { share_name, filter, home, member, interest, is_available } => {
-                self.groups
-                    .change(|groups| groups.join(&share_name, &filter, home, member, interest, is_available));
+            Change::Join { share_name, filter, group, home, member, interest, is_available } => {
+                self.groups.change(|groups| {
+                    groups.join(&share_name, &filter, group, home, member, interest, is_available);
+                });
                 self.generations.advance(filter.as_str());
             }
             Change::Leave { share_name, filter, member } => {
@@ -346,6 +360,22 @@ impl Directory {
                     self.retain_one(retained, message);
                 }
             }
+        });
+    }
+
+    /// Appends records and changes what groups are owed, while nobody else does: what is recorded again of it
+    /// says what is so at its place in the journal.
+    pub(crate) fn change_debts(
+        &self,
+        changes: &mut Vec<DebtChange>,
+        again: Option<Position>,
+        records: &mut Vec<Record>,
+        append: impl FnOnce(&mut Vec<Record>),
+    ) {
+        self.debts.change(|debts| {
+            again.into_iter().for_each(|before| records.extend(debts.recorded_before(before)));
+            append(records);
+            changes.drain(..).for_each(|change| debts.apply(change));
         });
     }
 

@@ -144,6 +144,9 @@ impl Shard {
             // A message that a group gave goes back to it, unless its delivery at QoS 2 has begun
             // [MQTT-4.8.2-5].
             let may_return = owed.qos < QoS::ExactlyOnce || owed.phase() == Phase::Waiting;
+            if let Some(group) = owed.group().filter(|_| resident.is_recorded && !may_return) {
+                crate::share::end_debt(group, owed.number, turn);
+            }
             let Some(message) = owed.message() else {
                 // What the journal has is not read back to be listed; it is counted.
                 if owed.is_missing() {

@@ -1,11 +1,12 @@
 //! What a turn of the shard has brought about. [`Shard::end_turn`](crate::Shard::end_turn) has the runtime carry
 //! it out in the one order that makes durability true.
 
+use crate::groups::DebtChange;
 use crate::journal::FiredWill;
 use crate::retained::RetainedStaged;
 use crate::{Change, Mail, Promise, Record, Request, ShardId};
 use noctule_codec::{ProtocolVersion, ReasonCode};
-use noctule_session::{ConnectionId, DropReason, Publication};
+use noctule_session::{ConnectionId, DropReason, Position, Publication};
 use std::sync::Arc;
 
 /// The effects of one turn. The buffers are meant to be reused.
@@ -31,6 +32,10 @@ pub struct Effects {
     pub requests: Vec<Request>,
     /// Retained messages to be recorded anew, if they are still retained when the turn ends.
     pub(crate) retained_again: Vec<Arc<Publication>>,
+    /// What changes in what groups are owed.
+    pub(crate) debts: Vec<DebtChange>,
+    /// What groups are owed and stands before this is to be recorded anew.
+    pub(crate) debts_again: Option<Position>,
     /// Everything that was to be recorded anew has been.
     pub(crate) is_restated: bool,
     /// Retained messages among `changes`.

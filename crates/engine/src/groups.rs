@@ -5,10 +5,10 @@
 //! now. Members come and go by new rosters; the mark changes in place, so that a member whose window is full
 //! makes no route stale.
 
-use crate::ShardId;
+use crate::{Record, ShardId};
 use crate::directory::{Interest, Subscriber};
 use hashbrown::HashMap;
-use noctule_session::GroupNumber;
+use noctule_session::{GroupNumber, MessageNumber, Position, Publication};
 use noctule_topic::{FilterIndex, MatchCursor, TopicFilter};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,7 +20,46 @@ pub struct Groups {
     by_filter: FilterIndex<GroupNumber, ()>,
     numbers: HashMap<(Box<str>, Box<str>), GroupNumber>,
     groups: HashMap<GroupNumber, Group>,
-    last: u64,
+}
+
+/// What groups with durable members are owed, as the journal has it: whoever holds the message now, the group is
+/// owed it until a member has settled it or it is given up.
+#[derive(Debug, Default)]
+pub struct GroupDebts {
+    by_group: HashMap<(GroupNumber, MessageNumber), Arc<Publication>>,
+}
+
+/// A change of what a group is owed, in the order of the records.
+#[derive(Debug)]
+pub(crate) enum DebtChange {
+    Owed(GroupNumber, Arc<Publication>),
+    Done(GroupNumber, MessageNumber),
+}
+
+impl GroupDebts {
+    pub(crate) fn apply(&mut self, change: DebtChange) {
+        match change {
+            DebtChange::Owed(group, message) => {
+                self.by_group.insert((group, message.number), message);
+            }
+            DebtChange::Done(group, message) => {
+                self.by_group.remove(&(group, message));
+            }
+        }
+        if self.by_group.capacity() > 4 * self.by_group.len().max(64) {
+            self.by_group.shrink_to(2 * self.by_group.len());
+        }
+    }
+
+    /// What stands in the journal before this position, to be recorded there again.
+    pub(crate) fn recorded_before(&self, before: Position) -> impl Iterator<Item = Record> {
+        let is_before = move |message: &Publication| {
+            let position = message.place.get().max(message.kept.get());
+            position.is_somewhere() && position < before
+        };
+        let old = self.by_group.iter().filter(move |(_, message)| is_before(message));
+        old.map(|((group, _), message)| Record::GroupOwed { group: *group, message: Arc::clone(message) })
+    }
 }
 
 #[derive(Debug)]
@@ -37,6 +76,8 @@ struct Group {
 pub struct Roster {
     group: GroupNumber,
     members: Box<[Arc<Member>]>,
+    /// A member outlives its connection, so what the group is owed is recorded.
+    is_durable: bool,
     /// The place behind the member that got the last message; the same one for all rosters of the group.
     next: Arc<AtomicUsize>,
 }
@@ -88,19 +129,23 @@ impl Groups {
         self.groups.get(&group)?.members.get(&subscriber).map(|member| member.interest)
     }
 
+    /// Whether what a group is owed is recorded.
+    pub(crate) fn is_durable(&self, group: GroupNumber) -> bool {
+        self.roster(group).is_some_and(|roster| roster.is_durable)
+    }
+
+    /// Lets a session join a group, which has this number unless it has another one already.
     pub(crate) fn join(
         &mut self,
         share_name: &str,
         filter: &TopicFilter,
+        number: GroupNumber,
         home: ShardId,
         subscriber: Subscriber,
         interest: Interest,
         is_available: bool,
     ) {
-        let number = *self.numbers.entry((share_name.into(), filter.as_str().into())).or_insert_with(|| {
-            self.last += 1;
-            GroupNumber(self.last)
-        });
+        let number = *self.numbers.entry((share_name.into(), filter.as_str().into())).or_insert(number);
         let group = self.groups.entry(number).or_insert_with(|| {
             self.by_filter.insert(filter, number, ());
             Group { home, members: BTreeMap::new(), next: Arc::default(), roster: OnceLock::new() }
@@ -132,8 +177,9 @@ impl Groups {
     fn roster(&self, number: GroupNumber) -> Option<&Arc<Roster>> {
         let group = self.groups.get(&number)?;
         Some(group.roster.get_or_init(|| {
-            let members = group.members.values().cloned().collect();
-            Arc::new(Roster { group: number, members, next: Arc::clone(&group.next) })
+            let members: Box<[Arc<Member>]> = group.members.values().cloned().collect();
+            let is_durable = members.iter().any(|member| member.interest.durable);
+            Arc::new(Roster { group: number, members, is_durable, next: Arc::clone(&group.next) })
         }))
     }
 }
@@ -142,6 +188,11 @@ impl Roster {
     /// Whose members these are.
     pub fn group(&self) -> GroupNumber {
         self.group
+    }
+
+    /// Whether what the group is owed is recorded.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.is_durable
     }
 
     /// The next available member in turn, whoever asks.

@@ -4,6 +4,7 @@
 //! journal has to know before the publisher is answered.
 
 use crate::effects::Event;
+use crate::groups::DebtChange;
 use crate::journal::FiredWill;
 use crate::mail::{Then, Violation};
 use crate::record::Frame;
@@ -517,9 +518,9 @@ fn has_to_be_recorded(message: &Publication, origin: Origin, route: &Route) -> b
         || route.owes_durable(message.qos, origin.session())
 }
 
-/// Whether shared groups are owed a publication.
+/// Whether shared groups with durable members are owed a publication.
 fn owes_group(message: &Publication, route: &Route) -> bool {
-    message.qos > QoS::AtMostOnce && !route.groups.is_empty()
+    message.qos > QoS::AtMostOnce && route.groups.iter().any(|roster| roster.is_durable())
 }
 
 /// Leaves the record of a publication in the effects, if a restart has to know of it.
@@ -540,14 +541,17 @@ fn record_publication(
         Origin::Will(session) => Some(session),
         _ => None,
     };
-    let groups = route.groups.iter().filter(|_| owes_group(message, route)).map(|roster| roster.group());
+    let qos = message.qos;
+    let groups = route.groups.iter().filter(|roster| qos > QoS::AtMostOnce && roster.is_durable());
+    let groups: Vec<_> = groups.map(|roster| roster.group()).collect();
+    turn.fx.debts.extend(groups.iter().map(|group| DebtChange::Owed(*group, Arc::clone(message))));
     turn.fx.records.push(Record::Published(Box::new(Frame {
         message: Arc::clone(message),
         inbound,
         retained: message.retain,
         will_of,
         owed: route.durable(message, origin.session()),
-        groups: groups.collect(),
+        groups,
     })));
     true
 }

@@ -6,7 +6,8 @@
 //! session, what is still owed at that moment and the session's own state, if that stands in front of the limit.
 //! A slice is the last thing of its turn, so what it says is true at its place in the journal.
 //!
-//! One shard does the same for the retained messages, whose contents are in memory.
+//! One shard does the same for the retained messages and for what shared groups are owed, whose contents are in
+//! memory.
 
 use crate::Record;
 use crate::directory::Directory;
@@ -14,7 +15,7 @@ use crate::journal::Request;
 use crate::shard::{Shard, Turn};
 use hashbrown::HashMap;
 use noctule_session::{MessageNumber, Missing, Phase, Position, Session, SessionChange};
-use noctule_topic::RetainedCursor;
+use noctule_topic::{ParsedFilter, RetainedCursor, Subscription};
 use std::ops::ControlFlow;
 
 /// One round of it.
@@ -164,6 +165,7 @@ impl Shard {
                 receive_maximum,
             });
             resident.recorded_at = appended.max(before);
+            name_groups(&resident.session, turn.directory, records);
             state(&resident.session, |filter| resident.retained.has(filter), records);
             if resident.session.link.is_none() {
                 let at = resident.session.detached_at.unwrap_or(turn.now);
@@ -180,6 +182,18 @@ impl Shard {
         }
         resident.session.outbound.move_up(before, OWED_PER_SLICE, place);
         records.len() - records_before < OWED_PER_SLICE
+    }
+}
+
+/// What the groups of a session are called in the journal.
+fn name_groups(session: &Session, directory: &Directory, records: &mut Vec<Record>) {
+    for text in session.subscriptions.filters().filter(|filter| filter.starts_with("$share/")) {
+        let Ok(ParsedFilter { share_name: Some(share_name), filter }) = Subscription::parse(text) else {
+            continue;
+        };
+        let filter: Box<str> = filter.as_str().into();
+        let number = directory.groups.read(|groups| groups.number(&share_name, &filter));
+        records.extend(number.map(|group| Record::GroupNamed { group, share_name, filter }));
     }
 }
 
@@ -225,6 +239,7 @@ fn restate_retained(
         return Step::Retained(cursors);
     }
     *work = work.saturating_sub(1);
+    fx.debts_again = Some(before);
     Step::Done
 }
 

@@ -9,6 +9,7 @@ use crate::connection::{Connection, State};
 use crate::directory::{Directory, Subscriber};
 use crate::effects::{Drop, Effects, Event};
 use crate::grace::Graces;
+use crate::groups::DebtChange;
 use crate::journal::Commits;
 use crate::mail::{Promise, ShardId, Then};
 use crate::publications::Publications;
@@ -179,16 +180,23 @@ impl Shard {
     }
 
     /// Appends the records of a turn. Those of retained messages take their place in the journal and in the tree
-    /// as one step, so that both have the same last one.
+    /// as one step, so that both have the same last one; so do those of what groups are owed.
     fn append(&mut self, carrier: &mut impl Carrier, turn: &mut Turn<'_>) {
         let Turn { directory, fx, .. } = turn;
         let has_retained = !fx.retained_staged.is_empty() || !fx.retained_again.is_empty();
         let again = std::mem::take(&mut fx.retained_again);
         let (changes, records, appended) = (&mut fx.changes, &mut fx.records, &mut self.commits.appended);
-        let mut append = |records: &mut Vec<Record>| {
+        let debts_again = fx.debts_again.take();
+        let has_debts = debts_again.is_some() || !fx.debts.is_empty();
+        let debts = &mut fx.debts;
+        let mut just_append = |records: &mut Vec<Record>| {
             if !records.is_empty() {
                 *appended = carrier.append(records);
             }
+        };
+        let append = |records: &mut Vec<Record>| match has_debts {
+            true => directory.change_debts(debts, debts_again, records, just_append),
+            false => just_append(records),
         };
         match has_retained {
             true => directory.retain(changes, again, records, append),
@@ -297,6 +305,15 @@ impl Shard {
     fn collect_changes(&mut self, slot: usize, turn: &mut Turn<'_>) {
         let session = &self.sessions[slot].session;
         let number = session.number;
+        for (group, message) in self.session_fx.group_settled.drain(..) {
+            let is_durable = session.is_durable();
+            if is_durable || turn.directory.groups.read(|groups| groups.is_durable(group)) {
+                turn.fx.debts.push(DebtChange::Done(group, message));
+                // The settlement of a durable session says it.
+                let settled = (!is_durable).then_some(Record::GroupDropped { group, message });
+                turn.fx.records.extend(settled);
+            }
+        }
         let changes = self.session_fx.changes.drain(..);
         turn.fx.records.extend(changes.map(|change| Record::Session { session: number, change }));
         if let Some(link) = &session.link {

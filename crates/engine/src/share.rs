@@ -4,7 +4,7 @@
 //! no room, the message goes to the group's backlog, which lives on one shard and serves members as they
 //! report room.
 
-use crate::groups::Roster;
+use crate::groups::{DebtChange, Roster};
 use crate::mail::Mail;
 use crate::route::Target;
 use crate::shard::{Shard, Turn};
@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use noctule_auth::Action;
 use noctule_codec::QoS;
 use noctule_session::{
-    Delivered, DropReason, GroupNumber, MemoryGauge, MemoryShare, Offer, Phase, Publication,
+    Delivered, DropReason, GroupNumber, MemoryGauge, MemoryShare, MessageNumber, Offer, Phase, Publication,
 };
 use noctule_topic::Subscription as FilterText;
 use std::collections::VecDeque;
@@ -80,7 +80,9 @@ impl Shard {
         if message.qos == QoS::AtMostOnce {
             return;
         }
-        turn.fx.records.push(Record::GroupReturned { group, message: message.number });
+        if is_durable(group, turn) {
+            turn.fx.records.push(Record::GroupReturned { group, message: message.number });
+        }
         match turn.directory.groups.read(|groups| groups.home(group)) {
             Some(home) => turn.fx.mail_to(home, Mail::Backlog { group, message }),
             None => self.drop_of_group(group, &message, DropReason::GroupEnded, turn),
@@ -118,14 +120,17 @@ impl Shard {
         }
         if !self.is_permitted(slot, &Action::Receive { topic: &message.topic }) {
             let client_id = Arc::clone(&self.sessions[slot].session.client_id);
-            turn.fx.records.push(Record::GroupDropped { group, message: message.number });
+            record_end(group, &message, turn);
             self.drop_message(&client_id, &message, DropReason::NotAuthorized, turn);
             return self.ask_for_more(slot, turn);
         }
         let retain = message.retain && target.retain_as_published;
         let subscription_ids = target.subscription_ids;
         let session = &self.sessions[slot].session;
-        if session.is_durable() && qos > QoS::AtMostOnce {
+        if qos == QoS::AtMostOnce {
+            // It is sent and forgotten, whatever the group was owed.
+            record_end(group, &message, turn);
+        } else if session.is_durable() {
             let (bytes, phase) = (u32::try_from(message.bytes()).unwrap_or(u32::MAX), Phase::Waiting);
             let (number, ids) = (message.number, subscription_ids.clone());
             let delivered = Delivered {
@@ -263,9 +268,28 @@ impl Shard {
         reason: DropReason,
         turn: &mut Turn<'_>,
     ) {
-        turn.fx.records.push(Record::GroupDropped { group, message: message.number });
+        record_end(group, message, turn);
         self.drop_message(&message.publisher, message, reason, turn);
     }
+}
+
+/// Whether what a group is owed is recorded.
+fn is_durable(group: GroupNumber, turn: &Turn<'_>) -> bool {
+    turn.directory.groups.read(|groups| groups.is_durable(group))
+}
+
+/// Records that a group is done with a message, if the journal knows that it was owed it.
+fn record_end(group: GroupNumber, message: &Publication, turn: &mut Turn<'_>) {
+    // The last durable member may have left since the message was recorded.
+    if message.qos > QoS::AtMostOnce && (message.place.get().is_somewhere() || is_durable(group, turn)) {
+        end_debt(group, message.number, turn);
+    }
+}
+
+/// Records that a group is done with a message that the journal knows it was owed.
+pub(crate) fn end_debt(group: GroupNumber, message: MessageNumber, turn: &mut Turn<'_>) {
+    turn.fx.records.push(Record::GroupDropped { group, message });
+    turn.fx.debts.push(DebtChange::Done(group, message));
 }
 
 /// The group of a shared subscription, written as in SUBSCRIBE.

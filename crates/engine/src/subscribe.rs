@@ -1,6 +1,6 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 
-use crate::Change;
+use crate::{Change, Record};
 use crate::directory::Interest;
 use crate::effects::Event;
 use crate::mail::{Then, Violation};
@@ -12,7 +12,7 @@ use noctule_codec::{
     Packet, Properties, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubAck, Subscribe,
     SubscriptionOptions, UnsubAck, Unsubscribe, packet_len,
 };
-use noctule_session::{Outgoing, SessionChange, Subscription};
+use noctule_session::{GroupNumber, Outgoing, SessionChange, Subscription};
 use noctule_topic::{FilterError, Subscription as FilterText, TopicFilter};
 use std::sync::Arc;
 
@@ -267,13 +267,14 @@ impl Shard {
             None => Change::Subscribe { filter, subscriber, interest },
             Some(share_name) => {
                 let home = self.group_home(&share_name, filter.as_str());
-                Change::Join { share_name, filter, home, member: subscriber, interest, is_available }
+                let group = name_group(&share_name, filter.as_str(), durable, turn);
+                Change::Join { share_name, filter, group, home, member: subscriber, interest, is_available }
             }
         };
         self.stage(change, turn);
     }
 
-    fn count_subscription(&mut self, slot: usize, is_shared: bool, is_new: bool) {
+    pub(crate) fn count_subscription(&mut self, slot: usize, is_shared: bool, is_new: bool) {
         if !is_new {
             return;
         }
@@ -317,6 +318,17 @@ impl Shard {
         let cause = format!("the subscription to {text:?} is refused");
         Self::event(turn, Event::Denied { client_id, reason_code, cause });
     }
+}
+
+/// The number of a group, a new one if there is none; the journal has to know it before it is owed something.
+fn name_group(share_name: &str, filter: &str, durable: bool, turn: &mut Turn<'_>) -> GroupNumber {
+    let number = turn.directory.groups.read(|groups| groups.number(share_name, filter));
+    let group = number.unwrap_or_else(|| turn.directory.next_group());
+    if durable {
+        let (share_name, filter) = (share_name.into(), filter.into());
+        turn.fx.records.push(Record::GroupNamed { group, share_name, filter });
+    }
+    group
 }
 
 /// The rules that a filter must obey whatever the broker's configuration says.

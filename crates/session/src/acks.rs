@@ -93,6 +93,7 @@ impl Session {
     fn settle(&mut self, packet_id: PacketId, reason_code: ReasonCode, fx: &mut SessionEffects) {
         let Some(owed) = self.outbound.find(packet_id) else { return };
         let message = owed.number;
+        fx.group_settled.extend(owed.group().map(|group| (group, message)));
         let settlement = if reason_code.is_error() {
             fx.drops.extend(owed.message().cloned().map(|message| (message, DropReason::RejectedByClient)));
             Settlement::Rejected(reason_code)

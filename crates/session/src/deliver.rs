@@ -2,7 +2,7 @@
 
 use crate::change::{DropReason, SessionChange, Settlement};
 use crate::output::{AckKind, Outgoing, OutgoingPublish};
-use crate::{GroupNumber, Instant, Limits, Link, Phase, Publication, Session, SubscriptionIds};
+use crate::{GroupNumber, Instant, Limits, Link, MessageNumber, Phase, Publication, Session, SubscriptionIds};
 use noctule_codec::{PacketId, QoS, ReasonCode};
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ pub struct SessionEffects {
     pub drops: Vec<(Arc<Publication>, DropReason)>,
     /// References that nobody needs any more, for who wants to use their room again.
     pub done: Vec<Arc<Publication>>,
+    /// Deliveries of shared groups that are over.
+    pub group_settled: Vec<(GroupNumber, MessageNumber)>,
     /// Packet ids are being reserved: [`Session::add_reserved_ids`] is due once these changes are durable.
     pub reserves_ids: bool,
 }
@@ -30,6 +32,7 @@ impl SessionEffects {
             && self.promises.is_empty()
             && self.drops.is_empty()
             && self.done.is_empty()
+            && self.group_settled.is_empty()
             && !self.reserves_ids
     }
 }
@@ -246,6 +249,7 @@ impl Session {
     fn drop_next(&mut self, packet_id: Option<PacketId>, reason: DropReason, fx: &mut SessionEffects) {
         let Some(owed) = self.outbound.front() else { return };
         let message = owed.number;
+        fx.group_settled.extend(owed.group().map(|group| (group, message)));
         fx.drops.extend(owed.message().cloned().map(|message| (message, reason)));
         let settlement = Settlement::Dropped(reason);
         self.record(SessionChange::Settled { message, packet_id, settlement }, fx);
