@@ -26,6 +26,13 @@ impl<'a> Properties<'a> {
         Self::EMPTY
     }
 
+    /// A section in wire form without its length, as [`as_bytes`](Self::as_bytes) gives it. It must be one that
+    /// this end may put there.
+    pub fn from_bytes(section: &'a [u8], place: PropertyPlace, sender: Role) -> Result<Self, DecodeError> {
+        check(section, place, sender)?;
+        Ok(Self(Cow::Borrowed(section)))
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -342,8 +349,7 @@ impl<'a> Properties<'a> {
         }
         let len = reader.variable_byte_integer("the property length")?;
         let section = reader.take(len as usize, "the property section")?;
-        check(section, place, sender)?;
-        Ok(Self(Cow::Borrowed(section)))
+        Self::from_bytes(section, place, sender)
     }
 
     /// How many bytes the section takes with its length; in 3.x there is none.

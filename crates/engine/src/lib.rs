@@ -52,7 +52,7 @@ pub use generations::{Generation, Generations, Watch};
 pub use groups::{Groups, Roster};
 pub use journal::{Content, Request};
 pub use mail::{Mail, Promise, ShardId, Then, Violation};
-pub use record::{Frame, FrameTarget, Record};
+pub use record::{Frame, FrameTarget, Record, RecordError, content, moved_bytes};
 pub use route::{Route, Target};
 pub use shard::{Carrier, Shard, ShardConfig, Turn, home};
 pub use stats::Stats;

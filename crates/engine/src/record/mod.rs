@@ -1,4 +1,14 @@
 //! What is worth remembering across a restart, in the order in which it happened.
+//!
+//! `encode.rs` and `decode.rs` have the bytes, which `docs/design/journal.md` lists; `wire.rs` has what both need.
+
+mod decode;
+mod encode;
+#[cfg(test)]
+pub(crate) mod testing;
+mod wire;
+
+pub use decode::{RecordError, content, moved_bytes};
 
 use noctule_codec::{PacketId, QoS};
 use noctule_session::{
