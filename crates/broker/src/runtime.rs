@@ -1,6 +1,7 @@
 //! One shard's thread: the turn, one bounded round of everything it has to do.
 
 use crate::accepting::{Accepted, Accepting, FIRST_LISTENER};
+use crate::journal::{Journal, Scratch};
 use crate::memory::Settling;
 use crate::shared::{Parcel, Shared};
 use crate::signals::Signals;
@@ -9,9 +10,9 @@ use crate::sys::SysRounds;
 use mio::event::Source as _;
 use mio::{Events, Interest, Poll, Token};
 use noctule_engine::{
-    Carrier, Effects, Flush, Handover, Mail, Next, Received, Record, Shard, ShardConfig, ShardId, Turn,
+    Carrier, Effects, Flush, Handover, Mail, Next, Received, Record, Request, Shard, ShardConfig, ShardId, Turn,
 };
-use noctule_session::{ConnectionId, Instant};
+use noctule_session::{ConnectionId, Instant, Position};
 use noctule_transport::Read;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -49,6 +50,8 @@ pub(crate) struct Runtime {
     wills_missing: u16,
     read_buffer: Vec<u8>,
     scratch: Vec<u8>,
+    journal: Option<Arc<Journal>>,
+    record_scratch: Scratch,
     now: Instant,
 }
 
@@ -61,7 +64,13 @@ pub(crate) struct Front {
 
 impl Runtime {
     /// The runtime of a shard, ready to run.
-    pub(crate) fn new(me: ShardId, poll: Poll, shared: Arc<Shared>, front: Option<Front>) -> Self {
+    pub(crate) fn new(
+        me: ShardId,
+        poll: Poll,
+        shared: Arc<Shared>,
+        journal: Option<Arc<Journal>>,
+        front: Option<Front>,
+    ) -> Self {
         let config = ShardConfig { id: me, shards: shared.shards(), seed: shared.seed };
         let shard = Shard::new(config, Arc::clone(&shared.limits), Arc::clone(&shared.authority));
         Self {
@@ -83,7 +92,9 @@ impl Runtime {
             wills_missing: shared.shards() - 1,
             read_buffer: vec![0; READ_BYTES],
             scratch: Vec::with_capacity(FLUSH_BYTES),
-            now: Instant::from_millis(0),
+            journal,
+            record_scratch: Scratch::default(),
+            now: shared.now(),
             shared,
         }
     }
@@ -107,6 +118,7 @@ impl Runtime {
     /// One turn. What a client is told in it (the promises) leaves only after everything that was promised
     /// has been kept, and nothing is visible to others before that either.
     fn turn(&mut self) {
+        self.hear_of_commits();
         self.accept();
         self.end_waits();
         self.read_sockets();
@@ -118,6 +130,20 @@ impl Runtime {
         self.carry_out();
         self.close_ended();
         self.settling.settle(self.now);
+    }
+
+    /// Gives the shard something to do before it serves anybody, and carries it out.
+    pub(crate) fn prepare(&mut self, work: impl FnOnce(&mut Shard, &mut Turn<'_>)) {
+        let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
+        work(&mut self.shard, &mut turn);
+        self.carry_out();
+    }
+
+    /// Lets leave what waited for the journal.
+    fn hear_of_commits(&mut self) {
+        let Some(journal) = self.journal.as_ref().filter(|_| self.shard.waits_for_journal()) else { return };
+        let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
+        self.shard.committed(journal.kept(), &mut turn);
     }
 
     fn heed_signals(&mut self) {
@@ -171,10 +197,8 @@ impl Runtime {
         }
     }
 
-    /// The time since the start; the only place where the broker looks at the clock for the shard.
     fn clock(&self) -> Instant {
-        let elapsed = self.shared.started.elapsed().as_millis();
-        Instant::from_millis(u64::try_from(elapsed).unwrap_or(u64::MAX))
+        self.shared.now()
     }
 
     fn time_to_wait(&self) -> Option<time::Duration> {
@@ -183,6 +207,7 @@ impl Runtime {
             || !self.to_flush.is_empty()
             || !self.inbox.is_empty()
             || !self.fx.is_empty()
+            || self.shard.has_to_restate()
             || front.is_some_and(|front| front.accepting.has_work());
         if has_work {
             return Some(time::Duration::ZERO);
@@ -395,6 +420,16 @@ impl Runtime {
                     self.outboxes[usize::from(from.0)].push(Parcel::Stats(stats));
                 }
                 Parcel::Stats(stats) => self.add_stats(&stats),
+                // The turn looks how far the journal is.
+                Parcel::Committed => {}
+                Parcel::Contents(contents) => {
+                    let (subscriber, contents) = *contents;
+                    let mut turn =
+                        Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
+                    self.shard.receive_contents(subscriber, contents, &mut turn);
+                }
+                Parcel::Restate(before) => self.shard.restate(before),
+                Parcel::Places(places) => self.shard.receive_places(places),
                 Parcel::Stop => self.is_told_to_stop = true,
                 Parcel::LastWills => self.wills_missing = self.wills_missing.saturating_sub(1),
             }
@@ -433,9 +468,20 @@ impl Runtime {
 
     /// Carries out what the shard decided.
     fn carry_out(&mut self) {
-        let mut mail = Outboxes { parcels: &mut self.outboxes };
+        let mut carried = Carried {
+            me: self.me,
+            parcels: &mut self.outboxes,
+            journal: self.journal.as_deref(),
+            scratch: &mut self.record_scratch,
+            has_appended: false,
+        };
         let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
-        self.shard.end_turn(&mut mail, &mut turn);
+        self.shard.end_turn(&mut carried, &mut turn);
+        if carried.has_appended
+            && let Some(journal) = &self.journal
+        {
+            journal.ring(self.me, self.shard.waits_for_journal());
+        }
         self.send_parcels();
         self.to_flush.append(&mut self.fx.dirty);
         if !self.fx.drops.is_empty() || !self.fx.events.is_empty() {
@@ -535,15 +581,24 @@ impl Runtime {
     fn stop(&mut self, events: &mut Events) -> io::Result<()> {
         self.front.iter_mut().for_each(|front| front.accepting.close());
         let deadline = self.now + STOP_MILLIS_MAX;
-        self.publish_last_wills();
-        while self.wills_missing > 0 && self.now < deadline {
+        if self.journal.is_none() {
+            self.publish_last_wills();
+        }
+        while self.journal.is_none() && self.wills_missing > 0 && self.now < deadline {
             self.rest_while_stopping(events)?;
             self.receive_parcels();
             self.carry_out();
             self.flush_connections();
         }
+        while self.shard.waits_for_journal() && self.now < deadline {
+            self.rest_while_stopping(events)?;
+            self.receive_parcels();
+            self.hear_of_commits();
+            self.carry_out();
+            self.flush_connections();
+        }
         let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
-        self.shard.shut_down(&mut turn);
+        self.shard.shut_down(self.journal.is_some(), &mut turn);
         let mut unfinished = self.sockets.ids();
         while !unfinished.is_empty() && self.now < deadline {
             self.receive_parcels();
@@ -573,15 +628,30 @@ impl Runtime {
     }
 }
 
-/// Collects the mail of a turn by receiver.
-struct Outboxes<'a> {
+/// Appends the records of a turn, and collects its mail by receiver.
+struct Carried<'a> {
+    me: ShardId,
     parcels: &'a mut [Vec<Parcel>],
+    journal: Option<&'a Journal>,
+    scratch: &'a mut Scratch,
+    has_appended: bool,
 }
 
-impl Carrier for Outboxes<'_> {
-    fn append(&mut self, records: &mut Vec<Record>) {
-        // The journal is not there yet: with durability `memory` a record has its place at once.
-        records.clear();
+impl Carrier for Carried<'_> {
+    fn append(&mut self, records: &mut Vec<Record>) -> Position {
+        let Some(journal) = self.journal else {
+            // With durability `memory` nothing is remembered, and nothing waits.
+            records.clear();
+            return Position::NOWHERE;
+        };
+        self.has_appended = true;
+        journal.append(records, self.scratch)
+    }
+
+    fn ask(&mut self, requests: std::vec::Drain<'_, Request>) {
+        for request in requests {
+            self.journal.iter().for_each(|journal| journal.ask(self.me, request.clone()));
+        }
     }
 
     fn send(&mut self, mail: std::vec::Drain<'_, (ShardId, Mail)>) {

@@ -6,8 +6,8 @@ use crate::mailbox::{Mailbox, Wake};
 use crate::sockets::Moving;
 use mio::Waker;
 use noctule_auth::{AllowAll, Authority};
-use noctule_engine::{Directory, Handover, Mail, ShardId, Stats};
-use noctule_session::Limits;
+use noctule_engine::{Content, Directory, Handover, Mail, ShardId, Stats, Subscriber};
+use noctule_session::{Instant, Limits, MessageNumber, Position};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time;
@@ -19,7 +19,9 @@ pub(crate) struct Shared {
     pub(crate) authority: Arc<dyn Authority + Send + Sync>,
     /// A number that differs from start to start.
     pub(crate) seed: u64,
-    pub(crate) started: time::Instant,
+    started: time::Instant,
+    /// What the clock showed then: the time of day, unless an earlier run has seen a later one.
+    clock_at_start: Instant,
     mailboxes: Box<[Mailbox<Parcel, Waker>]>,
     /// Connections that have not been told their end.
     served: AtomicUsize,
@@ -36,6 +38,14 @@ pub(crate) enum Parcel {
     AskStats(ShardId),
     /// The answer.
     Stats(Box<Stats>),
+    /// The journal has got further, and the shard waits for it.
+    Committed,
+    /// Contents that were asked for, and by which session.
+    Contents(Box<(Subscriber, Vec<Content>)>),
+    /// Everything before this is to be recorded anew.
+    Restate(Position),
+    /// Where contents stand that were moved.
+    Places(Vec<(MessageNumber, Position)>),
     /// The broker stops.
     Stop,
     /// A shard has published its last wills; all mail it ever sends has been sent.
@@ -60,7 +70,7 @@ impl Parcel {
 }
 
 impl Shared {
-    pub(crate) fn new(limits: Limits, drops_max: u32, wakers: Vec<Waker>) -> Self {
+    pub(crate) fn new(limits: Limits, drops_max: u32, wakers: Vec<Waker>, clock_at_start: Instant) -> Self {
         let started = time::Instant::now();
         let shards = u16::try_from(wakers.len()).expect("shards are counted in 16 bits");
         Self {
@@ -69,10 +79,19 @@ impl Shared {
             authority: Arc::new(AllowAll),
             seed: seed(),
             started,
+            clock_at_start,
             mailboxes: wakers.into_iter().map(Mailbox::new).collect(),
             served: AtomicUsize::new(0),
             ledger: Mutex::new(Ledger::new(drops_max, started)),
         }
+    }
+
+    /// The time: it began with the time of day and then went on by itself, so that what was recorded in an earlier
+    /// run has an age, and nobody who sets the clock changes it. The only place where the broker looks at the
+    /// clock for its shards.
+    pub(crate) fn now(&self) -> Instant {
+        let elapsed = self.started.elapsed().as_millis();
+        self.clock_at_start + u64::try_from(elapsed).unwrap_or(u64::MAX)
     }
 
     /// How many shards there are.

@@ -280,10 +280,18 @@ impl Shard {
     }
 
     /// Ends every connection because the broker stops. 5.0 clients are told 0x8B behind what they are still to
-    /// receive; nothing is read any more.
-    pub fn shut_down(&mut self, turn: &mut Turn<'_>) {
-        self.fire_last_wills(turn);
+    /// receive; nothing is read any more. Where everything `is_remembered`, sessions and wills go on after the next
+    /// start, and their time counts from now.
+    pub fn shut_down(&mut self, is_remembered: bool, turn: &mut Turn<'_>) {
+        if !is_remembered {
+            self.fire_last_wills(turn);
+        }
         for slot in self.connected_slots() {
+            let resident = &self.sessions[slot];
+            if is_remembered && resident.is_recorded {
+                let session = resident.session.number;
+                turn.fx.records.push(Record::SessionDetached { session, at: turn.now });
+            }
             self.say_goodbye(slot, turn);
         }
         let is_handshaking = |connection: &&Connection| matches!(connection.state, State::Handshaking { .. });

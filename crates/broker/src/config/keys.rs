@@ -47,9 +47,11 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Word(field!(durability)),
         flag: Some(Flag { value_name: "LEVEL" }),
         help: "What an acknowledgement promises",
-        details: "`memory`: the message is in memory, and a restart loses everything. `disk` and `os`, \
-                  which keep messages over a restart, are not there yet.",
-        hint: "disk and os are not there yet; memory loses everything at a restart",
+        details: "What is promised to clients whose sessions outlive their connections, and of retained \
+                  messages. `disk`: it survives a power cut, because the disk has it before it is \
+                  acknowledged. `os`: it survives the end of the broker, but not of the machine. `memory`: a \
+                  restart loses everything, and nothing is written.",
+        hint: "",
     },
     Key {
         name: "shards",

@@ -48,6 +48,8 @@ pub struct Config {
     pub http: Http,
     /// What an acknowledgement promises.
     pub durability: Durability,
+    /// Bytes that the journal may take; 0: as many as its disk has.
+    pub journal_bytes_max: u64,
     /// Threads that serve sessions; 0: as many as there are cores.
     pub shards: u16,
     /// Whether each of these threads is bound to a core.
@@ -80,6 +82,10 @@ pub enum Http {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Durability {
+    /// What was acknowledged survives a power cut: it is on the disk.
+    Disk,
+    /// What was acknowledged survives the end of the broker: the kernel has it, and writes it in its own time.
+    Os,
     /// The message is in memory; a restart loses everything.
     Memory,
 }
@@ -102,7 +108,8 @@ impl Default for Config {
             listen: vec![ListenUrl::tcp(Host::Localhost, 1883)],
             data_dir: "./noctule-data".into(),
             http: Http::Off,
-            durability: Durability::Memory,
+            durability: Durability::Disk,
+            journal_bytes_max: 0,
             shards: 0,
             pin_shards: false,
             log: LogFilter::default(),

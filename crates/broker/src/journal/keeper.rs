@@ -1,0 +1,230 @@
+//! The thread that writes the journal.
+//!
+//! It commits whatever has gathered as soon as the commit before is done: while the disk is busy with one batch
+//! the next one gathers, so the busier the broker is, the more promises share a sync. Nobody waits for a timer.
+//!
+//! It also gives space back. Bytes that clients have the broker write earn the right to write as many bytes
+//! again; with that right the oldest segment is freed, after the shards have said again what still counts of it.
+//! So the journal never writes more than twice what it was given, and its size settles at about twice of what
+//! counts.
+
+use super::bell::Call;
+use super::{Job, Journal};
+use crate::shared::{Parcel, Shared};
+use noctule_engine::{JournalState, ShardId};
+use noctule_session::Position;
+use noctule_store::{Committer, Directory, Prepared, State};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tracing::{debug, error, info, warn};
+
+/// Writes the journal.
+pub(crate) struct Keeper {
+    committer: Committer<Directory>,
+    shared: Arc<Shared>,
+    journal: Arc<Journal>,
+    /// What was in the journal when the broker started earns nothing.
+    first: u64,
+    /// Everything before this is being said again, to be freed.
+    reclaiming: Option<Reclaiming>,
+    /// Not before then, because the last time gained nothing.
+    rests_until: Option<Instant>,
+    /// What was said of the journal last.
+    said: State,
+    has_to_prepare: bool,
+}
+
+struct Reclaiming {
+    before: Position,
+    /// How much of the segment counts is seen by how much is said again.
+    segment_bytes: u64,
+    again_bytes: u64,
+}
+
+impl Keeper {
+    pub(crate) fn new(committer: Committer<Directory>, shared: Arc<Shared>, journal: Arc<Journal>) -> Self {
+        Self {
+            first: journal.appender.end().get(),
+            committer,
+            shared,
+            journal,
+            reclaiming: None,
+            rests_until: None,
+            said: State::Open,
+            has_to_prepare: true,
+        }
+    }
+
+    /// Works until it is told to stop, and ends the journal so that nothing of it is in doubt.
+    pub(crate) fn run(mut self) {
+        while self.journal.bell.wait(self.patience()) != Call::Stop {
+            self.commit();
+            self.tell_shards();
+            self.reclaim();
+            self.prepare();
+        }
+        self.commit();
+        if let Err(cause) = self.committer.close() {
+            error!(%cause, "the journal could not be ended in order; nothing acknowledged is lost");
+        }
+    }
+
+    /// How long to wait for a call.
+    fn patience(&self) -> Option<Duration> {
+        if self.has_to_prepare && self.said == State::Open {
+            return Some(Duration::ZERO);
+        }
+        match self.said {
+            State::Open => None,
+            State::Full | State::Failing | State::ReadOnly => Some(RETRY),
+        }
+    }
+
+    fn commit(&mut self) {
+        match self.committer.commit(self.journal.waits_for_disk) {
+            Ok(committed) => self.has_to_prepare |= committed.bytes > 0,
+            Err(cause) if self.said == State::Open => {
+                error!(%cause, "the journal cannot be written; what has to be recorded is refused until it can");
+            }
+            Err(cause) => debug!(%cause, "the journal still cannot be written"),
+        }
+        self.say_state();
+    }
+
+    /// Tells the shards, and the log, whether the journal takes records.
+    fn say_state(&mut self) {
+        let state = self.journal.appender.state();
+        if state == self.said {
+            return;
+        }
+        self.said = state;
+        let (for_shards, bytes) = (for_shards(state), self.committer.bytes());
+        self.shared.directory.journal.set(for_shards);
+        match state {
+            State::Open => info!("the journal takes records again"),
+            State::Full => warn!(
+                bytes,
+                "the journal is full: publications that have to be recorded are refused; give its disk room or \
+                 raise limits.journal_bytes_max"
+            ),
+            State::Failing => warn!("the journal is tried again every second"),
+            State::ReadOnly => error!("the journal is read-only until the broker is started again"),
+        }
+    }
+
+    fn tell_shards(&self) {
+        for (shard, waiting) in (0..).map(ShardId).zip(&self.journal.waiting) {
+            if waiting.swap(false, Ordering::AcqRel) {
+                self.shared.mailbox(shard).put([Parcel::Committed]);
+            }
+        }
+    }
+
+    /// Frees the oldest segment, once everybody has said again what counts of it.
+    fn reclaim(&mut self) {
+        match &self.reclaiming {
+            None if self.is_worth_reclaiming() => self.begin_reclaiming(),
+            Some(reclaiming) if self.is_restated() => {
+                let before = noctule_store::Position::new(reclaiming.before.0);
+                let again = self.again_bytes() - reclaiming.again_bytes;
+                let gained = reclaiming.segment_bytes.saturating_sub(again);
+                debug!(again, gained, "the oldest segment of the journal is freed");
+                if gained < reclaiming.segment_bytes / 8 {
+                    self.rests_until = Some(Instant::now() + REST);
+                }
+                if let Err(cause) = self.committer.release(before) {
+                    warn!(%cause, "a segment of the journal cannot be freed; it is tried again");
+                    return;
+                }
+                self.reclaiming = None;
+                self.say_state();
+                self.journal.bell.ring_soon();
+            }
+            _ => {}
+        }
+    }
+
+    fn is_worth_reclaiming(&self) -> bool {
+        let segments = self.committer.segments();
+        let [oldest, rest @ ..] = &segments[..] else { return false };
+        if rest.is_empty() || self.rests_until.is_some_and(|until| until > Instant::now()) {
+            return false;
+        }
+        if self.journal.appender.state() == State::Full {
+            return true;
+        }
+        let largest = segments.iter().map(|segment| segment.bytes).max().unwrap_or(oldest.bytes);
+        let is_large = self.committer.bytes() > SEGMENTS_KEPT * largest;
+        is_large && self.again_bytes() <= self.fresh_bytes()
+    }
+
+    fn fresh_bytes(&self) -> u64 {
+        (self.journal.appender.end().get() - self.first).saturating_sub(self.again_bytes())
+    }
+
+    fn again_bytes(&self) -> u64 {
+        self.journal.again_bytes.load(Ordering::Relaxed)
+    }
+
+    fn begin_reclaiming(&mut self) {
+        let segments = self.committer.segments();
+        let Some(oldest) = segments.first() else { return };
+        let before = Position(oldest.end.get());
+        let again_bytes = self.again_bytes();
+        self.reclaiming = Some(Reclaiming { before, segment_bytes: oldest.bytes, again_bytes });
+        let shards = self.journal.waiting.len() as u64;
+        self.journal.restated.missing.store(shards, Ordering::Release);
+        self.journal.restated.position.store(0, Ordering::Release);
+        let _ = self.journal.jobs.send(Job::Forget);
+        for shard in (0..self.shared.shards()).map(ShardId) {
+            self.shared.mailbox(shard).put([Parcel::Restate(before)]);
+        }
+    }
+
+    /// Whether everything that counts stands, durable, elsewhere.
+    fn is_restated(&mut self) -> bool {
+        let restated = &self.journal.restated;
+        if restated.missing.load(Ordering::Acquire) > 0 {
+            return false;
+        }
+        let position = restated.position.load(Ordering::Acquire);
+        if self.journal.appender.durable().get() < position
+            && let Err(cause) = self.committer.commit(true)
+        {
+            debug!(%cause, "what was said again is not durable yet");
+        }
+        self.journal.appender.durable().get() >= position
+    }
+
+    /// Makes the next segment ahead of need.
+    fn prepare(&mut self) {
+        if !self.has_to_prepare && self.said == State::Open {
+            return;
+        }
+        match self.committer.prepare_spare() {
+            Ok(Prepared::More) => self.has_to_prepare = true,
+            Ok(Prepared::Done) => self.has_to_prepare = false,
+            Err(cause) => {
+                debug!(%cause, "no segment can be made ahead");
+                self.has_to_prepare = false;
+            }
+        }
+        self.say_state();
+    }
+}
+
+fn for_shards(state: State) -> JournalState {
+    match state {
+        State::Open => JournalState::Open,
+        State::Full => JournalState::Full,
+        State::Failing | State::ReadOnly => JournalState::Failing,
+    }
+}
+
+/// While something is wrong, it is tried again so often.
+const RETRY: Duration = Duration::from_secs(1);
+/// After freeing a segment has gained next to nothing, it is tried again so late.
+const REST: Duration = Duration::from_secs(1);
+/// A journal of so many segments is not worth the work.
+const SEGMENTS_KEPT: u64 = 3;

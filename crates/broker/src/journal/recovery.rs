@@ -1,0 +1,98 @@
+//! Opening the journal: what it remembers, and the handles with which it goes on.
+
+use crate::Error;
+use noctule_engine::{Record, Remembered, Replay, content};
+use noctule_session::{MessageNumber, Position, Publication};
+use noctule_store::{Directory, Opened, Options, Reader};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tracing::{info, warn};
+
+/// A journal that was read.
+pub(crate) struct Recovered {
+    /// What it remembers.
+    pub(crate) remembered: Remembered,
+    /// The handles with which it goes on.
+    pub(crate) opened: Opened<Directory>,
+}
+
+/// Reads the journal of a data directory, or begins one.
+pub(crate) fn open(data_dir: &Path, options: Options, pass_damage: bool) -> Result<Recovered, Error> {
+    let path = data_dir.join("journal");
+    let directory = Directory::open(&path).map_err(|source| Error::DataDir { path: path.clone(), source })?;
+    let mut replay = Replay::default();
+    let mut progress = Progress::new();
+    let mut on_frame = |position: noctule_store::Position, body: &[u8]| {
+        apply(&mut replay, Position(position.get()), body).map_err(|cause| cause.to_string())
+    };
+    let opened = noctule_store::open(directory, options, pass_damage, &mut on_frame, &mut |done, all| {
+        progress.show(done, all);
+    });
+    let opened = opened.map_err(|source| Error::Journal { source })?;
+    let report = &opened.report;
+    if let Some(torn) = &report.torn {
+        info!(file = torn.file, offset = torn.offset, bytes = torn.bytes, "the end of the journal was cut: a crash interrupted it");
+    }
+    for damage in &report.damage {
+        warn!(%damage, "the journal is damaged, and it was said to go on without that");
+    }
+    let remembered = replay.finish();
+    info!(
+        sessions = remembered.sessions.len(),
+        retained = remembered.retained.len(),
+        frames = report.frames,
+        bytes = report.bytes,
+        "the journal was read"
+    );
+    Ok(Recovered { remembered, opened })
+}
+
+fn apply(replay: &mut Replay, position: Position, body: &[u8]) -> Result<(), noctule_engine::RecordError> {
+    let mut rest = body;
+    while !rest.is_empty() {
+        let (record, behind) = Record::decode(rest)?;
+        replay.apply(position, record);
+        rest = behind;
+    }
+    Ok(())
+}
+
+/// Reads one message back.
+pub(crate) fn read_content(
+    reader: &Reader<Directory>,
+    number: MessageNumber,
+    position: Position,
+) -> Option<Arc<Publication>> {
+    let mut frame = Vec::new();
+    let found = reader.read(noctule_store::Position::new(position.0), &mut frame);
+    if let Err(cause) = found {
+        warn!(message = number.0, %cause, "a message in the journal cannot be read");
+        return None;
+    }
+    let message = content(&frame, number).ok().flatten()?;
+    message.place.set(position);
+    Some(Arc::new(message))
+}
+
+/// Says how far the reading has come, once it takes longer than a moment.
+struct Progress {
+    due: Instant,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { due: Instant::now() + PROGRESS }
+    }
+
+    fn show(&mut self, done: u64, all: u64) {
+        if Instant::now() >= self.due {
+            self.due = Instant::now() + PROGRESS;
+            let percent = (done * 100).checked_div(all).unwrap_or(100);
+            info!(percent, megabytes = all >> 20, "reading the journal");
+        }
+    }
+}
+
+/// Progress is shown so often.
+const PROGRESS: Duration = Duration::from_secs(1);
