@@ -11,6 +11,7 @@ use crate::files::{self, File};
 const ARROWS: &[(&str, &[&str])] = &[
     ("noctule-codec", &[]),
     ("noctule-topic", &[]),
+    ("noctule-store", &[]),
     ("noctule-transport", &[]),
     ("noctule-session", &["noctule-codec", "noctule-topic"]),
     ("noctule-auth", &["noctule-codec", "noctule-topic"]),

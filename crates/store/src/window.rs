@@ -1,0 +1,68 @@
+//! Reads a file from front to back through a buffer.
+
+use crate::disk::DiskFile;
+use std::io;
+
+/// What to do about bytes that the disk does not give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// The error is told.
+    Fails,
+    /// They count as zeros, which are never a frame.
+    IsZero,
+}
+
+/// A part of a file in memory, which moves on.
+#[derive(Debug)]
+pub(crate) struct Window<'a, F> {
+    file: &'a F,
+    unreadable: Unreadable,
+    base: u64,
+    buffer: Vec<u8>,
+}
+
+/// How much is read at once.
+pub(crate) const WINDOW_BYTES: usize = 1 << 20;
+
+/// The piece that is lost with an unreadable sector.
+const PIECE_BYTES: usize = 4096;
+
+impl<'a, F: DiskFile> Window<'a, F> {
+    pub(crate) fn new(file: &'a F, unreadable: Unreadable) -> Self {
+        Self { file, unreadable, base: 0, buffer: Vec::new() }
+    }
+
+    /// `bytes` bytes from `offset` on, or fewer at the end of the file.
+    pub(crate) fn get(&mut self, offset: u64, bytes: usize) -> io::Result<&[u8]> {
+        let end = self.base + self.buffer.len() as u64;
+        if offset < self.base || offset + bytes as u64 > end {
+            self.fill(offset, bytes.max(WINDOW_BYTES))?;
+        }
+        let from = (offset - self.base) as usize;
+        let to = self.buffer.len().min(from + bytes);
+        Ok(&self.buffer[from..to])
+    }
+
+    fn fill(&mut self, offset: u64, bytes: usize) -> io::Result<()> {
+        self.base = offset;
+        self.buffer.resize(bytes, 0);
+        let read = match self.file.read_at(&mut self.buffer, offset) {
+            Err(_) if self.unreadable == Unreadable::IsZero => self.fill_in_pieces(offset)?,
+            outcome => outcome?,
+        };
+        self.buffer.truncate(read);
+        Ok(())
+    }
+
+    fn fill_in_pieces(&mut self, offset: u64) -> io::Result<usize> {
+        let bytes = self.buffer.len().min(self.file.bytes()?.saturating_sub(offset) as usize);
+        let mut at = offset;
+        for piece in self.buffer[..bytes].chunks_mut(PIECE_BYTES) {
+            if self.file.read_at(piece, at).is_err() {
+                piece.fill(0);
+            }
+            at += piece.len() as u64;
+        }
+        Ok(bytes)
+    }
+}

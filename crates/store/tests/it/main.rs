@@ -1,0 +1,4 @@
+//! What a user of `noctule-store` can rely on.
+
+mod journal;
+mod support;
