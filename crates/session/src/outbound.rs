@@ -377,6 +377,13 @@ impl Outbound {
         list.position(id).map(|place| &list.entries[place])
     }
 
+    /// The delivery of this message that is the next to be sent or dropped of those that wait, in a list that is
+    /// made of records.
+    pub fn find_waiting(&self, number: MessageNumber) -> Option<&Owed> {
+        let list = self.list();
+        list.waiting(number).map(|place| &list.entries[place])
+    }
+
     /// A packet identifier that no unsettled delivery uses [MQTT-2.2.1-4]; `None` while all are in use.
     ///
     /// A window holds fewer, but a peer that answers every PUBLISH with PUBREC and breaks the connection
@@ -718,26 +725,41 @@ impl List {
         begun.enumerate().find(|(_, entry)| is_it(entry)).map(|(place, _)| place)
     }
 
-    /// The place of the first waiting delivery of this message: the cursor while connected.
+    /// The place of the first waiting delivery of this message: the cursor while connected. In a list that is
+    /// made of records, what waits stands in order.
     fn waiting(&self, number: MessageNumber) -> Option<usize> {
         let is_it = |entry: &Owed| entry.number == number && entry.phase == Phase::Waiting;
         if self.entries.get(self.cursor).is_some_and(is_it) {
             return Some(self.cursor);
         }
-        self.entries.iter().position(is_it)
+        let found = self.waiting_places(number).last();
+        debug_assert!(
+            found.is_some() || !self.entries.iter().any(is_it),
+            "what waits is at the cursor or in order"
+        );
+        found
     }
 
-    /// The place of a delivery that a record tells of, in a list that is made of records.
+    /// The place of the delivery that a record tells of anew, in a list that is made of records. What was sent is
+    /// known by its packet id. A message may be owed several times, so what waits has to agree in everything.
     fn recorded(&self, delivered: &Delivered) -> Option<usize> {
-        let is_it = |place: &usize| {
-            let entry = &self.entries[*place];
-            entry.number == delivered.number
-                && entry.retain == delivered.retain
-                && entry.phase != Phase::Settled
-        };
-        let behind = self.place_of_waiting(delivered.number);
-        let waiting = (0..behind).rev().take_while(|place| self.entries[*place].number >= delivered.number);
-        waiting.into_iter().find(is_it).or_else(|| (0..self.first_waiting()).find(is_it))
+        let begun = delivered.packet_id.and_then(|id| self.position(id));
+        begun.filter(|place| self.entries[*place].number == delivered.number).or_else(|| {
+            self.waiting_places(delivered.number).find(|place| {
+                let entry = &self.entries[*place];
+                entry.retain == delivered.retain
+                    && entry.group() == delivered.group
+                    && entry.subscription_ids() == delivered.subscription_ids
+            })
+        })
+    }
+
+    /// The places of the waiting deliveries of this message, the last one first, where the waiting ones stand in
+    /// order.
+    fn waiting_places(&self, number: MessageNumber) -> impl Iterator<Item = usize> {
+        let places = (0..self.place_of_waiting(number)).rev();
+        let places = places.take_while(move |place| self.entries[*place].number == number);
+        places.filter(|place| self.entries[*place].phase == Phase::Waiting)
     }
 
     /// Where a waiting delivery of this number belongs, where the waiting ones stand in order.
@@ -771,8 +793,10 @@ impl List {
         self.begun -= usize::from(entry.phase != Phase::Waiting);
     }
 
+    /// The place of the first waiting delivery: all that are begun stand before it, and some that are settled.
     fn first_waiting(&self) -> usize {
-        let first = self.entries.iter().position(|entry| entry.phase == Phase::Waiting);
+        let mut places = self.begun..self.entries.len();
+        let first = places.find(|place| self.entries[*place].phase == Phase::Waiting);
         first.unwrap_or(self.entries.len())
     }
 
@@ -888,6 +912,64 @@ mod tests {
         assert_eq!(ids, [1, 2, 3]);
         outbound.settle(MessageNumber(0), PacketId::new(1));
         assert_eq!(outbound.free_packet_id(), PacketId::new(1));
+    }
+
+    fn held(number: u64, packet_id: Option<u16>, group: Option<u64>) -> Delivered {
+        Delivered {
+            number: MessageNumber(number),
+            bytes: 100,
+            qos: QoS::ExactlyOnce,
+            retain: false,
+            subscription_ids: SubscriptionIds::None,
+            group: group.map(GroupNumber),
+            phase: packet_id.map_or(Phase::Waiting, |_| Phase::Sent),
+            packet_id: packet_id.and_then(PacketId::new),
+        }
+    }
+
+    /// Number, packet id and group of everything owed, made of these records.
+    fn made_of(records: &[Delivered]) -> Vec<(u64, Option<u16>, Option<u64>)> {
+        let mut outbound = Outbound::default();
+        for (record, position) in records.iter().zip(1..) {
+            outbound.hold(record.clone(), Position(position));
+        }
+        let list = outbound.list();
+        assert_eq!(list.owed, outbound.iter().count());
+        assert_eq!(list.begun, outbound.iter().filter(|owed| owed.packet_id.is_some()).count());
+        assert_eq!(list.bytes, 100 * list.owed as u64);
+        let owed = outbound.iter();
+        owed.map(|owed| (owed.number.0, owed.packet_id.map(PacketId::get), owed.group().map(|group| group.0)))
+            .collect()
+    }
+
+    #[test]
+    fn a_record_that_says_a_delivery_again_replaces_it() {
+        for (records, owed) in [
+            (vec![held(1, None, None), held(1, None, None)], vec![(1, None, None)]),
+            (vec![held(1, None, None), held(1, Some(5), None)], vec![(1, Some(5), None)]),
+            (vec![held(1, Some(5), None), held(1, Some(5), None)], vec![(1, Some(5), None)]),
+        ] {
+            assert_eq!(made_of(&records), owed);
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_owed_twice_is_held_twice() {
+        let several = Delivered { subscription_ids: SubscriptionIds::One(7), ..held(1, None, None) };
+        let retained = Delivered { retain: true, ..held(1, None, None) };
+        let begun = held(1, Some(5), None);
+        for other in [several, retained, held(1, None, Some(3)), begun.clone()] {
+            assert_eq!(made_of(&[other, held(1, None, None)]).len(), 2);
+        }
+        assert_eq!(made_of(&[begun, held(1, Some(6), None)]), [(1, Some(5), None), (1, Some(6), None)]);
+    }
+
+    #[test]
+    fn records_in_any_order_make_a_list_in_order() {
+        let records =
+            [held(7, None, None), held(5, Some(2), None), held(6, None, None), held(3, Some(1), None)];
+        let owed = [(3, Some(1), None), (5, Some(2), None), (6, None, None), (7, None, None)];
+        assert_eq!(made_of(&records), owed);
     }
 
     /// The same list as one would write it without regard to cost: what is settled is gone.
