@@ -3,13 +3,14 @@
 use crate::Error;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use noctule_session::Instant;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// A locked data directory. The lock ends with the process, however that ends.
 #[derive(Debug)]
 pub(crate) struct DataDir {
-    _lock: File,
+    lock: File,
 }
 
 impl DataDir {
@@ -21,12 +22,27 @@ impl DataDir {
         let failed = |source| Error::DataDir { path: path.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true).mode(0o600);
+        options.create(true).truncate(false).read(true).write(true).mode(0o600);
         let lock = options.open(path.join("lock")).map_err(failed)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { _lock: lock }),
+            Ok(()) => Ok(Self { lock }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::DataDirInUse { path: path.to_owned() }),
             Err(error) => Err(failed(error.into())),
+        }
+    }
+
+    /// When the broker that used it last was known to be alive.
+    pub(crate) fn last_alive(&self) -> Instant {
+        let mut millis = [0; 8];
+        let read = self.lock.read_exact_at(&mut millis, 0);
+        Instant::from_millis(read.map_or(0, |()| u64::from_le_bytes(millis)))
+    }
+
+    /// Notes that the broker is alive. It is not synced: a process that is killed leaves it to the kernel, and
+    /// after a power cut it is at most as old as the kernel's patience.
+    pub(crate) fn note_alive(&self, now: Instant) {
+        if let Err(cause) = self.lock.write_all_at(&now.as_millis().to_le_bytes(), 0) {
+            tracing::debug!(%cause, "the sign of life cannot be written");
         }
     }
 }

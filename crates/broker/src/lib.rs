@@ -7,10 +7,12 @@
 mod accepting;
 pub mod config;
 mod data_dir;
+mod journal;
 mod ledger;
 mod locks;
 mod mailbox;
 mod memory;
+mod restore;
 mod runtime;
 mod shared;
 mod signals;
@@ -22,9 +24,12 @@ mod threads;
 pub use config::Config;
 
 use accepting::Accepting;
+use config::Durability;
 use data_dir::DataDir;
+use journal::{JournalThreads, Recovered};
 use mio::{Poll, Token, Waker};
 use noctule_engine::ShardId;
+use noctule_session::Instant;
 use noctule_transport::{BindError, Listener, OpenFileLimit, raise_open_file_limit};
 use runtime::{Front, Runtime};
 use shared::Shared;
@@ -66,6 +71,12 @@ pub enum Error {
         /// The limit, raised as far as it can be.
         limit: u64,
     },
+    /// The journal cannot be opened.
+    #[error("{source}")]
+    Journal {
+        /// What is wrong, where, and what to do.
+        source: noctule_store::OpenError,
+    },
     /// The data directory is a file.
     #[error("the data directory {path} is not a directory; choose another with --data-dir")]
     NotADirectory {
@@ -86,7 +97,7 @@ pub enum Error {
 /// See [`Error`].
 pub fn run(mut config: Config) -> Result<(), Error> {
     let open_files = raise_open_file_limit();
-    let _data_dir = DataDir::open(&config.data_dir)?;
+    let data_dir = DataDir::open(&config.data_dir)?;
     let signals = Signals::new().map_err(Error::Poll)?;
     let mut listeners = Vec::new();
     for url in &config.listen {
@@ -98,37 +109,77 @@ pub fn run(mut config: Config) -> Result<(), Error> {
         config.limits.memory_bytes_max = memory::usable_bytes() / 2;
     }
     info!(bytes = config.limits.memory_bytes_max, "memory for publications");
-    let runtimes = runtimes(&config, connections_max, signals, listeners).map_err(Error::Poll)?;
+    let recovered = open_journal(&config)?;
+    let parts = Parts { connections_max, signals, listeners };
+    let (runtimes, journal) = assemble(&config, parts, data_dir, recovered).map_err(Error::Poll)?;
     info!(shards = runtimes.len(), "threads that serve sessions");
-    warn!(
-        "durability is memory: sessions, queued and retained messages are lost when the broker stops; \
-         the journal is not there yet"
-    );
     let ready = format!("noctule {} ready: mqtt {}", env!("CARGO_PKG_VERSION"), addresses.join(" "));
     writeln!(std::io::stdout(), "{ready}").map_err(Error::Ready)?;
-    threads::run(runtimes, config.pin_shards).map_err(Error::Poll)?;
+    let stopped = threads::run(runtimes, config.pin_shards).map_err(Error::Poll);
+    journal.into_iter().for_each(JournalThreads::stop);
+    stopped?;
     info!("stopped");
     Ok(())
 }
 
-/// The runtimes of all shards, connected with each other. The first one is the front.
-fn runtimes(
-    config: &Config,
+/// Reads the journal, unless nothing is to be remembered.
+fn open_journal(config: &Config) -> Result<Option<Recovered>, Error> {
+    if config.durability == Durability::Memory {
+        warn!("durability is memory: sessions, queued and retained messages are lost when the broker stops");
+        return Ok(None);
+    }
+    let journal_bytes_max = config.journal_bytes_max;
+    let options = noctule_store::Options { journal_bytes_max, ..noctule_store::Options::default() };
+    journal::open(&config.data_dir, options, config.recover).map(Some)
+}
+
+/// What the runtimes are made of.
+struct Parts {
     connections_max: usize,
-    mut signals: Signals,
+    signals: Signals,
     listeners: Vec<Listener>,
-) -> io::Result<Vec<Runtime>> {
+}
+
+/// The runtimes of all shards, connected with each other and with the journal, and with everything that it
+/// remembers. The first one is the front.
+fn assemble(
+    config: &Config,
+    Parts { connections_max, mut signals, listeners }: Parts,
+    data_dir: DataDir,
+    recovered: Option<Recovered>,
+) -> io::Result<(Vec<Runtime>, Option<JournalThreads>)> {
     let polls = (0..shards(config)).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
     let wakers = polls.iter().map(|poll| Waker::new(poll.registry(), runtime::MAILBOX));
     let wakers = wakers.collect::<io::Result<Vec<_>>>()?;
-    let shared = Arc::new(Shared::new(config.limits.clone(), config.drop_ledger_entries_max, wakers));
+    let latest = recovered.as_ref().map_or(Instant::default(), |recovered| recovered.remembered.latest);
+    let clock = time_of_day().max(latest).max(data_dir.last_alive());
+    let shared = Arc::new(Shared::new(config.limits.clone(), config.drop_ledger_entries_max, wakers, clock));
+    let (remembered, journal) = match recovered {
+        None => (None, None),
+        Some(Recovered { remembered, opened }) => {
+            let waits_for_disk = config.durability == Durability::Disk;
+            let lost_at = latest.max(data_dir.last_alive());
+            let (threads, reader) = JournalThreads::new(opened, &shared, waits_for_disk, data_dir)?;
+            (Some((remembered, lost_at, reader)), Some(threads))
+        }
+    };
     let registry = polls[0].registry();
     signals.register(registry, STOP, RELOAD)?;
     let accepting = Accepting::new(listeners, registry, connections_max, config.connects_per_second_max)?;
     let mut front = Some(Front { accepting, signals, sys: config.sys_interval.map(SysRounds::new) });
     let ids = (0..).map(ShardId);
-    let runtime = |(poll, id)| Runtime::new(id, poll, Arc::clone(&shared), front.take());
-    Ok(polls.into_iter().zip(ids).map(runtime).collect())
+    let handle = || journal.as_ref().map(JournalThreads::journal);
+    let runtime = |(poll, id)| Runtime::new(id, poll, Arc::clone(&shared), handle(), front.take());
+    let mut runtimes: Vec<Runtime> = polls.into_iter().zip(ids).map(runtime).collect();
+    if let Some((remembered, lost_at, reader)) = remembered {
+        restore::restore(&mut runtimes, &shared, remembered, lost_at, &reader);
+    }
+    Ok((runtimes, journal))
+}
+
+fn time_of_day() -> Instant {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Instant::from_millis(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// As many shards as configured, or as the machine has cores.

@@ -45,7 +45,7 @@ fn pin(number: usize) -> io::Result<()> {
 }
 
 /// Ends the process when its thread panics.
-struct AbortOnPanic;
+pub(crate) struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {

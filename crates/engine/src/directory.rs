@@ -254,6 +254,16 @@ impl Directory {
         self.last_session.fetch_max(last_session, Ordering::Relaxed);
     }
 
+    /// A group had this number in an earlier run.
+    pub fn restore_group(&self, share_name: &str, filter: &str, number: GroupNumber) {
+        self.groups.change(|groups| groups.restore_number(share_name, filter, number));
+    }
+
+    /// How many clients are connected.
+    pub fn clients(&self) -> u64 {
+        self.clients.load(Ordering::Relaxed)
+    }
+
     /// A new message number, higher than all before.
     pub fn next_message(&self) -> MessageNumber {
         MessageNumber(self.last_message.fetch_add(1, Ordering::Relaxed) + 1)

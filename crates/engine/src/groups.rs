@@ -129,6 +129,11 @@ impl Groups {
         self.groups.get(&group)?.members.get(&subscriber).map(|member| member.interest)
     }
 
+    /// A group that is about to come back had this number.
+    pub(crate) fn restore_number(&mut self, share_name: &str, filter: &str, number: GroupNumber) {
+        self.numbers.insert((share_name.into(), filter.into()), number);
+    }
+
     /// Whether what a group is owed is recorded.
     pub(crate) fn is_durable(&self, group: GroupNumber) -> bool {
         self.roster(group).is_some_and(|roster| roster.is_durable)

@@ -77,6 +77,11 @@ impl Shard {
         turn.fx.changes.push(Change::Retain(message));
     }
 
+    /// Takes back a message that a group is owed and that a member holds.
+    pub fn restore_debt(&mut self, group: GroupNumber, message: Arc<Publication>, turn: &mut Turn<'_>) {
+        turn.fx.debts.push(DebtChange::Owed(group, message));
+    }
+
     /// Takes back a message that a group is owed and that no member holds. Its members are there.
     pub fn restore_group_message(
         &mut self,

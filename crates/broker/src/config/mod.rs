@@ -48,6 +48,8 @@ pub struct Config {
     pub http: Http,
     /// What an acknowledgement promises.
     pub durability: Durability,
+    /// Go on without what is damaged in the journal. It is said for one start, never in a file.
+    pub recover: bool,
     /// Bytes that the journal may take; 0: as many as its disk has.
     pub journal_bytes_max: u64,
     /// Threads that serve sessions; 0: as many as there are cores.
@@ -109,6 +111,7 @@ impl Default for Config {
             data_dir: "./noctule-data".into(),
             http: Http::Off,
             durability: Durability::Disk,
+            recover: false,
             journal_bytes_max: 0,
             shards: 0,
             pin_shards: false,

@@ -10,6 +10,7 @@
 
 use super::bell::Call;
 use super::{Job, Journal};
+use crate::data_dir::DataDir;
 use crate::shared::{Parcel, Shared};
 use noctule_engine::{JournalState, ShardId};
 use noctule_session::Position;
@@ -33,6 +34,8 @@ pub(crate) struct Keeper {
     /// What was said of the journal last.
     said: State,
     has_to_prepare: bool,
+    data_dir: DataDir,
+    alive_noted: Option<Instant>,
 }
 
 struct Reclaiming {
@@ -43,7 +46,12 @@ struct Reclaiming {
 }
 
 impl Keeper {
-    pub(crate) fn new(committer: Committer<Directory>, shared: Arc<Shared>, journal: Arc<Journal>) -> Self {
+    pub(crate) fn new(
+        committer: Committer<Directory>,
+        shared: Arc<Shared>,
+        journal: Arc<Journal>,
+        data_dir: DataDir,
+    ) -> Self {
         Self {
             first: journal.appender.end().get(),
             committer,
@@ -53,6 +61,8 @@ impl Keeper {
             rests_until: None,
             said: State::Open,
             has_to_prepare: true,
+            data_dir,
+            alive_noted: None,
         }
     }
 
@@ -63,6 +73,7 @@ impl Keeper {
             self.tell_shards();
             self.reclaim();
             self.prepare();
+            self.note_alive();
         }
         self.commit();
         if let Err(cause) = self.committer.close() {
@@ -76,8 +87,18 @@ impl Keeper {
             return Some(Duration::ZERO);
         }
         match self.said {
-            State::Open => None,
-            State::Full | State::Failing | State::ReadOnly => Some(RETRY),
+            // Nothing that is connected has to be given an age.
+            State::Open if self.shared.directory.clients() == 0 => None,
+            _ => Some(SECOND),
+        }
+    }
+
+    /// Notes once a second that the broker is alive, while somebody is connected: should it end without a word,
+    /// that is when connections were lost, so that wills are delayed and sessions expire from then.
+    fn note_alive(&mut self) {
+        if self.alive_noted.is_none_or(|noted| noted.elapsed() >= SECOND) {
+            self.alive_noted = Some(Instant::now());
+            self.data_dir.note_alive(self.shared.now());
         }
     }
 
@@ -131,7 +152,7 @@ impl Keeper {
                 let gained = reclaiming.segment_bytes.saturating_sub(again);
                 debug!(again, gained, "the oldest segment of the journal is freed");
                 if gained < reclaiming.segment_bytes / 8 {
-                    self.rests_until = Some(Instant::now() + REST);
+                    self.rests_until = Some(Instant::now() + SECOND);
                 }
                 if let Err(cause) = self.committer.release(before) {
                     warn!(%cause, "a segment of the journal cannot be freed; it is tried again");
@@ -222,9 +243,8 @@ fn for_shards(state: State) -> JournalState {
     }
 }
 
-/// While something is wrong, it is tried again so often.
-const RETRY: Duration = Duration::from_secs(1);
-/// After freeing a segment has gained next to nothing, it is tried again so late.
-const REST: Duration = Duration::from_secs(1);
+/// Between two signs of life, two tries to write what cannot be written, and two to free a segment of which next to
+/// everything counts.
+const SECOND: Duration = Duration::from_secs(1);
 /// A journal of so many segments is not worth the work.
 const SEGMENTS_KEPT: u64 = 3;

@@ -8,10 +8,10 @@ mod bell;
 mod keeper;
 mod library;
 mod recovery;
+mod threads;
 
-pub(crate) use keeper::Keeper;
-pub(crate) use library::Library;
-pub(crate) use recovery::{Recovered, open};
+pub(crate) use recovery::{Recovered, open, read_content};
+pub(crate) use threads::JournalThreads;
 
 use bell::Bell;
 use noctule_engine::{Record, Request, ShardId, Subscriber};

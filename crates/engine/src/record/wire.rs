@@ -106,6 +106,8 @@ pub(super) const fn drop_reason_number(reason: DropReason) -> u8 {
         DropReason::TopicNameInvalid => 9,
         DropReason::RetainedFull => 10,
         DropReason::MemoryFull => 11,
+        DropReason::JournalFull => 12,
+        DropReason::Damaged => 13,
     }
 }
 

@@ -1,0 +1,56 @@
+//! The two threads of the journal.
+
+use super::Journal;
+use super::keeper::Keeper;
+use super::library::Library;
+use crate::data_dir::DataDir;
+use crate::shared::Shared;
+use crate::threads::AbortOnPanic;
+use noctule_store::{Directory, Opened, Reader};
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+
+/// The running threads of the journal.
+pub(crate) struct JournalThreads {
+    journal: Arc<Journal>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl JournalThreads {
+    /// Starts the threads. Gives back what reads the journal meanwhile.
+    pub(crate) fn new(
+        opened: Opened<Directory>,
+        shared: &Arc<Shared>,
+        waits_for_disk: bool,
+        data_dir: DataDir,
+    ) -> io::Result<(Self, Reader<Directory>)> {
+        let Opened { appender, committer, reader, .. } = opened;
+        let (sender, jobs) = mpsc::channel();
+        let journal = Arc::new(Journal::new(appender, waits_for_disk, sender, shared.shards()));
+        let keeper = Keeper::new(committer, Arc::clone(shared), Arc::clone(&journal), data_dir);
+        let library = Library::new(reader.clone(), Arc::clone(shared), Arc::clone(&journal), jobs);
+        let threads = vec![spawn("keeper", || keeper.run())?, spawn("library", || library.run())?];
+        Ok((Self { journal, threads }, reader))
+    }
+
+    pub(crate) fn journal(&self) -> Arc<Journal> {
+        Arc::clone(&self.journal)
+    }
+
+    /// Writes what is left and ends the threads. Nobody appends any more.
+    pub(crate) fn stop(self) {
+        self.journal.stop();
+        for thread in self.threads {
+            // One that panics takes the process with it.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let _guard = AbortOnPanic;
+        work();
+    })
+}
