@@ -5,6 +5,7 @@
 //! is the promise that an acknowledgement makes.
 
 mod accepting;
+pub mod archive;
 pub mod config;
 mod data_dir;
 mod journal;
@@ -12,7 +13,6 @@ mod ledger;
 mod locks;
 mod mailbox;
 mod memory;
-mod restore;
 mod runtime;
 mod shared;
 mod signals;
@@ -28,8 +28,10 @@ use config::Durability;
 use data_dir::DataDir;
 use journal::{JournalThreads, Recovered};
 use mio::{Poll, Token, Waker};
-use noctule_engine::ShardId;
-use noctule_session::Instant;
+use archive::Archive;
+use noctule_engine::{Content, Restorer, Shard, ShardId, Turn};
+use noctule_session::{Instant, MessageNumber, Missing, Position, Publication};
+use noctule_store::Directory;
 use noctule_transport::{BindError, Listener, OpenFileLimit, raise_open_file_limit};
 use runtime::{Front, Runtime};
 use shared::Shared;
@@ -172,9 +174,30 @@ fn assemble(
     let runtime = |(poll, id)| Runtime::new(id, poll, Arc::clone(&shared), handle(), front.take());
     let mut runtimes: Vec<Runtime> = polls.into_iter().zip(ids).map(runtime).collect();
     if let Some((remembered, lost_at, reader)) = remembered {
-        restore::restore(&mut runtimes, &shared, remembered, lost_at, &reader);
+        let mut machine = Machine { runtimes: &mut runtimes, archive: Archive::new(reader), shared: &shared };
+        remembered.restore(&shared.directory, shared.shards(), lost_at, &mut machine);
     }
     Ok((runtimes, journal))
+}
+
+/// The runtimes while they are given back what the journal remembers.
+struct Machine<'a> {
+    runtimes: &'a mut [Runtime],
+    archive: Archive<Directory>,
+    shared: &'a Shared,
+}
+
+impl Restorer for Machine<'_> {
+    fn turn(&mut self, shard: ShardId, work: impl FnOnce(&mut Shard, &mut Turn<'_>)) {
+        self.runtimes[usize::from(shard.0)].prepare(work);
+    }
+
+    fn read(&mut self, number: MessageNumber, position: Position) -> Option<Arc<Publication>> {
+        match self.archive.load(Missing { number, position }, &self.shared.directory.memory) {
+            Ok(Content::Found(message)) => Some(message),
+            _ => None,
+        }
+    }
 }
 
 fn time_of_day() -> Instant {

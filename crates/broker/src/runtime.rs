@@ -477,10 +477,9 @@ impl Runtime {
         };
         let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
         self.shard.end_turn(&mut carried, &mut turn);
-        if carried.has_appended
-            && let Some(journal) = &self.journal
-        {
-            journal.ring(self.me, self.shard.waits_for_journal());
+        let (has_appended, waits) = (carried.has_appended, self.shard.waits_for_journal());
+        if let Some(journal) = self.journal.as_ref().filter(|_| has_appended || waits) {
+            journal.ring(self.me, waits);
         }
         self.send_parcels();
         self.to_flush.append(&mut self.fx.dirty);

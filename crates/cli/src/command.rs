@@ -13,12 +13,14 @@ pub(crate) fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("An MQTT broker; without a command it serves")
         .args(setting_args())
+        .arg(recover_arg())
         .args_conflicts_with_subcommands(true)
         .after_long_help(keys_help())
         .subcommand(
             Command::new("serve")
                 .about("Serves MQTT; the same as no command at all")
                 .args(setting_args())
+                .arg(recover_arg())
                 .after_long_help(keys_help()),
         )
         .subcommand(
@@ -89,6 +91,14 @@ fn setting_args() -> Vec<Arg> {
     [config].into_iter().chain(flags).chain([set]).collect()
 }
 
+/// `--recover` is said for one start; a file would say it again and again.
+fn recover_arg() -> Arg {
+    Arg::new(RECOVER).long(RECOVER).action(ArgAction::SetTrue).help(
+        "Goes on without what is damaged in the journal, and says what that was; without it the broker does \
+         not start",
+    )
+}
+
 fn flag(key: &'static Key, defaults: &Config) -> Option<Arg> {
     let action = if key.is_list() { ArgAction::Append } else { ArgAction::Set };
     let repeatable = if key.is_list() { "; repeatable" } else { "" };
@@ -109,6 +119,8 @@ fn keys_help() -> String {
 const CONFIG: &str = "config";
 /// Name of the flag for any key.
 const SET: &str = "set";
+/// Name of the flag that goes on without what is damaged.
+pub(crate) const RECOVER: &str = "recover";
 /// Name of the flag of `config show`.
 pub(crate) const JSON: &str = "json";
 /// Name of the argument of `config check`.
@@ -126,7 +138,7 @@ mod tests {
     #[test]
     fn no_key_takes_a_name_of_ours() {
         for key in KEYS {
-            assert!(![CONFIG, SET, JSON, FILE].contains(&key.name), "{}", key.name);
+            assert!(![CONFIG, SET, RECOVER, JSON, FILE].contains(&key.name), "{}", key.name);
         }
     }
 }

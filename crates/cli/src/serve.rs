@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use clap::ArgMatches;
-use noctule_broker::config::load;
+use noctule_broker::config::{Config, load};
 
-use crate::command::sources;
+use crate::command::{RECOVER, sources};
 use crate::failure::Failure;
 use crate::logging;
 
@@ -22,7 +22,8 @@ pub(crate) fn serve(matches: &ArgMatches) -> Result<(), Failure> {
             "{USUAL_FILE} is in this folder but not read; start with --config {USUAL_FILE} to use it"
         );
     }
-    Ok(noctule_broker::run(loaded.config)?)
+    let recover = matches.get_flag(RECOVER);
+    Ok(noctule_broker::run(Config { recover, ..loaded.config })?)
 }
 
 /// How a configuration file is usually called.

@@ -91,6 +91,12 @@ impl Waiting {
     fn is_empty(&self) -> bool {
         self.wills.is_empty() && self.promises.is_empty()
     }
+
+    /// Takes out what tells of records.
+    fn split_off(&mut self) -> Self {
+        let wills = std::mem::take(&mut self.wills);
+        Self { wills, promises: self.promises.extract_if(.., |promise| promise.needs_journal).collect() }
+    }
 }
 
 impl Commits {
@@ -151,12 +157,16 @@ impl Shard {
     /// Lets leave what this turn has brought about, now or once its records are kept. Says whether something has
     /// left, which may have brought about more.
     pub(crate) fn leave_when_kept(&mut self, turn: &mut Turn<'_>) -> bool {
-        let waiting = Waiting::of(turn.fx);
-        let leaves = !waiting.is_empty() && self.commits.is_kept();
+        let mut waiting = Waiting::of(turn.fx);
+        if !self.commits.is_kept() {
+            let later = waiting.split_off();
+            if !later.is_empty() {
+                self.commits.wait(later);
+            }
+        }
+        let leaves = !waiting.is_empty();
         if leaves {
             self.let_leave(waiting, turn);
-        } else if !waiting.is_empty() {
-            self.commits.wait(waiting);
         }
         leaves
     }

@@ -91,6 +91,8 @@ pub struct Promise {
     pub packet: Option<Outgoing>,
     /// What else happens then.
     pub then: Then,
+    /// It tells of something that is recorded, so it is kept only once that is kept.
+    pub needs_journal: bool,
     /// It tells of subscriptions, so it is kept only after [grace](crate::Shard::end_turn).
     pub needs_grace: bool,
 }
@@ -98,7 +100,7 @@ pub struct Promise {
 impl Promise {
     /// A packet that waits for records alone.
     pub(crate) fn new(connection: ConnectionId, packet: Option<Outgoing>, then: Then) -> Self {
-        Self { connection, packet, then, needs_grace: false }
+        Self { connection, packet, then, needs_journal: true, needs_grace: false }
     }
 }
 

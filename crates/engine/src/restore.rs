@@ -4,26 +4,90 @@
 //! are staged as if the session had just asked for them, and take effect at the end of the turn.
 
 use crate::groups::DebtChange;
-use crate::replay::RememberedSession;
+use crate::replay::{Given, RememberedGroup, RememberedSession};
 use crate::resident::Resident;
 use crate::retained_phases::RetainedPhase;
-use crate::shard::{Shard, Turn};
-use crate::{Change, Mail};
+use crate::shard::{Shard, Turn, home};
+use crate::{Change, Directory, Mail, Record, RecordError, Remembered, Replay, ShardId};
 use noctule_auth::Identity;
-use noctule_session::{GroupNumber, Position, Publication};
+use noctule_session::{GroupNumber, Instant, MessageNumber, Position, Publication};
 use noctule_topic::{Subscription as FilterText, TopicFilter};
 use std::sync::Arc;
+
+/// The machine around the shards while they come back.
+pub trait Restorer {
+    /// Lets a shard work for a turn of its own.
+    fn turn(&mut self, shard: ShardId, work: impl FnOnce(&mut Shard, &mut Turn<'_>));
+    /// Reads a message from the journal, if that still has it.
+    fn read(&mut self, message: MessageNumber, position: Position) -> Option<Arc<Publication>>;
+}
+
+impl Remembered {
+    /// Gives everything back. What was connected when the broker ended without a word counts as lost at `lost_at`.
+    pub fn restore(self, directory: &Directory, shards: u16, lost_at: Instant, machine: &mut impl Restorer) {
+        directory.go_on_with_numbers(self.last_message, self.last_session, self.last_group);
+        for group in &self.groups {
+            directory.restore_group(&group.share_name, &group.filter, group.number());
+        }
+        let mut held = Vec::new();
+        for mut session in self.sessions {
+            let owed = session.session.outbound.iter();
+            held.extend(owed.filter_map(|owed| Some((owed.group()?, owed.number, owed.position()))));
+            session.detached_at = session.detached_at.filter(|_| !session.is_connected);
+            let home = home(&session.session.client_id, shards);
+            machine.turn(home, |shard, turn| shard.restore(session, lost_at, turn));
+        }
+        for message in self.retained {
+            machine.turn(ShardId(0), |shard, turn| shard.restore_retained(message, turn));
+        }
+        for (group, number, position) in held {
+            if let Some(message) = machine.read(number, position) {
+                machine.turn(ShardId(0), |_, turn| restore_debt(group, message, turn));
+            }
+        }
+        for group in self.groups {
+            let number = group.number();
+            for (message, position) in group.waiting {
+                if let Some(message) = machine.read(message, position) {
+                    machine.turn(ShardId(0), |_, turn| restore_group_message(number, message, turn));
+                }
+            }
+        }
+    }
+}
+
+impl Replay {
+    /// Applies the records of the frame at this position.
+    ///
+    /// # Errors
+    /// The records are not what this version writes.
+    pub fn apply_frame(&mut self, position: Position, body: &[u8]) -> Result<(), RecordError> {
+        let mut rest = body;
+        while !rest.is_empty() {
+            let (record, behind) = Record::decode(rest)?;
+            self.apply(position, record);
+            rest = behind;
+        }
+        Ok(())
+    }
+}
+
+impl RememberedGroup {
+    /// The number it goes on with.
+    fn number(&self) -> GroupNumber {
+        self.numbers.iter().copied().max().unwrap_or(GroupNumber(0))
+    }
+}
 
 impl Shard {
     /// Takes a session back whose home this is. What was connected when the broker stopped without a word counts
     /// as lost at `lost_at`; its will and its expiry count from there.
-    pub fn restore(
-        &mut self,
-        remembered: RememberedSession,
-        lost_at: noctule_session::Instant,
-        turn: &mut Turn<'_>,
-    ) {
+    fn restore(&mut self, remembered: RememberedSession, lost_at: Instant, turn: &mut Turn<'_>) {
         let RememberedSession { mut session, user_name, detached_at, retained_phases, .. } = remembered;
+        // The broker ended while this one took the place of another.
+        if let Some(replaced) = self.sessions.find(&session.client_id) {
+            self.end_session(replaced, turn);
+        }
         let detached_at = detached_at.unwrap_or(lost_at);
         let expiry = session.session_expiry_interval;
         session.detached_at = Some(detached_at);
@@ -52,46 +116,41 @@ impl Shard {
         }
     }
 
-    fn restore_phase(
-        &mut self,
-        slot: usize,
-        text: &str,
-        given: hashbrown::HashSet<noctule_session::MessageNumber>,
-    ) {
+    fn restore_phase(&mut self, slot: usize, text: &str, given: Given) {
         let resident = &mut self.sessions[slot];
         let subscription = resident.session.subscriptions.iter().find(|(filter, _)| *filter == text);
         let Some((_, subscription)) = subscription else { return };
         let Ok(parsed) = FilterText::check(text) else { return };
         let Ok(filter) = TopicFilter::parse(parsed.filter()) else { return };
-        resident.retained.push(RetainedPhase { given, ..RetainedPhase::new(text, &filter, subscription) });
+        let mut phase = RetainedPhase::new(text, &filter, subscription);
+        phase.given = Some(given);
+        resident.retained.push(phase);
     }
 
     /// Takes a retained message back, unless it has expired.
-    pub fn restore_retained(&mut self, message: Arc<Publication>, turn: &mut Turn<'_>) {
+    fn restore_retained(&mut self, mut message: Arc<Publication>, turn: &mut Turn<'_>) {
         if message.is_expired(turn.now) {
             return;
         }
         if message.expires_at.is_some() {
             self.sweep_later(turn);
         }
+        if let Some(message) = Arc::get_mut(&mut message) {
+            message.share = Some(turn.directory.memory.take(message.bytes()));
+        }
         turn.fx.changes.push(Change::Retain(message));
     }
+}
 
-    /// Takes back a message that a group is owed and that a member holds.
-    pub fn restore_debt(&mut self, group: GroupNumber, message: Arc<Publication>, turn: &mut Turn<'_>) {
-        turn.fx.debts.push(DebtChange::Owed(group, message));
-    }
+/// Takes back a message that a group is owed and that a member holds.
+fn restore_debt(group: GroupNumber, message: Arc<Publication>, turn: &mut Turn<'_>) {
+    turn.fx.debts.push(DebtChange::Owed(group, message));
+}
 
-    /// Takes back a message that a group is owed and that no member holds. Its members are there.
-    pub fn restore_group_message(
-        &mut self,
-        group: GroupNumber,
-        message: Arc<Publication>,
-        turn: &mut Turn<'_>,
-    ) {
-        turn.fx.debts.push(DebtChange::Owed(group, Arc::clone(&message)));
-        if let Some(home) = turn.directory.groups.read(|groups| groups.home(group)) {
-            turn.fx.mail_to(home, Mail::Backlog { group, message });
-        }
+/// Takes back a message that a group is owed and that no member holds. Its members are there.
+fn restore_group_message(group: GroupNumber, message: Arc<Publication>, turn: &mut Turn<'_>) {
+    turn.fx.debts.push(DebtChange::Owed(group, Arc::clone(&message)));
+    if let Some(home) = turn.directory.groups.read(|groups| groups.home(group)) {
+        turn.fx.mail_to(home, Mail::Backlog { group, message });
     }
 }

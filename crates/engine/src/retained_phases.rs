@@ -3,8 +3,9 @@
 //! A client can have as many phases as subscriptions, and it changes one with a few bytes. So nothing here
 //! looks at all of them: a SUBSCRIBE of 60,000 filters costs 60,000 steps.
 
-use hashbrown::{HashMap, HashSet};
-use noctule_session::{MessageNumber, Subscription};
+use crate::replay::Given;
+use hashbrown::HashMap;
+use noctule_session::Subscription;
 use noctule_topic::{RetainedCursor, TopicFilter};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ pub(crate) struct RetainedPhase {
     /// The subscription.
     pub(crate) subscription: Subscription,
     /// What it brought before a restart, of which the cursor knows nothing.
-    pub(crate) given: HashSet<MessageNumber>,
+    pub(crate) given: Option<Given>,
 }
 
 /// Where a phase stands in the order.
@@ -42,7 +43,7 @@ struct Phases {
 impl RetainedPhase {
     pub(crate) fn new(text: &str, filter: &TopicFilter, subscription: Subscription) -> Self {
         let cursor = RetainedCursor::new(filter);
-        Self { filter: text.into(), cursor, subscription, given: HashSet::new() }
+        Self { filter: text.into(), cursor, subscription, given: None }
     }
 
     pub(crate) fn into_filter(self) -> Box<str> {

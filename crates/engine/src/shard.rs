@@ -398,12 +398,16 @@ impl Shard {
         needs_grace: bool,
         turn: &mut Turn<'_>,
     ) {
-        if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
-            if matches!(then, Then::Unsubscribed | Then::Subscribed) {
+        let session = &mut self.sessions[slot].session;
+        let is_durable = session.is_durable();
+        if let Some(link) = session.link.as_deref_mut() {
+            let is_of_subscriptions = matches!(then, Then::Unsubscribed | Then::Subscribed);
+            if is_of_subscriptions {
                 link.subscriptions_promised = link.subscriptions_promised.saturating_add(1);
             }
-            let packet = Some(packet);
-            turn.fx.promises.push(Promise { connection: link.connection, packet, then, needs_grace });
+            let needs_journal = is_durable || !is_of_subscriptions;
+            let promise = Promise::new(link.connection, Some(packet), then);
+            turn.fx.promises.push(Promise { needs_journal, needs_grace, ..promise });
         }
     }
 

@@ -38,6 +38,7 @@ pub(crate) struct Keeper {
     alive_noted: Option<Instant>,
 }
 
+#[derive(Clone, Copy, Debug)]
 struct Reclaiming {
     before: Position,
     /// How much of the segment counts is seen by how much is said again.
@@ -144,26 +145,27 @@ impl Keeper {
 
     /// Frees the oldest segment, once everybody has said again what counts of it.
     fn reclaim(&mut self) {
-        match &self.reclaiming {
+        let reclaiming = self.reclaiming;
+        match reclaiming {
             None if self.is_worth_reclaiming() => self.begin_reclaiming(),
-            Some(reclaiming) if self.is_restated() => {
-                let before = noctule_store::Position::new(reclaiming.before.0);
-                let again = self.again_bytes() - reclaiming.again_bytes;
-                let gained = reclaiming.segment_bytes.saturating_sub(again);
-                debug!(again, gained, "the oldest segment of the journal is freed");
-                if gained < reclaiming.segment_bytes / 8 {
-                    self.rests_until = Some(Instant::now() + SECOND);
-                }
-                if let Err(cause) = self.committer.release(before) {
-                    warn!(%cause, "a segment of the journal cannot be freed; it is tried again");
-                    return;
-                }
-                self.reclaiming = None;
-                self.say_state();
-                self.journal.bell.ring_soon();
-            }
+            Some(reclaiming) if self.is_restated() => self.free(reclaiming),
             _ => {}
         }
+    }
+
+    fn free(&mut self, reclaiming: Reclaiming) {
+        if let Err(cause) = self.committer.release(noctule_store::Position::new(reclaiming.before.0)) {
+            return warn!(%cause, "a segment of the journal cannot be freed; it is tried again");
+        }
+        self.reclaiming = None;
+        let again = self.again_bytes() - reclaiming.again_bytes;
+        let gained = reclaiming.segment_bytes.saturating_sub(again);
+        debug!(again, gained, "the oldest segment of the journal is freed");
+        if gained < reclaiming.segment_bytes / 8 {
+            self.rests_until = Some(Instant::now() + SECOND);
+        }
+        self.say_state();
+        self.journal.bell.ring_soon();
     }
 
     fn is_worth_reclaiming(&self) -> bool {

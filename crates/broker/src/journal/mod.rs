@@ -10,12 +10,12 @@ mod library;
 mod recovery;
 mod threads;
 
-pub(crate) use recovery::{Recovered, open, read_content};
+pub(crate) use recovery::{Recovered, open};
 pub(crate) use threads::JournalThreads;
 
 use bell::Bell;
-use noctule_engine::{Record, Request, ShardId, Subscriber};
-use noctule_session::{Missing, Position, Publication};
+use noctule_engine::{Frames, Record, Request, ShardId, Subscriber};
+use noctule_session::{Missing, Position};
 use noctule_store::Appender;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -33,6 +33,7 @@ pub(crate) struct Journal {
     /// Bytes appended that say again what the journal had already.
     again_bytes: AtomicU64,
     restated: Restated,
+    is_stopping: AtomicBool,
 }
 
 /// How far the shards have come with recording again what is about to be freed.
@@ -58,9 +59,7 @@ pub(crate) enum Job {
 /// Buffers of one shard for the bytes of its records.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    bytes: Vec<u8>,
-    /// Where each frame ends in the bytes, and how many records it and those before it hold.
-    frames: Vec<(usize, usize)>,
+    frames: Frames,
     places: Vec<noctule_store::Position>,
 }
 
@@ -79,36 +78,19 @@ impl Journal {
             waiting: (0..shards).map(|_| AtomicBool::new(false)).collect(),
             again_bytes: AtomicU64::new(0),
             restated: Restated::default(),
+            is_stopping: AtomicBool::new(false),
         }
     }
 
     /// Gives records their places, tells publications theirs, and says where the journal reaches then.
     pub(crate) fn append(&self, records: &mut Vec<Record>, scratch: &mut Scratch) -> Position {
-        scratch.clear();
-        let mut again = 0;
-        for (count, record) in (1..).zip(records.iter()) {
-            let before = scratch.bytes.len();
-            record.encode(&mut scratch.bytes);
-            if is_said_again(record) {
-                again += scratch.bytes.len() - before;
-            }
-            scratch.end_frame_if_full(count);
-        }
-        scratch.end_frame(records.len());
-        if again > 0 {
-            self.again_bytes.fetch_add(again as u64, Ordering::Relaxed);
-        }
-        let mut begin = 0;
-        let bodies = scratch.frames.iter().map(|(end, _)| &scratch.bytes[std::mem::replace(&mut begin, *end)..*end]);
-        let end = self.appender.append(bodies, &mut scratch.places);
-        let mut frames = scratch.frames.iter().zip(&scratch.places).peekable();
-        for (number, record) in records.drain(..).enumerate() {
-            while frames.next_if(|((_, records), _)| *records <= number).is_some() {}
-            if let Some((_, place)) = frames.peek() {
-                tell_place(&record, Position(place.get()));
-            }
-        }
-        scratch.shrink();
+        let Scratch { frames, places } = scratch;
+        places.clear();
+        frames.fill(records);
+        let end = self.appender.append(frames.bodies(), places);
+        frames.tell_places(records, places.iter().map(|place| Position(place.get())));
+        self.again_bytes.fetch_add(frames.again_bytes(), Ordering::Relaxed);
+        records.clear();
         Position(end.get())
     }
 
@@ -145,62 +127,8 @@ impl Journal {
 
     /// Ends both threads, once nobody appends any more.
     pub(crate) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Release);
         let _ = self.jobs.send(Job::Stop);
         self.bell.stop();
     }
 }
-
-impl Scratch {
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.frames.clear();
-        self.places.clear();
-    }
-
-    fn end_frame_if_full(&mut self, records: usize) {
-        let begin = self.frames.last().map_or(0, |(end, _)| *end);
-        if self.bytes.len() - begin >= FRAME_BYTES {
-            self.frames.push((self.bytes.len(), records));
-        }
-    }
-
-    fn end_frame(&mut self, records: usize) {
-        if self.frames.last().is_none_or(|(end, _)| *end < self.bytes.len()) {
-            self.frames.push((self.bytes.len(), records));
-        }
-    }
-
-    fn shrink(&mut self) {
-        if self.bytes.capacity() > SCRATCH_KEPT {
-            *self = Self::default();
-        }
-    }
-}
-
-/// Whether a record says what the journal knew already, because it is about to forget.
-fn is_said_again(record: &Record) -> bool {
-    use noctule_session::SessionChange::Held;
-    match record {
-        Record::Moved(_) | Record::Retained(_) | Record::GroupOwed { .. } => true,
-        Record::Session { change, .. } => matches!(change, Held { .. }),
-        _ => false,
-    }
-}
-
-fn tell_place(record: &Record, position: Position) {
-    let (Record::Published(_) | Record::Retained(_) | Record::GroupOwed { .. }) = record else { return };
-    let tell = |message: &Publication| match record {
-        Record::Published(_) => message.place.set(position),
-        _ => message.kept.set(position),
-    };
-    match record {
-        Record::Published(frame) => tell(&frame.message),
-        Record::Retained(message) | Record::GroupOwed { message, .. } => tell(message),
-        _ => {}
-    }
-}
-
-/// A frame ends with the record that makes it this long. It is what one look-up of a message reads.
-const FRAME_BYTES: usize = 64 << 10;
-/// A shard keeps buffers up to this size.
-const SCRATCH_KEPT: usize = 1 << 20;

@@ -1,11 +1,10 @@
 //! Opening the journal: what it remembers, and the handles with which it goes on.
 
 use crate::Error;
-use noctule_engine::{Record, Remembered, Replay, content};
-use noctule_session::{MessageNumber, Position, Publication};
-use noctule_store::{Directory, Opened, Options, Reader};
+use noctule_engine::{Remembered, Replay};
+use noctule_session::Position;
+use noctule_store::{Directory, Opened, Options};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
@@ -24,7 +23,7 @@ pub(crate) fn open(data_dir: &Path, options: Options, pass_damage: bool) -> Resu
     let mut replay = Replay::default();
     let mut progress = Progress::new();
     let mut on_frame = |position: noctule_store::Position, body: &[u8]| {
-        apply(&mut replay, Position(position.get()), body).map_err(|cause| cause.to_string())
+        replay.apply_frame(Position(position.get()), body).map_err(|cause| cause.to_string())
     };
     let opened = noctule_store::open(directory, options, pass_damage, &mut on_frame, &mut |done, all| {
         progress.show(done, all);
@@ -46,33 +45,6 @@ pub(crate) fn open(data_dir: &Path, options: Options, pass_damage: bool) -> Resu
         "the journal was read"
     );
     Ok(Recovered { remembered, opened })
-}
-
-fn apply(replay: &mut Replay, position: Position, body: &[u8]) -> Result<(), noctule_engine::RecordError> {
-    let mut rest = body;
-    while !rest.is_empty() {
-        let (record, behind) = Record::decode(rest)?;
-        replay.apply(position, record);
-        rest = behind;
-    }
-    Ok(())
-}
-
-/// Reads one message back.
-pub(crate) fn read_content(
-    reader: &Reader<Directory>,
-    number: MessageNumber,
-    position: Position,
-) -> Option<Arc<Publication>> {
-    let mut frame = Vec::new();
-    let found = reader.read(noctule_store::Position::new(position.0), &mut frame);
-    if let Err(cause) = found {
-        warn!(message = number.0, %cause, "a message in the journal cannot be read");
-        return None;
-    }
-    let message = content(&frame, number).ok().flatten()?;
-    message.place.set(position);
-    Some(Arc::new(message))
 }
 
 /// Says how far the reading has come, once it takes longer than a moment.

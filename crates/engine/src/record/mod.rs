@@ -4,11 +4,14 @@
 
 mod decode;
 mod encode;
+mod frames;
 #[cfg(test)]
 pub(crate) mod testing;
 mod wire;
 
 pub use decode::{RecordError, content, moved_bytes};
+pub use frames::Frames;
+pub(crate) use encode::{position_of, queue_bytes};
 
 use noctule_codec::{PacketId, QoS};
 use noctule_session::{

@@ -1,0 +1,128 @@
+//! Reading the journal back: contents that sessions have left there, and contents that are to be recorded anew
+//! before their segment is freed.
+
+use noctule_engine::{Content, content, moved_bytes};
+use noctule_session::{MemoryGauge, MessageNumber, Missing, Position, Publication};
+use noctule_store::{Appender, Disk, ReadError, Reader};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tracing::error;
+
+/// Reads messages from a journal.
+#[derive(Debug)]
+pub struct Archive<D: Disk> {
+    reader: Reader<D>,
+    /// The frame read last, which often has the next message too.
+    frame: Vec<u8>,
+    frame_at: Position,
+    /// Where contents stand that were moved since the last segment was freed.
+    moved: HashMap<MessageNumber, Position>,
+}
+
+/// What is not written yet cannot be read; it will be, with the next commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotWritten;
+
+/// A message that was moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Where it stands now.
+    pub position: Position,
+    /// Bytes that were appended.
+    pub bytes: u64,
+}
+
+impl<D: Disk> Archive<D> {
+    /// Reads through this reader.
+    pub fn new(reader: Reader<D>) -> Self {
+        Self { reader, frame: Vec::new(), frame_at: Position::NOWHERE, moved: HashMap::new() }
+    }
+
+    /// A message that a session is owed, counted as memory.
+    ///
+    /// # Errors
+    /// It is not written yet.
+    pub fn load(&mut self, missing: Missing, memory: &MemoryGauge) -> Result<Content, NotWritten> {
+        let Missing { number, position } = missing;
+        let found = self.find(position)?.and_then(|()| content(&self.frame, number).map_err(|cause| cause.to_string()));
+        Ok(match found {
+            Ok(Some(mut message)) => {
+                message.share = Some(memory.take(message.bytes()));
+                message.place.set(position);
+                Content::Found(Arc::<Publication>::new(message))
+            }
+            Ok(None) => lost(number, position, "the frame there does not have it"),
+            Err(cause) => lost(number, position, &cause),
+        })
+    }
+
+    /// Records a message anew, once for everybody who asks, and says where. One that is lost is nowhere.
+    ///
+    /// # Errors
+    /// It is not written yet.
+    pub fn move_content(&mut self, missing: Missing, appender: &Appender) -> Result<Option<Moved>, NotWritten> {
+        let Missing { number, position } = missing;
+        if let Some(position) = self.moved.get(&number) {
+            return Ok(Some(Moved { position: *position, bytes: 0 }));
+        }
+        let mut bytes = Vec::new();
+        let found = self.find(position)?;
+        let moved = found.and_then(|()| {
+            moved_bytes(&self.frame, number, &mut bytes).map_err(|cause| cause.to_string())
+        });
+        match moved {
+            Ok(true) => {
+                let mut places = Vec::new();
+                appender.append([&bytes[..]], &mut places);
+                let position = places.first().map_or(Position::NOWHERE, |place| Position(place.get()));
+                self.moved.insert(number, position);
+                Ok(Some(Moved { position, bytes: bytes.len() as u64 }))
+            }
+            Ok(false) => {
+                lost(number, position, "the frame there does not have it");
+                Ok(None)
+            }
+            Err(cause) => {
+                lost(number, position, &cause);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Another segment is about to be freed: where messages were moved before is no longer of interest.
+    pub fn forget_moves(&mut self) {
+        self.moved = HashMap::new();
+    }
+
+    /// Keeps no buffer of the length of the longest message.
+    pub fn give_back_room(&mut self) {
+        if self.frame.capacity() > FRAME_KEPT {
+            self.frame = Vec::new();
+            self.frame_at = Position::NOWHERE;
+        }
+    }
+
+    /// Has the frame at this position at hand, or says why it cannot be read.
+    fn find(&mut self, position: Position) -> Result<Result<(), String>, NotWritten> {
+        if self.frame_at == position {
+            return Ok(Ok(()));
+        }
+        self.frame_at = Position::NOWHERE;
+        match self.reader.read(noctule_store::Position::new(position.0), &mut self.frame) {
+            Ok(()) => {
+                self.frame_at = position;
+                Ok(Ok(()))
+            }
+            Err(ReadError::NotWritten) => Err(NotWritten),
+            Err(cause) => Ok(Err(cause.to_string())),
+        }
+    }
+}
+
+fn lost(number: MessageNumber, position: Position, cause: &str) -> Content {
+    error!(message = number.0, position = position.0, cause, "a message is lost: the journal cannot give it back");
+    Content::Lost(number)
+}
+
+/// A frame buffer that is kept.
+const FRAME_KEPT: usize = 1 << 20;
