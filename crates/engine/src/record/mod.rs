@@ -9,6 +9,7 @@ pub(crate) mod testing;
 mod wire;
 
 pub use decode::{RecordError, content, moved_bytes};
+pub(crate) use encode::{position_of, queue_bytes};
 
 use noctule_codec::{PacketId, QoS};
 use noctule_session::{
