@@ -156,6 +156,9 @@ fn owed(remembered: &Remembered) -> String {
     text
 }
 
+/// What it shows, its records, what is remembered.
+type Story<T> = (&'static str, Vec<Record>, Vec<T>);
+
 #[test]
 fn what_is_owed_is_what_the_records_say() {
     let away = |session| [opened(session), detached(session)];
@@ -325,7 +328,7 @@ fn retained_messages_are_those_with_the_highest_numbers() {
         message: MessageNumber(message),
     };
     let again = |message| Record::Retained(publication(message).into());
-    let stories: Vec<(&str, Vec<Record>, Vec<(u64, &str, u64)>)> = vec![
+    let stories: Vec<Story<(u64, &str, u64)>> = vec![
         (
             "one per topic",
             vec![retained(1, "a", b"m"), retained(2, "b", b"m")],
@@ -457,7 +460,7 @@ fn a_subscription_brings_retained_messages_until_it_has() {
     let sent = |filter: &str| change(1, SessionChange::RetainedSent { filter: filter.into() });
     let unsubscribed = |filter: &str| change(1, SessionChange::Unsubscribed { filter: filter.into() });
     let open = |filter| subscribed(1, filter, true);
-    let stories: Vec<(&str, Vec<Record>, Vec<(&str, Vec<u64>)>)> = vec![
+    let stories: Vec<Story<(&str, Vec<u64>)>> = vec![
         ("opened", vec![open("a")], vec![("a", vec![])]),
         ("not asked for", vec![subscribed(1, "a", false)], vec![]),
         ("done", vec![open("a"), brought(1, 7, 1), sent("a")], vec![]),
