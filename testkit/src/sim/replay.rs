@@ -1,16 +1,18 @@
-//! Whether the records that the engine left give back the sessions as they are.
+//! Whether the records that the engine left give back the sessions as they are, through their bytes.
 
+use hashbrown::HashMap;
 use noctule_codec::{PacketId, QoS};
-use noctule_engine::Record;
+use noctule_engine::{Record, Remembered, RememberedSession, Replay, content};
 use noctule_session::{
-    MessageNumber, Phase, Session, SessionChange, SessionNumber, StoredWill, Subscription, SubscriptionIds,
+    GroupNumber, MessageNumber, Phase, Position, Session, SessionChange, SessionNumber, StoredWill,
+    Subscription, SubscriptionIds,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What of a session must survive a restart, in a form that can be compared.
 #[derive(Debug, PartialEq)]
-struct Remembered {
+struct Kept {
     client_id: Arc<str>,
     session_expiry_interval: u32,
     subscriptions: BTreeMap<Box<str>, Subscription>,
@@ -25,102 +27,127 @@ struct Remembered {
 #[derive(Clone, Debug, PartialEq)]
 struct Delivery {
     number: MessageNumber,
+    bytes: u32,
     qos: QoS,
     retain: bool,
     subscription_ids: SubscriptionIds,
+    group: Option<GroupNumber>,
     packet_id: Option<PacketId>,
     phase: Phase,
 }
 
-/// Applies the records to fresh sessions and compares them with the live ones: durable sessions must be there
-/// and equal, and no session may be recorded that has ended. Says what differs.
+/// The bytes of each record. The first one stands at position 1, the next at 2.
+#[derive(Default)]
+struct Journal {
+    frames: Vec<Vec<u8>>,
+    /// Where publications stand.
+    places: HashMap<MessageNumber, Position>,
+}
+
+/// Writes the records, reads them again and compares what they say with the live sessions: durable sessions must be
+/// there and equal, what they are owed must be where it is said to be, and no session may be recorded that has
+/// ended. Says what differs.
 ///
-/// Call it when no mail is on its way. Sessions with shared subscriptions are not compared: what a group owes
-/// is its own, and its records do not hold the messages.
+/// Call it when no mail is on its way.
 pub fn check_replay<'s>(records: &[Record], live: impl Iterator<Item = &'s Session>) -> Result<(), String> {
-    let mut replayed: BTreeMap<SessionNumber, Session> = BTreeMap::new();
-    for record in records {
-        replay(record, &mut replayed);
-    }
+    let mut journal = Journal::default();
+    let remembered = journal.remember(records)?;
+    let again = remembered.sessions.into_iter();
+    let mut again: BTreeMap<SessionNumber, RememberedSession> =
+        again.map(|again| (again.session.number, again)).collect();
     for session in live {
-        match replayed.remove(&session.number) {
-            Some(again) => compare(session, &again)?,
+        match again.remove(&session.number) {
+            Some(again) => {
+                compare(session, &again)?;
+                journal.check_contents(&again.session)?;
+            }
             None if session.is_durable() => return Err(format!("{} is not recorded", session.client_id)),
             None => {}
         }
     }
-    match replayed.values().next() {
-        Some(session) => Err(format!("a session of {} is recorded that has ended", session.client_id)),
+    match again.values().next() {
+        Some(again) => Err(format!("a session of {} is recorded that has ended", again.session.client_id)),
         None => Ok(()),
     }
 }
 
-fn compare(live: &Session, again: &Session) -> Result<(), String> {
-    if live.is_durable() != again.is_durable() {
-        let client_id = &live.client_id;
-        return Err(format!(
-            "durable: {} is {}, recorded {}",
-            client_id,
-            live.is_durable(),
-            again.is_durable()
-        ));
+impl Journal {
+    fn remember(&mut self, records: &[Record]) -> Result<Remembered, String> {
+        let mut replay = Replay::default();
+        for (position, record) in (1..).map(Position).zip(records) {
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes);
+            match Record::decode(&bytes) {
+                Ok((mut again, [])) => {
+                    self.place(position, &mut again);
+                    replay.apply(position, again);
+                }
+                Ok((_, rest)) => return Err(format!("{} bytes left behind {record:?}", rest.len())),
+                Err(error) => return Err(format!("{error} in {record:?}")),
+            }
+            self.frames.push(bytes);
+        }
+        Ok(replay.finish())
     }
-    let is_shared = live.subscriptions.filters().any(|filter| filter.starts_with("$share/"));
-    if is_shared || !live.is_durable() {
+
+    /// A publication learns its position when its record is appended, which the simulator has nobody for.
+    fn place(&mut self, at: Position, record: &mut Record) {
+        match record {
+            Record::Published(frame) => drop(self.places.insert(frame.message.number, at)),
+            Record::Session { change: SessionChange::Held { delivered, position }, .. }
+                if !position.is_somewhere() =>
+            {
+                *position = self.places.get(&delivered.number).copied().unwrap_or_default();
+            }
+            _ => {}
+        }
+    }
+
+    /// What a session is still to be sent is where the session says it is.
+    fn check_contents(&self, session: &Session) -> Result<(), String> {
+        for owed in session.outbound.iter().filter(|owed| owed.is_missing()) {
+            let (number, position) = (owed.number, owed.position());
+            let frame = usize::try_from(position.0 - 1).ok().and_then(|at| self.frames.get(at));
+            let frame = frame.ok_or_else(|| format!("{number:?} is said to be at {position:?}"))?;
+            match content(frame, number) {
+                Ok(Some(_)) => {}
+                other => return Err(format!("{number:?} is not at {position:?}: {other:?}")),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn compare(live: &Session, again: &RememberedSession) -> Result<(), String> {
+    let client_id = &live.client_id;
+    let (was_connected, is_connected) = (live.link.is_some(), again.is_connected);
+    let (live, again) = (live, &again.session);
+    if live.is_durable() != again.is_durable() {
+        let (live, again) = (live.is_durable(), again.is_durable());
+        return Err(format!("durable: {client_id} is {live}, recorded {again}"));
+    }
+    if !live.is_durable() {
         return Ok(());
     }
-    let (live, again) = (remembered(live), remembered(again));
+    if was_connected != is_connected {
+        return Err(format!("connected: {client_id} is {was_connected}, recorded {is_connected}"));
+    }
+    let (live, again) = (kept(live), kept(again));
     if live == again {
         return Ok(());
     }
     Err(format!("the records give\n{again:#?}\nbut the session is\n{live:#?}"))
 }
 
-fn replay(record: &Record, sessions: &mut BTreeMap<SessionNumber, Session>) {
-    match record {
-        Record::Published(frame) => {
-            for owed in &frame.owed {
-                if let Some(session) = sessions.get_mut(&owed.session) {
-                    session.apply(&SessionChange::Owed {
-                        message: Arc::clone(&frame.message),
-                        qos: owed.qos,
-                        retain: owed.retain,
-                        subscription_ids: owed.subscription_ids.clone(),
-                        group: None,
-                    });
-                }
-            }
-            if let Some((session, packet_id)) = frame.inbound
-                && let Some(session) = sessions.get_mut(&session)
-            {
-                session.apply(&SessionChange::InboundTaken { packet_id });
-            }
-            if let Some(session) = frame.will_of.and_then(|session| sessions.get_mut(&session)) {
-                session.apply(&SessionChange::WillSet { will: None });
-            }
-        }
-        Record::SessionOpened { session, client_id, .. } => {
-            sessions.entry(*session).or_insert_with(|| Session::new(*session, Arc::clone(client_id)));
-        }
-        Record::Session { session, change } => {
-            if let Some(session) = sessions.get_mut(session) {
-                session.apply(change);
-            }
-        }
-        Record::SessionEnded { session } => {
-            sessions.remove(session);
-        }
-        _ => {}
-    }
-}
-
-fn remembered(session: &Session) -> Remembered {
-    let owed = session.outbound.iter().filter(|owed| owed.qos > QoS::AtMostOnce && owed.group().is_none());
+fn kept(session: &Session) -> Kept {
+    let owed = session.outbound.iter().filter(|owed| owed.qos > QoS::AtMostOnce);
     let deliveries = owed.map(|owed| Delivery {
         number: owed.number,
+        bytes: owed.delivered().bytes,
         qos: owed.qos,
         retain: owed.retain,
         subscription_ids: owed.subscription_ids(),
+        group: owed.group(),
         packet_id: owed.packet_id(),
         phase: owed.phase(),
     });
@@ -128,7 +155,7 @@ fn remembered(session: &Session) -> Remembered {
         deliveries.partition(|delivery| delivery.phase == Phase::Waiting);
     waiting.sort_by_key(|delivery| delivery.number);
     let subscriptions = session.subscriptions.iter();
-    Remembered {
+    Kept {
         client_id: Arc::clone(&session.client_id),
         session_expiry_interval: session.session_expiry_interval,
         subscriptions: subscriptions.map(|(filter, subscription)| (filter.into(), subscription)).collect(),
