@@ -2,7 +2,7 @@
 
 use crate::support::{Frames, Journal};
 use noctule_store::simulated::SimulatedDisk;
-use noctule_store::{Options, Position};
+use noctule_store::{Options, Position, ReadError};
 
 /// The model of a journal: a list.
 #[derive(Clone, Debug, Default)]
@@ -69,12 +69,17 @@ impl Ledger {
         journal.committer().release(Position::new(self.released)).ok();
     }
 
-    /// Reads back whatever is durable and still there.
+    /// Reads back whatever is durable and still there, as far as the disk gives it.
     pub(crate) fn read_back(&self, journal: &mut Journal, context: &str) {
         let oldest = journal.committer().segments().first().map_or(0, |oldest| oldest.start.get());
         for (position, body) in &self.appended {
             if *position >= oldest && behind(*position, body) <= self.durable {
-                assert_eq!(&journal.read(Position::new(*position)), body, "{context}: {position}");
+                let mut found = Vec::new();
+                match journal.opened.reader.read(Position::new(*position), &mut found) {
+                    Ok(()) => assert_eq!(&found, body, "{context}: {position}"),
+                    Err(ReadError::Io { .. }) => {}
+                    Err(error) => panic!("{context}: {position}: {error}"),
+                }
             }
         }
         assert!(oldest <= self.released.max(1), "{context}: freed too much");
