@@ -52,6 +52,18 @@ struct Candidate<F> {
     header: Result<SegmentHeader, &'static str>,
 }
 
+impl<F> Candidate<F> {
+    /// What this segment says of where the one before it ends.
+    fn limit_behind(&self, before: &SegmentHeader) -> Limit {
+        match self.header {
+            Ok(header) if before.number + 1 == self.number && before.start <= header.start => {
+                Limit::Next(header.start)
+            }
+            _ => Limit::Unknown,
+        }
+    }
+}
+
 /// Reads all segments and gives every whole frame to `on_frame`.
 pub(crate) fn read<D: Disk>(
     disk: &Arc<D>,
@@ -149,7 +161,7 @@ enum Limit {
     Next(Position),
     /// At the first frame that is not whole: it is the last segment.
     Last,
-    /// Nobody knows, because the header of the next segment is broken.
+    /// Nobody knows, because the next segment is missing or its header is broken.
     Unknown,
 }
 
@@ -166,10 +178,9 @@ impl<D: Disk> Reading<'_, '_, D> {
                 self.check_gap(&candidates[index - 1], candidate)?;
             }
             let header = self.header_of(candidate)?;
-            let limit = match candidates.get(index + 1).map(|next| &next.header) {
+            let limit = match candidates.get(index + 1) {
                 None => Limit::Last,
-                Some(Ok(next)) if next.start >= header.start => Limit::Next(next.start),
-                Some(_) => Limit::Unknown,
+                Some(next) => next.limit_behind(&header),
             };
             self.segment(candidate, &header, limit)?;
         }

@@ -47,8 +47,9 @@ const OVERLAP_BYTES: usize = 16;
 
 impl<'a, F: DiskFile> Scan<'a, F> {
     pub(crate) fn new(file: &'a F, header: &SegmentHeader, unreadable: Unreadable) -> io::Result<Self> {
-        let window = Window::new(file, unreadable);
-        Ok(Self { window, start: header.start, seed: header.seed(), file_bytes: file.bytes()? })
+        let window = Window::new(file, unreadable)?;
+        let file_bytes = window.file_bytes();
+        Ok(Self { window, start: header.start, seed: header.seed(), file_bytes })
     }
 
     pub(crate) fn position_at(&self, offset: u64) -> Position {

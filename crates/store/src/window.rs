@@ -16,6 +16,7 @@ pub(crate) enum Unreadable {
 #[derive(Debug)]
 pub(crate) struct Window<'a, F> {
     file: &'a F,
+    file_bytes: u64,
     unreadable: Unreadable,
     base: u64,
     buffer: Vec<u8>,
@@ -28,8 +29,13 @@ pub(crate) const WINDOW_BYTES: usize = 1 << 20;
 const PIECE_BYTES: usize = 4096;
 
 impl<'a, F: DiskFile> Window<'a, F> {
-    pub(crate) fn new(file: &'a F, unreadable: Unreadable) -> Self {
-        Self { file, unreadable, base: 0, buffer: Vec::new() }
+    pub(crate) fn new(file: &'a F, unreadable: Unreadable) -> io::Result<Self> {
+        Ok(Self { file, file_bytes: file.bytes()?, unreadable, base: 0, buffer: Vec::new() })
+    }
+
+    /// The size of the file.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.file_bytes
     }
 
     /// `bytes` bytes from `offset` on, or fewer at the end of the file.
@@ -44,25 +50,25 @@ impl<'a, F: DiskFile> Window<'a, F> {
     }
 
     fn fill(&mut self, offset: u64, bytes: usize) -> io::Result<()> {
+        let there = self.file_bytes.saturating_sub(offset);
         self.base = offset;
-        self.buffer.resize(bytes, 0);
+        self.buffer.resize((bytes as u64).min(there) as usize, 0);
         let read = match self.file.read_at(&mut self.buffer, offset) {
-            Err(_) if self.unreadable == Unreadable::IsZero => self.fill_in_pieces(offset)?,
+            Err(_) if self.unreadable == Unreadable::IsZero => self.fill_in_pieces(offset),
             outcome => outcome?,
         };
         self.buffer.truncate(read);
         Ok(())
     }
 
-    fn fill_in_pieces(&mut self, offset: u64) -> io::Result<usize> {
-        let bytes = self.buffer.len().min(self.file.bytes()?.saturating_sub(offset) as usize);
+    fn fill_in_pieces(&mut self, offset: u64) -> usize {
         let mut at = offset;
-        for piece in self.buffer[..bytes].chunks_mut(PIECE_BYTES) {
+        for piece in self.buffer.chunks_mut(PIECE_BYTES) {
             if self.file.read_at(piece, at).is_err() {
                 piece.fill(0);
             }
             at += piece.len() as u64;
         }
-        Ok(bytes)
+        self.buffer.len()
     }
 }

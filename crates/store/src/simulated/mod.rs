@@ -29,7 +29,6 @@ pub struct SimulatedDisk {
 #[derive(Clone, Debug)]
 pub struct SimulatedFile {
     disk: SimulatedDisk,
-    name: String,
     inode: u64,
 }
 
@@ -126,15 +125,32 @@ impl SimulatedDisk {
 
     /// The disk, after the call has been counted, and what is to go wrong with it.
     fn call(&self, file: &str, operation: Operation) -> io::Result<(MutexGuard<'_, State>, Option<Fault>)> {
-        let mut state = self.state();
+        let state = self.state();
+        self.count(state, file, operation)
+    }
+
+    fn count<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        file: &str,
+        operation: Operation,
+    ) -> io::Result<(MutexGuard<'a, State>, Option<Fault>)> {
         if state.life != self.life {
             return Err(io::Error::other("this process has ended"));
         }
-        let fault = state.count(file, operation)?;
-        match fault {
+        match state.count(file, operation)? {
             Some(Fault::Fails(kind)) => Err(kind.into()),
             other => Ok((state, other)),
         }
+    }
+}
+
+impl SimulatedFile {
+    /// The disk, after the call has been counted under the name the file has now.
+    fn call(&self, operation: Operation) -> io::Result<(MutexGuard<'_, State>, Option<Fault>)> {
+        let state = self.disk.state();
+        let name = state.name_of(self.inode).to_owned();
+        self.disk.count(state, &name, operation)
     }
 }
 
@@ -149,13 +165,13 @@ impl Disk for SimulatedDisk {
     fn create(&self, name: &str, bytes: u64) -> io::Result<SimulatedFile> {
         let (mut state, _) = self.call(name, Operation::Create)?;
         let inode = state.create(name, bytes)?;
-        Ok(SimulatedFile { disk: self.clone(), name: name.to_owned(), inode })
+        Ok(SimulatedFile { disk: self.clone(), inode })
     }
 
     fn open(&self, name: &str) -> io::Result<SimulatedFile> {
         let (state, _) = self.call(name, Operation::Open)?;
         let inode = state.inode(name)?;
-        Ok(SimulatedFile { disk: self.clone(), name: name.to_owned(), inode })
+        Ok(SimulatedFile { disk: self.clone(), inode })
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -183,13 +199,12 @@ impl Disk for SimulatedDisk {
 
 impl DiskFile for SimulatedFile {
     fn bytes(&self) -> io::Result<u64> {
-        let (mut state, _) = self.disk.call(&self.name, Operation::Bytes)?;
+        let (mut state, _) = self.call(Operation::Bytes)?;
         Ok(state.file(self.inode)?.bytes())
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let (mut state, fault) =
-            self.disk.call(&self.name, Operation::Read { offset, bytes: buffer.len() })?;
+        let (mut state, fault) = self.call(Operation::Read { offset, bytes: buffer.len() })?;
         let read = state.file(self.inode)?.read(buffer, offset);
         if let Some(Fault::FlipsBit { bit }) = fault
             && let Some(byte) = buffer[..read].get_mut(bit / 8)
@@ -201,7 +216,7 @@ impl DiskFile for SimulatedFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let operation = Operation::Write { offset, bytes: bytes.len() };
-        let (mut state, fault) = self.disk.call(&self.name, operation)?;
+        let (mut state, fault) = self.call(operation)?;
         let file = state.file(self.inode)?;
         match fault {
             Some(Fault::WritesPart { bytes: part, kind }) => {
@@ -213,7 +228,7 @@ impl DiskFile for SimulatedFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let (mut state, fault) = self.disk.call(&self.name, Operation::SyncData)?;
+        let (mut state, fault) = self.call(Operation::SyncData)?;
         state.sync_data(self.inode, fault)
     }
 }

@@ -93,6 +93,10 @@ impl State {
         self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    pub(super) fn name_of(&self, inode: u64) -> &str {
+        self.names.iter().find(|(_, named)| **named == inode).map_or("", |(name, _)| name)
+    }
+
     pub(super) fn file(&mut self, inode: u64) -> io::Result<&mut File> {
         self.files.get_mut(&inode).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
