@@ -44,7 +44,9 @@ impl<D: Disk> Archive<D> {
     /// It is not written yet.
     pub fn load(&mut self, missing: Missing, memory: &MemoryGauge) -> Result<Content, NotWritten> {
         let Missing { number, position } = missing;
-        let found = self.find(position)?.and_then(|()| content(&self.frame, number).map_err(|cause| cause.to_string()));
+        let found = self
+            .find(position)?
+            .and_then(|()| content(&self.frame, number).map_err(|cause| cause.to_string()));
         Ok(match found {
             Ok(Some(mut message)) => {
                 message.share = Some(memory.take(message.bytes()));
@@ -60,16 +62,19 @@ impl<D: Disk> Archive<D> {
     ///
     /// # Errors
     /// It is not written yet.
-    pub fn move_content(&mut self, missing: Missing, appender: &Appender) -> Result<Option<Moved>, NotWritten> {
+    pub fn move_content(
+        &mut self,
+        missing: Missing,
+        appender: &Appender,
+    ) -> Result<Option<Moved>, NotWritten> {
         let Missing { number, position } = missing;
         if let Some(position) = self.moved.get(&number) {
             return Ok(Some(Moved { position: *position, bytes: 0 }));
         }
         let mut bytes = Vec::new();
         let found = self.find(position)?;
-        let moved = found.and_then(|()| {
-            moved_bytes(&self.frame, number, &mut bytes).map_err(|cause| cause.to_string())
-        });
+        let moved = found
+            .and_then(|()| moved_bytes(&self.frame, number, &mut bytes).map_err(|cause| cause.to_string()));
         match moved {
             Ok(true) => {
                 let mut places = Vec::new();
@@ -120,7 +125,12 @@ impl<D: Disk> Archive<D> {
 }
 
 fn lost(number: MessageNumber, position: Position, cause: &str) -> Content {
-    error!(message = number.0, position = position.0, cause, "a message is lost: the journal cannot give it back");
+    error!(
+        message = number.0,
+        position = position.0,
+        cause,
+        "a message is lost: the journal cannot give it back"
+    );
     Content::Lost(number)
 }
 

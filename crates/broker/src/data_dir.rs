@@ -1,9 +1,9 @@
 //! The folder of everything the broker keeps, used by one broker at a time.
 
 use crate::Error;
+use noctule_session::Instant;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File, OpenOptions};
-use noctule_session::Instant;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 

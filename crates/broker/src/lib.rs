@@ -24,11 +24,11 @@ mod threads;
 pub use config::Config;
 
 use accepting::Accepting;
+use archive::Archive;
 use config::Durability;
 use data_dir::DataDir;
 use journal::{JournalThreads, Recovered};
 use mio::{Poll, Token, Waker};
-use archive::Archive;
 use noctule_engine::{Content, Restorer, Shard, ShardId, Turn};
 use noctule_session::{Instant, MessageNumber, Missing, Position, Publication};
 use noctule_store::Directory;

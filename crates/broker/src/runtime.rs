@@ -10,7 +10,8 @@ use crate::sys::SysRounds;
 use mio::event::Source as _;
 use mio::{Events, Interest, Poll, Token};
 use noctule_engine::{
-    Carrier, Effects, Flush, Handover, Mail, Next, Received, Record, Request, Shard, ShardConfig, ShardId, Turn,
+    Carrier, Effects, Flush, Handover, Mail, Next, Received, Record, Request, Shard, ShardConfig, ShardId,
+    Turn,
 };
 use noctule_session::{ConnectionId, Instant, Position};
 use noctule_transport::Read;

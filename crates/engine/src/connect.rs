@@ -250,7 +250,6 @@ impl Shard {
         session.outbound.attach(link.receive_maximum);
         session.link = Some(Box::new(link));
         session.will_due = None;
-        session.detached_at = None;
         session.expires_at = None;
         // A SUBACK that died with the last connection is not sent again; what follows it is.
         resident.retained.open();

@@ -105,7 +105,6 @@ impl Shard {
         turn.directory.client_gone();
         let number = session.number;
         let expiry = session.session_expiry_interval;
-        session.detached_at = Some(turn.now);
         session.expires_at = (expiry < u32::MAX).then(|| turn.now.plus_seconds(expiry));
         if session.is_durable() {
             turn.fx.records.push(Record::SessionDetached { session: number, at: turn.now });

@@ -5,8 +5,8 @@
 //! now. Members come and go by new rosters; the mark changes in place, so that a member whose window is full
 //! makes no route stale.
 
-use crate::{Record, ShardId};
 use crate::directory::{Interest, Subscriber};
+use crate::{Record, ShardId};
 use hashbrown::HashMap;
 use noctule_session::{GroupNumber, MessageNumber, Position, Publication};
 use noctule_topic::{FilterIndex, MatchCursor, TopicFilter};

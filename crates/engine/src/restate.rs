@@ -168,7 +168,7 @@ impl Shard {
             name_groups(&resident.session, turn.directory, records);
             state(&resident.session, |filter| resident.retained.has(filter), records);
             if resident.session.link.is_none() {
-                let at = resident.session.detached_at.unwrap_or(turn.now);
+                let at = resident.session.detached_at().unwrap_or(turn.now);
                 records.push(Record::SessionDetached { session: resident.session.number, at });
             }
         }

@@ -90,7 +90,6 @@ impl Shard {
         }
         let detached_at = detached_at.unwrap_or(lost_at);
         let expiry = session.session_expiry_interval;
-        session.detached_at = Some(detached_at);
         session.expires_at = (expiry < u32::MAX).then(|| detached_at.plus_seconds(expiry));
         session.will_due = session.will.as_ref().map(|will| detached_at.plus_seconds(will.delay_seconds));
         let identity = Identity { client_id: Arc::clone(&session.client_id), user_name };

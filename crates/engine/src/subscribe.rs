@@ -1,12 +1,12 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 
-use crate::{Change, Record};
 use crate::directory::Interest;
 use crate::effects::Event;
 use crate::mail::{Then, Violation};
 use crate::publish::Refusal;
 use crate::retained_phases::RetainedPhase;
 use crate::shard::{Shard, Turn};
+use crate::{Change, Record};
 use noctule_auth::Action;
 use noctule_codec::{
     Packet, Properties, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubAck, Subscribe,

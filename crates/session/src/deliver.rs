@@ -2,7 +2,9 @@
 
 use crate::change::{DropReason, SessionChange, Settlement};
 use crate::output::{AckKind, Outgoing, OutgoingPublish};
-use crate::{GroupNumber, Instant, Limits, Link, MessageNumber, Phase, Publication, Session, SubscriptionIds};
+use crate::{
+    GroupNumber, Instant, Limits, Link, MessageNumber, Phase, Publication, Session, SubscriptionIds,
+};
 use noctule_codec::{PacketId, QoS, ReasonCode};
 use std::sync::Arc;
 

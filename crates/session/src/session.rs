@@ -34,8 +34,6 @@ pub struct Session {
     pub link: Option<Box<Link>>,
     /// When the will is to be published, once the connection has ended.
     pub will_due: Option<Instant>,
-    /// When the connection ended, if there is none.
-    pub detached_at: Option<Instant>,
     /// When the session ends, once the connection has ended.
     pub expires_at: Option<Instant>,
 }
@@ -53,7 +51,6 @@ impl Session {
             will: None,
             link: None,
             will_due: None,
-            detached_at: None,
             expires_at: None,
         }
     }
@@ -61,6 +58,14 @@ impl Session {
     /// Whether it outlives its connection, so that its changes are worth recording.
     pub fn is_durable(&self) -> bool {
         self.session_expiry_interval > 0
+    }
+
+    /// When the connection ended, as far as something still depends on it.
+    pub fn detached_at(&self) -> Option<Instant> {
+        let expiry = self.expires_at.map(|at| (at, self.session_expiry_interval));
+        let will = || Some((self.will_due?, self.will.as_ref()?.delay_seconds));
+        let (due, seconds) = expiry.or_else(will)?;
+        Some(Instant::from_millis(due.as_millis().saturating_sub(u64::from(seconds) * 1000)))
     }
 
     /// What it costs to keep, in bytes, without the publications it is owed: these are shared.

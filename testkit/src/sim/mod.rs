@@ -245,12 +245,14 @@ impl Sim {
 
     /// Stops the broker in order.
     pub fn shut_down(&mut self) {
-        for step in [Shard::fire_last_wills, Shard::shut_down] {
-            for shard in 0..self.nodes.len() {
-                self.turn(shard, step);
-            }
-            self.run();
+        for shard in 0..self.nodes.len() {
+            self.turn(shard, Shard::fire_last_wills);
         }
+        self.run();
+        for shard in 0..self.nodes.len() {
+            self.turn(shard, |shard, turn| shard.shut_down(false, turn));
+        }
+        self.run();
     }
 
     /// The sessions of all shards.

@@ -348,7 +348,8 @@ impl Named for Http {
 }
 
 impl Named for Durability {
-    const NAMES: &'static [(&'static str, Self)] = &[("disk", Self::Disk), ("os", Self::Os), ("memory", Self::Memory)];
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("disk", Self::Disk), ("os", Self::Os), ("memory", Self::Memory)];
 }
 
 impl Named for LogFormat {

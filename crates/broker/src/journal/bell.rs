@@ -73,9 +73,7 @@ impl Bell {
     fn sleep<'a>(&self, call: MutexGuard<'a, Call>, left: Option<Duration>) -> MutexGuard<'a, Call> {
         match left {
             None => self.rung.wait(call).unwrap_or_else(PoisonError::into_inner),
-            Some(left) => {
-                self.rung.wait_timeout(call, left).unwrap_or_else(PoisonError::into_inner).0
-            }
+            Some(left) => self.rung.wait_timeout(call, left).unwrap_or_else(PoisonError::into_inner).0,
         }
     }
 

@@ -31,7 +31,12 @@ pub(crate) fn open(data_dir: &Path, options: Options, pass_damage: bool) -> Resu
     let opened = opened.map_err(|source| Error::Journal { source })?;
     let report = &opened.report;
     if let Some(torn) = &report.torn {
-        info!(file = torn.file, offset = torn.offset, bytes = torn.bytes, "the end of the journal was cut: a crash interrupted it");
+        info!(
+            file = torn.file,
+            offset = torn.offset,
+            bytes = torn.bytes,
+            "the end of the journal was cut: a crash interrupted it"
+        );
     }
     for damage in &report.damage {
         warn!(%damage, "the journal is damaged, and it was said to go on without that");

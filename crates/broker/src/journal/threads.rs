@@ -30,7 +30,8 @@ impl JournalThreads {
         let (sender, jobs) = mpsc::channel();
         let journal = Arc::new(Journal::new(appender, waits_for_disk, sender, shared.shards()));
         let keeper = Keeper::new(committer, Arc::clone(shared), Arc::clone(&journal), data_dir);
-        let library = Library::new(Archive::new(reader.clone()), Arc::clone(shared), Arc::clone(&journal), jobs);
+        let library =
+            Library::new(Archive::new(reader.clone()), Arc::clone(shared), Arc::clone(&journal), jobs);
         let threads = vec![spawn("keeper", || keeper.run())?, spawn("library", || library.run())?];
         Ok((Self { journal, threads }, reader))
     }

@@ -112,9 +112,6 @@ impl<'a> Reader<'a> {
             Kind::Published => Record::Published(Box::new(self.frame()?)),
             Kind::Moved => Record::Moved(Arc::new(self.publication()?)),
             Kind::Retained => Record::Retained(Arc::new(self.publication()?)),
-            Kind::RetainedCleared => {
-                Record::RetainedCleared { message: self.message()?, topic: self.text("a topic")?.into() }
-            }
             Kind::SessionOpened => self.session_opened()?,
             Kind::SessionDetached => {
                 Record::SessionDetached { session: self.session()?, at: self.instant()? }
@@ -651,7 +648,7 @@ mod tests {
             (7, b"\x01\x02\x03", RecordError::TrailingBytes { bytes: 2 }),
             (7, b"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x02", value("a number")),
             (7, b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", value("a number")),
-            (4, b"\x01\x02\xC3\x28", RecordError::Text { field: "a topic" }),
+            (40, b"\x01\x02\xC3\x28", RecordError::Text { field: "a filter" }),
             (34, b"\x01\x01\0", value("a packet id")),
             (36, b"\x01\x01\x01\x01\x03", value("a reason code")),
             (32, b"\x01\x01\xC1\x01\0", value("a phase")),
@@ -659,7 +656,7 @@ mod tests {
         for (kind, content, error) in cases {
             assert_eq!(Record::decode(&bytes(kind, content)).err(), Some(error), "{kind} {content:?}");
         }
-        assert_eq!(wire::drop_reason_from_number(12), None);
+        assert_eq!(wire::drop_reason_from_number(14), None);
         for kind in 0..=u8::MAX {
             assert!(Kind::from_u8(kind).is_none_or(|found| found as u8 == kind));
         }

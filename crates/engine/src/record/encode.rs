@@ -26,7 +26,6 @@ impl Record {
             Self::Published(_) => Kind::Published,
             Self::Moved(_) => Kind::Moved,
             Self::Retained(_) => Kind::Retained,
-            Self::RetainedCleared { .. } => Kind::RetainedCleared,
             Self::SessionOpened { .. } => Kind::SessionOpened,
             Self::Session { change, .. } => kind_of_change(change),
             Self::SessionDetached { .. } => Kind::SessionDetached,
@@ -43,10 +42,6 @@ impl Record {
         match self {
             Self::Published(frame) => put_frame(frame, out),
             Self::Moved(message) | Self::Retained(message) => put_publication(message, out),
-            Self::RetainedCleared { topic, message } => {
-                put_number(message.0, out);
-                put_text(topic, out);
-            }
             Self::SessionOpened { session, client_id, user_name, receive_maximum } => {
                 put_number(session.0, out);
                 put_number((*receive_maximum).into(), out);

@@ -10,8 +10,8 @@ pub(crate) mod testing;
 mod wire;
 
 pub use decode::{RecordError, content, moved_bytes};
-pub use frames::Frames;
 pub(crate) use encode::{position_of, queue_bytes};
+pub use frames::Frames;
 
 use noctule_codec::{PacketId, QoS};
 use noctule_session::{
@@ -29,13 +29,6 @@ pub enum Record {
     Moved(Arc<Publication>),
     /// The retained message of its topic, said again.
     Retained(Arc<Publication>),
-    /// A topic has no retained message since this publication, said again.
-    RetainedCleared {
-        /// The topic.
-        topic: Box<str>,
-        /// The publication that cleared it.
-        message: MessageNumber,
-    },
     /// A session was opened for a client id, or has a connection again.
     SessionOpened {
         /// Its number.

@@ -33,7 +33,6 @@ pub(crate) fn records() -> impl Strategy<Value = Record> {
         6 => frame().prop_map(|frame| Record::Published(Box::new(frame))),
         1 => any_publication().prop_map(|message| Record::Moved(message.into())),
         1 => any_publication().prop_map(|message| Record::Retained(message.into())),
-        1 => (text(), message()).prop_map(|(topic, message)| Record::RetainedCleared { topic: topic.into(), message }),
         1 => session_opened(),
         8 => (session(), change()).prop_map(|(session, change)| Record::Session { session, change }),
         1 => (session(), instant()).prop_map(|(session, at)| Record::SessionDetached { session, at }),

@@ -69,10 +69,6 @@ impl Replay {
                 self.seen.publication(&message);
                 self.retained.set(&message, position);
             }
-            Record::RetainedCleared { topic, message } => {
-                self.seen.message(message);
-                self.retained.clear(&topic, message);
-            }
             Record::SessionOpened { session, client_id, user_name, receive_maximum } => {
                 self.session(session).open(client_id, user_name, receive_maximum);
             }

@@ -1,20 +1,13 @@
-//! The retained message of each topic: the one with the highest number, whatever the order of the records. That a
-//! topic was cleared is remembered with its number for the same reason.
+//! The retained message of each topic: the last one in the journal. A record of one takes its place in the journal
+//! and in the tree as one step, so the order of the journal is the order in which the tree had them.
 
 use hashbrown::HashMap;
-use noctule_session::{MessageNumber, Position, Publication};
+use noctule_session::{Position, Publication};
 use std::sync::Arc;
 
 #[derive(Debug, Default)]
 pub(super) struct Retained {
-    by_topic: HashMap<Box<str>, Version>,
-}
-
-#[derive(Debug)]
-struct Version {
-    number: MessageNumber,
-    /// `None`: there is no retained message since.
-    message: Option<Arc<Publication>>,
+    by_topic: HashMap<Box<str>, Arc<Publication>>,
 }
 
 impl Retained {
@@ -22,30 +15,20 @@ impl Retained {
     /// [MQTT-3.3.1-6]. The record that says so is here.
     pub(super) fn set(&mut self, message: &Arc<Publication>, position: Position) {
         if message.payload.is_empty() {
-            return self.clear(&message.topic, message.number);
+            self.by_topic.remove(message.topic.as_str());
+            return;
         }
         message.place.set(position);
         message.kept.set(position);
-        self.replace(&message.topic, Version { number: message.number, message: Some(Arc::clone(message)) });
-    }
-
-    /// A topic has no retained message since this publication.
-    pub(super) fn clear(&mut self, topic: &str, number: MessageNumber) {
-        self.replace(topic, Version { number, message: None });
-    }
-
-    fn replace(&mut self, topic: &str, version: Version) {
-        match self.by_topic.get_mut(topic) {
-            Some(known) if known.number > version.number => {}
-            Some(known) => *known = version,
-            None => drop(self.by_topic.insert(topic.into(), version)),
+        match self.by_topic.get_mut(message.topic.as_str()) {
+            Some(known) => *known = Arc::clone(message),
+            None => drop(self.by_topic.insert(message.topic.as_str().into(), Arc::clone(message))),
         }
     }
 
     /// The retained messages in the order of their numbers.
     pub(super) fn finish(self) -> Vec<Arc<Publication>> {
-        let messages = self.by_topic.into_values().filter_map(|version| version.message);
-        let mut messages: Vec<_> = messages.collect();
+        let mut messages: Vec<_> = self.by_topic.into_values().collect();
         messages.sort_unstable_by_key(|message| message.number);
         messages
     }

@@ -322,11 +322,7 @@ fn what_is_owed_is_what_the_records_say() {
 }
 
 #[test]
-fn retained_messages_are_those_with_the_highest_numbers() {
-    let cleared = |message, topic: &str| Record::RetainedCleared {
-        topic: topic.into(),
-        message: MessageNumber(message),
-    };
+fn retained_messages_are_the_last_ones_of_the_journal() {
     let again = |message| Record::Retained(publication(message).into());
     let stories: Vec<Story<(u64, &str, u64)>> = vec![
         (
@@ -335,13 +331,10 @@ fn retained_messages_are_those_with_the_highest_numbers() {
             vec![(1, "a", 1), (2, "b", 2)],
         ),
         ("replaced", vec![retained(1, "a", b"m"), retained(2, "a", b"m")], vec![(2, "a", 2)]),
-        ("in the other order", vec![retained(2, "a", b"m"), retained(1, "a", b"m")], vec![(2, "a", 1)]),
+        ("in the other order", vec![retained(2, "a", b"m"), retained(1, "a", b"m")], vec![(1, "a", 2)]),
         ("cleared", vec![retained(1, "a", b"m"), retained(2, "a", b"")], vec![]),
-        ("cleared by a later one", vec![retained(2, "a", b""), retained(1, "a", b"m")], vec![]),
-        ("cleared long ago", vec![cleared(2, "a"), retained(1, "a", b"m")], vec![]),
-        ("set again", vec![cleared(2, "a"), retained(3, "a", b"m")], vec![(3, "a", 2)]),
+        ("set again", vec![retained(2, "a", b""), retained(1, "a", b"m")], vec![(1, "a", 2)]),
         ("said again", vec![retained(1, "t", b"m"), again(1)], vec![(1, "t", 2)]),
-        ("said again too late", vec![retained(2, "t", b""), again(1)], vec![]),
         ("not retained", vec![published(1, &[], &[])], vec![]),
     ];
     for (story, records, expected) in stories {
@@ -506,17 +499,15 @@ fn numbers_and_times_go_on_behind_the_highest() {
         expires_at: Some(Instant::from_millis(99)),
         ..publication(number)
     };
-    let (message, session, group) = (MessageNumber(3), SessionNumber(3), GroupNumber(3));
+    let (session, group) = (SessionNumber(3), GroupNumber(3));
     let will_of = Frame { will_of: Some(session), ..frame(at(1, 5), &[], &[]) };
     let inbound = Frame { inbound: Some((session, id(1))), ..frame(at(1, 5), &[], &[]) };
-    let topic = "t".into();
     let cases = vec![
         (Record::Published(Box::new(frame(at(2, 5), &[3], &[4]))), (2, 3, 4, 5)),
         (Record::Published(Box::new(will_of)), (1, 3, 0, 5)),
         (Record::Published(Box::new(inbound)), (1, 3, 0, 5)),
         (Record::Moved(at(2, 5).into()), (2, 0, 0, 5)),
         (Record::Retained(at(2, 5).into()), (2, 0, 0, 5)),
-        (Record::RetainedCleared { topic, message }, (3, 0, 0, 0)),
         (opened(3), (0, 3, 0, 0)),
         (Record::SessionDetached { session, at: Instant::from_millis(5) }, (0, 3, 0, 5)),
         (ended(3), (0, 3, 0, 0)),
