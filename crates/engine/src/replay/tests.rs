@@ -315,6 +315,16 @@ fn what_is_owed_is_what_the_records_say() {
             ],
             "f: 8@3 9@5\n",
         ),
+        (
+            "who holds a message is known, whichever of the numbers it is told under",
+            [
+                &[named(4, "f")][..],
+                &away(1),
+                &[published(7, &[], &[4]), taken(1, 7, 4), group_owed(7, 5), named(5, "f")],
+            ]
+            .concat(),
+            "c1: 7@4\nf:\n",
+        ),
         ("a group without a name is none", vec![published(7, &[], &[4])], ""),
         (
             "what a group is owed is said again with its content",
