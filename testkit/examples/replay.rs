@@ -6,15 +6,19 @@
 #![expect(clippy::print_stdout, reason = "a program that prints figures")]
 
 use noctule_codec::{PacketId, Properties, QoS};
-use noctule_engine::{Frame, FrameTarget, Record, Replay};
+use noctule_engine::{Frame, FrameTarget, Record, Remembered, Replay};
 use noctule_session::{
     Delivered, DropReason, GroupNumber, Instant, MessageNumber, Phase, Place, Position, Publication,
     SessionChange, SessionNumber, Settlement, SubscriptionIds,
 };
 use std::sync::Arc;
 
+/// That of the broker.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
-    let stories: [(&str, fn(&mut Journal)); 6] = [
+    let stories: [(&str, Tell); 6] = [
         ("1,000,000 messages owed to 100,000 sessions", owed_to_many),
         ("1,000,000 messages owed to one session", owed_to_one),
         ("1,000,000 messages for a queue of 100,000 that is full", refused),
@@ -26,12 +30,16 @@ fn main() {
         let mut journal = Journal::default();
         tell(&mut journal);
         let started = std::time::Instant::now();
-        let records = journal.replay();
+        let (records, remembered) = journal.replay();
         let seconds = started.elapsed().as_secs_f64();
+        assert!(!remembered.sessions.is_empty());
         let (bytes, rate) = (journal.bytes.len(), records as f64 / seconds);
         println!("{name}: {records} records, {bytes} bytes, {seconds:.3} s, {rate:.0} records/s");
     }
 }
+
+/// Writes the records of a story.
+type Tell = fn(&mut Journal);
 
 fn owed_to_many(journal: &mut Journal) {
     journal.open(SESSIONS);
@@ -151,8 +159,8 @@ impl Journal {
         self.change(session, SessionChange::Settled { message, packet_id, settlement });
     }
 
-    /// Reads and applies everything; returns how many records that were.
-    fn replay(&self) -> u64 {
+    /// Reads and applies everything; returns how many records that were, and what they say.
+    fn replay(&self) -> (u64, Remembered) {
         let mut replay = Replay::default();
         let (mut rest, mut records) = (&self.bytes[..], 0);
         while !rest.is_empty() {
@@ -162,9 +170,7 @@ impl Journal {
             rest = behind;
             records += 1;
         }
-        let remembered = replay.finish();
-        assert!(!remembered.sessions.is_empty());
-        records
+        (records, replay.finish())
     }
 }
 

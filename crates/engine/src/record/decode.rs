@@ -348,7 +348,8 @@ impl<'a> Reader<'a> {
         PacketId::new(self.number_within(PACKET_ID)?).ok_or(RecordError::Value { field: PACKET_ID })
     }
 
-    /// Entries behind their count, of which each takes at least so many bytes.
+    /// Entries behind their count, of which each takes at least so many bytes: for as many as there can be, and
+    /// no more, there is room from the beginning.
     fn list<T>(
         &mut self,
         bytes_min: usize,
@@ -358,7 +359,11 @@ impl<'a> Reader<'a> {
         if count > self.0.len() / bytes_min {
             return Err(RecordError::Truncated);
         }
-        (0..count).map(|_| entry(self)).collect()
+        let mut entries = Vec::with_capacity(count);
+        for _ in 0..count {
+            entries.push(entry(self)?);
+        }
+        Ok(entries)
     }
 
     fn text(&mut self, field: &'static str) -> Result<&'a str, RecordError> {
