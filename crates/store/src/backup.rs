@@ -7,7 +7,6 @@
 use crate::disk::{Disk, DiskFile};
 use crate::format::{SEGMENT_HEADER_BYTES, offset_of};
 use crate::names::Name;
-use crate::opening::verify;
 use crate::reader::Reader;
 use crate::recovery::{self, OnProgress};
 use crate::report::Report;
@@ -96,11 +95,24 @@ fn copy<S: Disk, D: Disk>(
     }
     let names = |error| Trouble::names(destination.path(""), error);
     destination.sync_directory().map_err(|error| OpenError::from(names(error)))?;
-    let report = verify(destination, &mut |_, _| {})?;
-    match report.damage.first() {
-        None => Ok(report),
-        Some(damage) => Err(BackupError::Damaged(damage.clone())),
+    read_back(destination, end)
+}
+
+/// The copy has to hold everything up to `end`. That nothing in it is damaged is not enough: the last frames of a
+/// journal may be broken and pass for the rest of an interrupted write.
+fn read_back<D: Disk>(destination: D, end: Position) -> Result<Report, BackupError> {
+    let destination = Arc::new(destination);
+    let copy = recovery::read(&destination, true, &mut |_, _| Ok(()), &mut |_, _| {})?;
+    if let Some(damage) = copy.report.damage.first() {
+        return Err(BackupError::Damaged(damage.clone()));
     }
+    if let Some(last) = copy.segments.last().filter(|_| copy.end != end) {
+        let offset = offset_of(copy.end, last.start());
+        let what = "the copy ends before the journal does".to_owned();
+        let bytes = end.get().saturating_sub(copy.end.get());
+        return Err(BackupError::Damaged(Damage { file: destination.path(&last.name), offset, bytes, what }));
+    }
+    Ok(copy.report)
 }
 
 fn refuse_a_journal<D: Disk>(destination: &D) -> Result<(), BackupError> {

@@ -104,16 +104,13 @@ fn a_journal_opens_on_a_disk_without_any_room() {
         let mut journal = Journal::try_open(&disk, options, false).expect("it opens");
         fill(&mut journal, &mut ledger);
         use_the_reserve(&mut journal, &mut ledger);
-        for seed in 0..5 {
-            let disk = disk.power_cut(seed);
-            let mut journal = ledger.clone().reopen(&disk, options, "on a full disk");
-            assert_eq!(journal.opened.appender.state(), State::Full);
-            let last = journal.opened.appender.end();
-            journal.committer().release(last).expect("it is freed");
-            assert_eq!(journal.opened.appender.state(), State::Open);
-            journal.say(b"goes on");
-            return;
-        }
+        let disk = disk.power_cut(2);
+        let mut journal = ledger.reopen(&disk, options, "on a full disk");
+        assert_eq!(journal.opened.appender.state(), State::Full);
+        let last = journal.opened.appender.end();
+        journal.committer().release(last).expect("it is freed");
+        assert_eq!(journal.opened.appender.state(), State::Open);
+        journal.say(b"goes on");
     }
 }
 
@@ -122,7 +119,7 @@ fn it_begins_and_works_in_64_mib() {
     let disk = SimulatedDisk::new(1);
     disk.set_capacity(Some(64 << 20));
     let mut journal = Journal::try_open(&disk, Options::default(), false).expect("it opens");
-    for number in 0..600 {
+    for number in 0..200 {
         let last = journal.say(&body(number, 500_000));
         journal.committer().prepare_spare().expect("there is room");
         assert_eq!(journal.opened.appender.state(), State::Open);

@@ -134,7 +134,7 @@ fn segments_start_small_and_grow_fourfold_to_an_eighth_of_the_room() {
         disk.set_capacity(capacity);
         let mut journal = Journal::try_open(&disk, options, false).expect("it opens");
         let mut number = 0;
-        while journal.committer().segments().len() < 8 && journal.opened.appender.state() == State::Open {
+        while journal.committer().segments().len() < 6 && journal.opened.appender.state() == State::Open {
             number += 1;
             journal.say(&body(number, 60_000));
         }

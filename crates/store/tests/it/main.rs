@@ -1,10 +1,13 @@
 //! What a user of `noctule-store` can rely on.
 
+mod copies;
 mod crashes;
 mod damage;
+mod directory;
 mod failures;
 mod full;
 mod journal;
 mod ledger;
 mod model;
 mod support;
+mod threads;
