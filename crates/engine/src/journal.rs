@@ -15,9 +15,7 @@ use crate::publish::Refusal;
 use crate::route::Route;
 use crate::shard::{Shard, Turn};
 use noctule_codec::ReasonCode;
-use noctule_session::{
-    DropReason, MessageNumber, Missing, Position, Publication, SessionChange, SessionNumber, Settlement,
-};
+use noctule_session::{DropReason, MessageNumber, Missing, Position, Publication, SessionNumber};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -190,25 +188,11 @@ impl Shard {
         for content in contents {
             match content {
                 Content::Found(message) => self.sessions[slot].session.outbound.load(&message),
-                Content::Lost(message) => self.give_up(slot, message, turn),
+                // It is dropped when its turn comes.
+                Content::Lost(message) => self.sessions[slot].session.outbound.lose(message),
             }
         }
         self.transmit(slot, turn);
-    }
-
-    /// A message whose content is lost cannot be delivered.
-    fn give_up(&mut self, slot: usize, message: MessageNumber, turn: &mut Turn<'_>) {
-        let reason = DropReason::Damaged;
-        let session = &mut self.sessions[slot].session;
-        let lost = session.outbound.iter().filter(|owed| owed.number == message && owed.is_missing());
-        let ids: Vec<_> = lost.map(noctule_session::Owed::packet_id).collect();
-        for packet_id in ids {
-            let settlement = Settlement::Dropped(reason);
-            let change = SessionChange::Settled { message, packet_id, settlement };
-            self.sessions[slot].session.record(change, &mut self.session_fx);
-            self.stats.count_drop(reason);
-        }
-        self.collect(slot, turn);
     }
 
     /// Asks for the contents that a session is to send next, if they are not in memory.

@@ -24,7 +24,7 @@ use crate::timers::{Timer, Timers};
 use crate::{Mail, Record, Request, Stats};
 use noctule_auth::{Action, Authority};
 use noctule_session::{
-    ConnectionId, Instant, Limits, Outgoing, Position, Publication, Session, SessionEffects, SessionNumber,
+    ConnectionId, DropReason, Instant, Limits, Outgoing, Position, Publication, Session, SessionEffects, SessionNumber,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -332,6 +332,9 @@ impl Shard {
     pub(crate) fn collect_used(&mut self, slot: usize, turn: &mut Turn<'_>) {
         for message in self.session_fx.done.drain(..) {
             self.publications.give_back(message);
+        }
+        for _ in 0..std::mem::take(&mut self.session_fx.lost) {
+            self.stats.count_drop(DropReason::Damaged);
         }
         for (message, reason) in self.session_fx.drops.drain(..) {
             self.stats.count_drop(reason);

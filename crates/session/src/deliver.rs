@@ -21,6 +21,8 @@ pub struct SessionEffects {
     pub drops: Vec<(Arc<Publication>, DropReason)>,
     /// References that nobody needs any more, for who wants to use their room again.
     pub done: Vec<Arc<Publication>>,
+    /// Messages that will not be delivered because their contents are lost.
+    pub lost: u32,
     /// Deliveries of shared groups that are over.
     pub group_settled: Vec<(GroupNumber, MessageNumber)>,
     /// Packet ids are being reserved: [`Session::add_reserved_ids`] is due once these changes are durable.
@@ -35,6 +37,7 @@ impl SessionEffects {
             && self.drops.is_empty()
             && self.done.is_empty()
             && self.group_settled.is_empty()
+            && self.lost == 0
             && !self.reserves_ids
     }
 }
@@ -126,10 +129,14 @@ impl Session {
     pub(crate) fn transmit_next(&mut self, now: Instant, limits: &Limits, fx: &mut SessionEffects) -> bool {
         let quota = self.outbound.quota();
         let Some(owed) = self.outbound.front() else { return false };
+        let (phase, packet_id, qos) = (owed.phase(), owed.packet_id(), owed.qos);
+        if owed.is_lost() {
+            self.drop_next(packet_id, DropReason::Damaged, fx);
+            return true;
+        }
         if owed.is_missing() {
             return false;
         }
-        let (phase, packet_id, qos) = (owed.phase(), owed.packet_id(), owed.qos);
         match (phase, packet_id) {
             (Phase::Received, Some(packet_id)) => {
                 self.send(Outgoing::Ack(AckKind::PubRel, packet_id, ReasonCode::Success));
@@ -252,6 +259,7 @@ impl Session {
         let Some(owed) = self.outbound.front() else { return };
         let message = owed.number;
         fx.group_settled.extend(owed.group().map(|group| (group, message)));
+        fx.lost += u32::from(owed.message().is_none());
         fx.drops.extend(owed.message().cloned().map(|message| (message, reason)));
         let settlement = Settlement::Dropped(reason);
         self.record(SessionChange::Settled { message, packet_id, settlement }, fx);

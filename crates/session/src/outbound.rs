@@ -287,6 +287,11 @@ impl Owed {
         }
     }
 
+    /// Whether its content is needed and nobody has it any more.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.is_missing() && !self.position.is_somewhere()
+    }
+
     /// Whether its content is needed and has to be read first.
     pub fn is_missing(&self) -> bool {
         self.message.is_none() && matches!(self.phase, Phase::Waiting | Phase::Sent)
@@ -539,6 +544,15 @@ impl Outbound {
         let ahead = list.entries.iter_mut().skip(list.cursor).take(LOADED_AT_ONCE);
         for entry in ahead.filter(|entry| entry.number == message.number && entry.is_missing()) {
             entry.message = Some(Arc::clone(message));
+        }
+    }
+
+    /// Content that was missing is lost.
+    pub fn lose(&mut self, number: MessageNumber) {
+        let Some(list) = &mut self.list else { return };
+        let ahead = list.entries.iter_mut().skip(list.cursor).take(LOADED_AT_ONCE);
+        for entry in ahead.filter(|entry| entry.number == number && entry.is_missing()) {
+            entry.position = Position::NOWHERE;
         }
     }
 
