@@ -6,7 +6,7 @@ use noctule_session::{MemoryGauge, MessageNumber, Missing, Position, Publication
 use noctule_store::{Appender, Disk, ReadError, Reader};
 use std::collections::HashMap;
 use std::sync::Arc;
-use tracing::error;
+use tracing::warn;
 
 /// Reads messages from a journal.
 #[derive(Debug)]
@@ -53,8 +53,8 @@ impl<D: Disk> Archive<D> {
                 message.place.set(position);
                 Content::Found(Arc::<Publication>::new(message))
             }
-            Ok(None) => lost(number, position, "the frame there does not have it"),
-            Err(cause) => lost(number, position, &cause),
+            Ok(None) => lost(missing, "the frame there does not have it"),
+            Err(cause) => lost(missing, &cause),
         })
     }
 
@@ -84,11 +84,11 @@ impl<D: Disk> Archive<D> {
                 Ok(Some(Moved { position, bytes: bytes.len() as u64 }))
             }
             Ok(false) => {
-                lost(number, position, "the frame there does not have it");
+                lost(missing, "the frame there does not have it");
                 Ok(None)
             }
             Err(cause) => {
-                lost(number, position, &cause);
+                lost(missing, &cause);
                 Ok(None)
             }
         }
@@ -124,14 +124,10 @@ impl<D: Disk> Archive<D> {
     }
 }
 
-fn lost(number: MessageNumber, position: Position, cause: &str) -> Content {
-    error!(
-        message = number.0,
-        position = position.0,
-        cause,
-        "a message is lost: the journal cannot give it back"
-    );
-    Content::Lost(number)
+fn lost(missing: Missing, cause: &str) -> Content {
+    let Missing { number, position } = missing;
+    warn!(message = number.0, position = position.0, cause, "the journal cannot give back a message");
+    Content::Lost(missing)
 }
 
 /// A frame buffer that is kept.

@@ -15,7 +15,7 @@ use crate::publish::Refusal;
 use crate::route::Route;
 use crate::shard::{Shard, Turn};
 use noctule_codec::ReasonCode;
-use noctule_session::{DropReason, MessageNumber, Missing, Position, Publication, SessionNumber};
+use noctule_session::{DropReason, Missing, Position, Publication, SessionNumber};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -47,8 +47,8 @@ pub enum Request {
 pub enum Content {
     /// The publication.
     Found(Arc<Publication>),
-    /// It is damaged.
-    Lost(MessageNumber),
+    /// It is damaged, or not there any more. In the latter case the session has learnt meanwhile where it is.
+    Lost(Missing),
 }
 
 /// What a shard waits for.
@@ -189,7 +189,7 @@ impl Shard {
             match content {
                 Content::Found(message) => self.sessions[slot].session.outbound.load(&message),
                 // It is dropped when its turn comes.
-                Content::Lost(message) => self.sessions[slot].session.outbound.lose(message),
+                Content::Lost(missing) => self.sessions[slot].session.outbound.lose(missing),
             }
         }
         self.transmit(slot, turn);

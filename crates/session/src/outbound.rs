@@ -547,11 +547,12 @@ impl Outbound {
         }
     }
 
-    /// Content that was missing is lost.
-    pub fn lose(&mut self, number: MessageNumber) {
+    /// Content that was missing is not where it was looked for. Unless it has been moved meanwhile, it is lost.
+    pub fn lose(&mut self, missing: Missing) {
         let Some(list) = &mut self.list else { return };
         let ahead = list.entries.iter_mut().skip(list.cursor).take(LOADED_AT_ONCE);
-        for entry in ahead.filter(|entry| entry.number == number && entry.is_missing()) {
+        let is_it = |entry: &&mut Owed| entry.number == missing.number && entry.position == missing.position;
+        for entry in ahead.filter(is_it).filter(|entry| entry.is_missing()) {
             entry.position = Position::NOWHERE;
         }
     }
