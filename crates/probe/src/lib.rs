@@ -8,7 +8,7 @@
 //! connection and turn, and no allocation per message. How the parts divide the work:
 //!
 //! - [`Options`] say what to do; `load` says who publishes what to whom, `pace` when;
-//! - `client` is one connection, `driver` the loop around all of them;
+//! - `connection` is bytes in and out, `client` one connection of a run, `driver` the loop around all of them;
 //! - `traffic` writes and reads messages, `tally` keeps the books, `stamp` is what a payload carries for them;
 //! - `scenario` has the phases of each scenario;
 //! - `process` reads what a process uses, [`Report`] and [`Comparison`] say what was found.
@@ -18,6 +18,7 @@
 
 mod client;
 mod compare;
+mod connection;
 mod driver;
 mod error;
 mod frames;
