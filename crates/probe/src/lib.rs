@@ -31,6 +31,7 @@ mod pace;
 mod packet_ids;
 mod process;
 mod progress;
+mod prove;
 mod report;
 mod scenario;
 mod stamp;
@@ -46,6 +47,10 @@ pub use latency::Latency;
 pub use noctule_codec::{ProtocolVersion, QoS};
 pub use options::{Options, Scenario};
 pub use process::{Memory, ProcessCost};
+pub use prove::{
+    Attendance, BrokerCommand, ClassVerdict, Kills, Place, Proof, ProveError, ProveOptions, Restarts,
+    RetainedVerdict, SessionsVerdict, Watch, WillsVerdict, prove,
+};
 pub use report::{Messages, OpenLoop, Phase, Report, Setup};
 pub use scenario::run;
 pub use target::{Target, TargetError};

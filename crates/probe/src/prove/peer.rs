@@ -1,0 +1,377 @@
+//! One client of a run: who it is, its session, and what it does with a packet.
+//!
+//! A client outlives its connections. Whether the broker kept its session is asked at each CONNACK; a client whose
+//! session is gone subscribes again and goes on, so that one loss is not counted as all later ones. Nothing here
+//! opens, waits or reads a clock.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use noctule_codec::{
+    ConnAck, Connect, Disconnect, Packet, PacketType, Properties, Property, ProtocolVersion, Publish, QoS,
+    ReasonCode, SubAck, Subscribe, SubscribeFilters, SubscriptionOptions, Will,
+};
+
+use super::books::{Books, RetainedTopic};
+use super::cast::Topics;
+use super::inbox::Inbox;
+use super::outbox::Outbox;
+use super::verdict::Attendance;
+use crate::connection::Connection;
+use crate::frames::{self, DURABLE_SECONDS, FIRST_PACKET_ID};
+
+/// One client.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) client_id: String,
+    version: ProtocolVersion,
+    pub(crate) part: Part,
+    pub(crate) connection: Connection,
+    pub(crate) stage: Stage,
+    /// It is to be connected; otherwise it is to leave.
+    pub(crate) is_wanted: bool,
+    /// Not to be dialled before this time.
+    pub(crate) retry_at: Duration,
+    /// The broker has confirmed its durable session.
+    has_session: bool,
+    /// The broker has confirmed its subscription in that session.
+    is_subscribed: bool,
+    /// The broker refused its subscription.
+    pub(crate) is_refused: bool,
+    /// A PINGREQ waits for its answer.
+    pub(crate) is_pinging: bool,
+}
+
+/// What a client is there for.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// Publishes, with a durable session.
+    Publisher(Outbox),
+    /// Receives, with a durable session.
+    Subscriber(Subscriber),
+    /// Receives wills, with a durable session.
+    Witness(Inbox, String),
+    /// Reads retained values, with a clean start and a session that ends with its connection.
+    Reader(BTreeMap<RetainedTopic, u64>, String),
+    /// Has a will, and a session that ends with its connection.
+    Doomed { topic: String },
+}
+
+/// A subscriber, or a member of a group.
+#[derive(Debug)]
+pub(crate) struct Subscriber {
+    pub(crate) inbox: Inbox,
+    /// Its number in the books, or its group's.
+    pub(crate) receiver: usize,
+    pub(crate) attendance: Attendance,
+    pub(crate) qos: QoS,
+    pub(crate) filter: String,
+    /// It is connected only after the broker came back, whatever its class.
+    pub(crate) is_away_under_load: bool,
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// There is none.
+    Away,
+    /// CONNECT is on its way.
+    Greeting,
+    /// SUBSCRIBE is on its way.
+    Subscribing,
+    /// Messages may flow.
+    Ready,
+    /// DISCONNECT is on its way since then.
+    Leaving { since: Duration },
+}
+
+/// What is to become of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Onward {
+    /// It goes on.
+    Stay,
+    /// It is to be closed.
+    HangUp,
+}
+
+impl Peer {
+    pub(crate) fn new(client_id: String, version: ProtocolVersion, part: Part) -> Self {
+        Self {
+            client_id,
+            version,
+            part,
+            connection: Connection::new(version),
+            stage: Stage::Away,
+            is_wanted: false,
+            retry_at: Duration::ZERO,
+            has_session: false,
+            is_subscribed: false,
+            is_refused: false,
+            is_pinging: false,
+        }
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.stage == Stage::Ready
+    }
+
+    /// The CONNECT that a new connection begins with.
+    pub(crate) fn greeting(&self) -> Vec<u8> {
+        let mut properties = Properties::new();
+        if self.version == ProtocolVersion::V5 {
+            if self.is_durable() {
+                properties.push(Property::SessionExpiryInterval(DURABLE_SECONDS));
+            }
+            if self.is_slow() {
+                properties.push(Property::ReceiveMaximum(SLOW_RECEIVE_MAXIMUM));
+            }
+        }
+        let connect = Connect {
+            version: self.version,
+            clean_start: !self.is_durable(),
+            keep_alive_seconds: 0,
+            client_id: &self.client_id,
+            will: self.will(),
+            user_name: None,
+            password: None,
+            properties,
+        };
+        let mut bytes = Vec::new();
+        frames::write(self.version, &Packet::Connect(connect), &mut bytes);
+        bytes
+    }
+
+    /// Takes a packet, answers it, and keeps the books.
+    pub(crate) fn take(
+        &mut self,
+        packet: &Packet<'_>,
+        now: Duration,
+        topics: &Topics,
+        books: &mut Books,
+    ) -> Onward {
+        match (self.stage, packet) {
+            (Stage::Greeting, Packet::ConnAck(connack)) => return self.take_connack(connack, books),
+            (Stage::Subscribing, Packet::SubAck(suback)) => self.take_suback(suback, books),
+            (_, Packet::Publish(publish)) => self.take_publish(publish, topics, books),
+            (_, Packet::PubAck(ack)) => self.take_ack(PacketType::PubAck, ack, now, books),
+            (_, Packet::PubRec(ack)) => self.take_ack(PacketType::PubRec, ack, now, books),
+            (_, Packet::PubComp(ack)) => self.take_ack(PacketType::PubComp, ack, now, books),
+            (_, Packet::PubRel(ack)) => {
+                if let Some(inbox) = self.part.inbox() {
+                    inbox.take_pubrel(ack.packet_id, &mut self.connection.output.bytes);
+                }
+            }
+            (_, Packet::PingResp) => self.is_pinging = false,
+            (_, Packet::Disconnect(disconnect)) => {
+                books.incidents.disconnect(format!("DISCONNECT {}", disconnect.reason_code));
+                return Onward::HangUp;
+            }
+            (stage, other) => {
+                let name = other.packet_type().name();
+                books.incidents.violate(format!("sent {name} to a client that is {stage:?}"));
+                return Onward::HangUp;
+            }
+        }
+        Onward::Stay
+    }
+
+    /// Does what is due without a packet: publishes, and gives slow answers.
+    pub(crate) fn tend(&mut self, now: u64, gives_slow_answers: bool, books: &mut Books) {
+        if !self.is_ready() {
+            return;
+        }
+        let out = &mut self.connection.output.bytes;
+        match &mut self.part {
+            Part::Publisher(outbox) => outbox.publish_due(now, books, out),
+            Part::Subscriber(subscriber) if gives_slow_answers => {
+                subscriber.inbox.release_one(out);
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets a slow subscriber be slow, or quick for once.
+    pub(crate) fn set_slow(&mut self, is_slow: bool) {
+        let is_of_slow_class = self.is_slow();
+        if let Part::Subscriber(subscriber) = &mut self.part {
+            subscriber.inbox.set_slow(is_slow && is_of_slow_class, &mut self.connection.output.bytes);
+        }
+    }
+
+    /// Begins to leave in order, keeping the session.
+    pub(crate) fn say_goodbye(&mut self, now: Duration) {
+        let (reason_code, properties) = (ReasonCode::NORMAL_DISCONNECTION, Properties::EMPTY);
+        let disconnect = Packet::Disconnect(Disconnect { reason_code, properties });
+        frames::write(self.version, &disconnect, &mut self.connection.output.bytes);
+        self.stage = Stage::Leaving { since: now };
+    }
+
+    /// Asks for a sign of life, which comes after all that the broker has written before [MQTT-3.12.4-1].
+    pub(crate) fn ping(&mut self) {
+        self.is_pinging = true;
+        frames::write(self.version, &Packet::PingReq, &mut self.connection.output.bytes);
+    }
+
+    /// The connection is gone.
+    pub(crate) fn hang_up(&mut self, retry_at: Duration) {
+        self.connection.close();
+        self.stage = Stage::Away;
+        self.retry_at = retry_at;
+        self.is_pinging = false;
+        if let Some(inbox) = self.part.inbox() {
+            inbox.disconnected();
+        }
+    }
+
+    fn take_connack(&mut self, connack: &ConnAck<'_>, books: &mut Books) -> Onward {
+        if connack.reason_code.is_error() {
+            books.incidents.refuse(PacketType::ConnAck, connack.reason_code);
+            return Onward::HangUp;
+        }
+        books.activity += 1;
+        books.welcomes += 1;
+        if self.is_durable() {
+            self.take_session(connack.session_present, books);
+        }
+        if let Part::Publisher(outbox) = &mut self.part {
+            outbox.limit(connack.properties.receive_maximum());
+            outbox.resume(connack.session_present, &mut self.connection.output.bytes);
+        }
+        if connack.properties.shared_subscription_available() == Some(false) && self.is_member() {
+            self.is_refused = true;
+            self.is_subscribed = true;
+        }
+        match self.part.subscription() {
+            Some((filter, qos)) if !self.is_subscribed => {
+                let bytes = subscribe(self.version, filter, qos);
+                self.connection.output.bytes.extend(bytes);
+                self.stage = Stage::Subscribing;
+            }
+            _ => self.stage = Stage::Ready,
+        }
+        Onward::Stay
+    }
+
+    /// Compares what the broker says of the session with what it has confirmed before [MQTT-3.1.2-5].
+    fn take_session(&mut self, session_present: bool, books: &mut Books) {
+        if self.has_session {
+            books.came_back(session_present);
+        }
+        self.has_session = true;
+        if !session_present {
+            self.is_subscribed = false;
+            if let Some(inbox) = self.part.inbox() {
+                inbox.forget();
+            }
+        }
+    }
+
+    fn take_suback(&mut self, suback: &SubAck<'_>, books: &mut Books) {
+        books.activity += 1;
+        let asked = self.part.subscription().map_or(0, |(_, qos)| qos as u8);
+        let code = suback.reason_codes.first().copied().unwrap_or(ReasonCode::UnspecifiedError);
+        self.is_refused = code.is_error() || code.as_u8() != asked;
+        if self.is_refused {
+            books.incidents.note(format!("SUBACK {code} where QoS {asked} was asked for"));
+        }
+        self.is_subscribed = self.is_durable();
+        self.stage = Stage::Ready;
+    }
+
+    fn take_publish(&mut self, publish: &Publish<'_>, topics: &Topics, books: &mut Books) {
+        let out = &mut self.connection.output.bytes;
+        let is_new = match self.part.inbox() {
+            Some(inbox) => inbox.take_publish(publish.qos, publish.packet_id, out),
+            None => true,
+        };
+        books.activity += 1;
+        if is_new && !self.part.record(publish, topics, books) {
+            books
+                .incidents
+                .note("sent a publication that was changed, or not for this subscriber".to_owned());
+        }
+    }
+
+    fn take_ack(&mut self, kind: PacketType, ack: &noctule_codec::Ack<'_>, now: Duration, books: &mut Books) {
+        let Part::Publisher(outbox) = &mut self.part else {
+            return books
+                .incidents
+                .violate(format!("sent {} to a client that publishes nothing", kind.name()));
+        };
+        if let Err(what) = outbox.take_ack(kind, ack, now, books, &mut self.connection.output.bytes) {
+            books.incidents.violate(format!("{what} ({})", kind.name()));
+        }
+    }
+
+    fn is_durable(&self) -> bool {
+        matches!(self.part, Part::Publisher(_) | Part::Subscriber(_) | Part::Witness(..))
+    }
+
+    fn is_slow(&self) -> bool {
+        matches!(&self.part, Part::Subscriber(subscriber) if subscriber.attendance == Attendance::Slow)
+    }
+
+    /// It shares its subscription with others.
+    fn is_member(&self) -> bool {
+        matches!(&self.part, Part::Subscriber(subscriber) if subscriber.attendance == Attendance::Shared)
+    }
+
+    fn will(&self) -> Option<Will<'_>> {
+        let Part::Doomed { topic } = &self.part else { return None };
+        let (payload, qos) = (&b"gone"[..], QoS::ExactlyOnce);
+        Some(Will { topic, payload, qos, retain: false, properties: Properties::EMPTY })
+    }
+}
+
+impl Part {
+    /// What a PUBLISH is in the books; false if it is nothing that this client may get.
+    fn record(&mut self, publish: &Publish<'_>, topics: &Topics, books: &mut Books) -> bool {
+        match self {
+            Self::Subscriber(subscriber) => {
+                let mark = topics.mark_of(publish);
+                mark.is_some_and(|mark| books.deliveries.arrived(subscriber.receiver, mark))
+            }
+            Self::Witness(..) => {
+                let number = topics.will_number(publish.topic);
+                number.inspect(|&number| books.wills.arrived(number)).is_some()
+            }
+            // What is published meanwhile comes without the flag and says nothing of what was retained.
+            Self::Reader(found, _) if publish.retain => {
+                let Some(mark) = topics.mark_of(publish) else { return false };
+                found.insert((mark.publisher, mark.topic), mark.sequence);
+                true
+            }
+            Self::Reader(..) => true,
+            Self::Publisher(_) | Self::Doomed { .. } => false,
+        }
+    }
+
+    fn inbox(&mut self) -> Option<&mut Inbox> {
+        match self {
+            Self::Subscriber(subscriber) => Some(&mut subscriber.inbox),
+            Self::Witness(inbox, _) => Some(inbox),
+            Self::Publisher(_) | Self::Reader(..) | Self::Doomed { .. } => None,
+        }
+    }
+
+    fn subscription(&self) -> Option<(&str, QoS)> {
+        match self {
+            Self::Subscriber(subscriber) => Some((&subscriber.filter, subscriber.qos)),
+            Self::Witness(_, filter) => Some((filter, QoS::ExactlyOnce)),
+            Self::Reader(_, filter) => Some((filter, QoS::AtMostOnce)),
+            Self::Publisher(_) | Self::Doomed { .. } => None,
+        }
+    }
+}
+
+fn subscribe(version: ProtocolVersion, filter: &str, qos: QoS) -> Vec<u8> {
+    let options = SubscriptionOptions { qos, ..SubscriptionOptions::default() };
+    let filters: SubscribeFilters<'_> = std::iter::once((filter, options)).collect();
+    let subscribe = Subscribe { packet_id: FIRST_PACKET_ID, properties: Properties::EMPTY, filters };
+    let mut bytes = Vec::new();
+    frames::write(version, &Packet::Subscribe(subscribe), &mut bytes);
+    bytes
+}
+
+/// What a slow subscriber takes at a time, where the version lets it say so.
+const SLOW_RECEIVE_MAXIMUM: u16 = 4;

@@ -1,0 +1,491 @@
+//! The rounds of a trial: load, kill, back again, and who is connected when.
+//!
+//! A round: those who are away under load leave; the load runs; the broker is killed; it is started again, perhaps
+//! killed once more on its way back; subscribers return, a fresh client reads the retained values, then publishers
+//! return and finish what was in flight; the round ends when nothing that was promised is missing, or nothing comes any
+//! more.
+
+use std::io::Write;
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::books::Books;
+use super::broker::Broker;
+use super::cast::cast;
+use super::deliveries::Lane;
+use super::dice::Dice;
+use super::error::ProveError;
+use super::network::Network;
+use super::options::ProveOptions;
+use super::peer::{Part, Peer, Stage};
+use super::place::Workplace;
+use super::proof::{Course, Proof};
+use super::verdict::Attendance;
+use crate::driver::nanoseconds;
+use crate::pace::Schedule;
+use crate::progress::Progress;
+use crate::scenario::run_number;
+
+/// How somebody follows a trial, and ends it early.
+pub struct Watch<'a> {
+    /// Gets a line for each round. What it does not take is lost.
+    pub lines: &'a mut dyn Write,
+    /// Once it is true the trial ends, with the broker killed and the folder removed.
+    pub interrupted: &'a AtomicBool,
+}
+
+/// Runs a trial and says what it found. Blocks until it is over, and shows a progress bar on standard error if that is
+/// a terminal.
+///
+/// # Errors
+/// See [`ProveError`]. What the broker lost or doubled is no error but in the proof, and so is a broker that does not
+/// start again after a kill.
+pub fn prove<'a>(options: &'a ProveOptions, watch: Watch<'a>) -> Result<Proof, ProveError> {
+    options.check()?;
+    let mut trial = Trial::new(options, watch)?;
+    trial.open()?;
+    for round in 1..=options.rounds {
+        trial.round(round)?;
+        if trial.course.never_returned.is_some() {
+            break;
+        }
+    }
+    trial.close()
+}
+
+struct Trial<'a> {
+    options: &'a ProveOptions,
+    watch: Watch<'a>,
+    progress: Progress,
+    dice: Dice,
+    broker: Broker,
+    network: Network,
+    course: Course,
+    /// The broker serves shared subscriptions.
+    has_groups: bool,
+    /// Copies that were missing when they were last waited for in vain.
+    written_off: u64,
+    /// How long the broker and its clients took the last time until all was as before.
+    return_time: Duration,
+    /// When something last came or was acknowledged.
+    moved_at: Duration,
+}
+
+/// How waiting ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waited {
+    /// What was waited for is there.
+    Reached,
+    /// Nothing has moved for too long.
+    Stuck,
+    /// The time has come.
+    Due,
+    /// The broker ended by itself.
+    Ended(ExitStatus),
+}
+
+/// What became of a start after a kill.
+enum Return {
+    /// Everybody is back, and nothing that can come is still to come.
+    Complete,
+    /// The broker was killed on the way, or ended by itself.
+    Killed,
+    /// It served nobody any more; the text says what it did instead.
+    Never(String),
+}
+
+impl<'a> Trial<'a> {
+    fn new(options: &'a ProveOptions, watch: Watch<'a>) -> Result<Self, ProveError> {
+        let run = run_number();
+        let workplace = Workplace::make(&options.data_dir, run, options.keep)?;
+        let mut books = Books::default();
+        let (peers, topics) = cast(options.version, run, &mut books);
+        Ok(Self {
+            options,
+            watch,
+            progress: Progress::new(),
+            dice: Dice::new(options.seed),
+            broker: Broker::new(options.broker.clone(), workplace, options.port),
+            network: Network::new(peers, topics, books)?,
+            course: Course::default(),
+            has_groups: true,
+            written_off: 0,
+            return_time: FIRST_RETURN_TIME,
+            moved_at: Duration::ZERO,
+        })
+    }
+
+    /// Starts the broker for the first time and introduces everybody to it.
+    fn open(&mut self) -> Result<(), ProveError> {
+        self.progress.begin("start", u64::from(self.options.rounds));
+        self.want(|part| matches!(part, Part::Subscriber(_) | Part::Witness(..)));
+        self.start()?;
+        let waited = self.await_welcome(0, None)?;
+        if waited != Waited::Reached {
+            return Err(ProveError::DidNotStart { why: self.failure(waited), log: self.broker.log_tail() });
+        }
+        self.await_all_ready()?;
+        self.leave_out_groups_if_refused()?;
+        self.want(|part| matches!(part, Part::Publisher(_)));
+        self.await_all_ready()
+    }
+
+    fn round(&mut self, round: u32) -> Result<(), ProveError> {
+        self.progress.name(&format!("round {round}"));
+        let (acknowledged, kills) = (self.acknowledged(), self.course.kills.sum());
+        self.let_go_who_is_away_under_load()?;
+        let duration = self.load(u64::from(round))?;
+        self.come_back()?;
+        self.progress.set(u64::from(round));
+        self.course.rounds = round;
+
+        let acknowledged = self.acknowledged() - acknowledged;
+        let more = match self.course.kills.sum() - kills - 1 {
+            0 => String::new(),
+            count => format!(" and {count} times on its way back"),
+        };
+        let back = match (&self.course.never_returned, self.course.restarts.last()) {
+            (None, Some(back)) => format!("back after {} ms", back.as_millis()),
+            _ => "never back".to_owned(),
+        };
+        // Nobody reads this for its own sake; the report says all of it again.
+        let _ = writeln!(
+            self.watch.lines,
+            "round {round} of {}: {acknowledged} acknowledged in {:.1} s, killed{more}, {back}, {} missing so far",
+            self.options.rounds,
+            duration.as_secs_f64(),
+            self.network.books.deliveries.missing(),
+        );
+        Ok(())
+    }
+
+    /// Waits for what may still come, and for what came too much; then judges.
+    fn close(&mut self) -> Result<Proof, ProveError> {
+        if self.course.never_returned.is_none() {
+            self.progress.name("drain");
+            let patience = 3 * self.options.patience;
+            self.wait(patience, None, |network| {
+                network.books.deliveries.missing() == 0 && network.books.wills.missing() == 0
+            })?;
+            let ready = self.network.peers.iter_mut().filter(|peer| peer.is_ready());
+            ready.for_each(Peer::ping);
+            self.wait(patience, None, |network| !network.peers.iter().any(|peer| peer.is_pinging))?;
+        }
+        self.broker.kill();
+        let place = self.broker.workplace().place();
+        Proof::new(self.options, place, &self.course, &self.network.books)
+    }
+
+    /// Lets the load run for a random time, then kills the broker in the midst of it. Returns how long it ran.
+    fn load(&mut self, round: u64) -> Result<Duration, ProveError> {
+        self.connect_doomed(round)?;
+        let shortest = self.options.load / 4;
+        let duration = self.dice.between(shortest, 2 * self.options.load - shortest);
+        let begun = self.network.now();
+        self.set_slow(true);
+        self.set_schedules(Some(begun));
+        let waited = self.wait(Duration::MAX, Some(begun + duration), |_| false)?;
+        let duration = self.network.now() - begun;
+        if self.network.peers.iter().any(|peer| matches!(peer.part, Part::Doomed { .. }) && peer.is_ready()) {
+            self.network.books.wills.due(round);
+        }
+        if waited == Waited::Due {
+            self.course.kills.under_load += 1;
+        }
+        self.set_schedules(None);
+        self.kill()?;
+        self.set_slow(false);
+        Ok(duration)
+    }
+
+    /// Starts the broker until everybody is back, with kills on the way as chance has it.
+    fn come_back(&mut self) -> Result<(), ProveError> {
+        let mut interruptions = 0;
+        let mut attempts = 0;
+        loop {
+            let is_interrupted = interruptions < INTERRUPTIONS_MAX && self.dice.once_in(2);
+            interruptions += u32::from(is_interrupted);
+            let kill_after =
+                is_interrupted.then(|| self.dice.between(Duration::ZERO, self.return_time * 3 / 2));
+            attempts += 1;
+            match self.return_once(kill_after)? {
+                Return::Complete => return Ok(()),
+                Return::Killed if attempts < RETURN_ATTEMPTS_MAX => {}
+                Return::Killed => {
+                    self.course.never_returned = Some("it ended by itself again and again".to_owned());
+                    return Ok(());
+                }
+                Return::Never(why) => {
+                    self.course.never_returned = Some(format!("{why}\n{}", self.broker.log_tail()));
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Starts the broker; lets subscribers return, retained values be read, publishers finish what was in flight.
+    fn return_once(&mut self, kill_after: Option<Duration>) -> Result<Return, ProveError> {
+        let welcomes = self.network.books.welcomes;
+        let started_at = self.network.now();
+        let deadline = kill_after.map(|after| started_at + after);
+        self.want(|part| !matches!(part, Part::Publisher(_) | Part::Doomed { .. }));
+        self.start()?;
+        let waited = self.await_welcome(welcomes, deadline)?;
+        match waited {
+            Waited::Reached => self.course.restarts.push(self.network.now() - started_at),
+            Waited::Due => {
+                self.course.kills.while_starting += 1;
+                self.kill()?;
+                return Ok(Return::Killed);
+            }
+            Waited::Stuck | Waited::Ended(_) => {
+                self.kill()?;
+                return Ok(Return::Never(self.failure(waited)));
+            }
+        }
+        if !self.resume(deadline)? {
+            return Ok(Return::Killed);
+        }
+        self.return_time = self.moved_at.saturating_sub(started_at);
+        Ok(Return::Complete)
+    }
+
+    /// Everybody comes back to a broker that serves. Returns false if it was killed meanwhile or ended.
+    fn resume(&mut self, deadline: Option<Duration>) -> Result<bool, ProveError> {
+        let patience = self.options.patience;
+        let waited =
+            self.wait(patience, deadline, |network| network.is_complete() && network.has_read_retained())?;
+        if !self.goes_on(waited)? {
+            return Ok(false);
+        }
+        self.check_retained();
+        self.want(|part| matches!(part, Part::Publisher(_)));
+        let written_off = self.written_off;
+        let waited = self.wait(patience, deadline, move |network| {
+            network.is_complete() && network.is_settled() && network.books.deliveries.missing() <= written_off
+        })?;
+        if !self.goes_on(waited)? {
+            return Ok(false);
+        }
+        self.written_off = self.network.books.deliveries.missing();
+        Ok(true)
+    }
+
+    /// Whether the trial goes on with the broker as it is after this wait; kills it if its time has come.
+    fn goes_on(&mut self, waited: Waited) -> Result<bool, ProveError> {
+        match waited {
+            Waited::Reached | Waited::Stuck => return Ok(true),
+            Waited::Due => self.course.kills.while_returning += 1,
+            Waited::Ended(_) => {}
+        }
+        self.kill()?;
+        Ok(false)
+    }
+
+    fn check_retained(&mut self) {
+        let Network { peers, books, .. } = &mut self.network;
+        for peer in peers {
+            let is_ready = peer.is_ready();
+            if let Part::Reader(found, _) = &mut peer.part {
+                peer.is_wanted = false;
+                if is_ready {
+                    books.retained.check(found);
+                }
+            }
+        }
+    }
+
+    fn start(&mut self) -> Result<(), ProveError> {
+        let address = self.broker.start(&mut self.dice)?;
+        self.network.broker_is_at(address);
+        Ok(())
+    }
+
+    /// Kills the broker and reads what it had written.
+    fn kill(&mut self) -> Result<(), ProveError> {
+        self.broker.kill();
+        self.network.read_to_the_end()?;
+        let now = self.network.now();
+        self.network.books.deliveries.killed(now);
+        Ok(())
+    }
+
+    /// Has these connected from now on.
+    fn want(&mut self, is_meant: impl Fn(&Part) -> bool) {
+        let has_groups = self.has_groups;
+        let peers = self.network.peers.iter_mut();
+        let meant = peers.filter(|peer| is_meant(&peer.part) && (has_groups || !is_of_group(&peer.part)));
+        meant.for_each(|peer| peer.is_wanted = true);
+    }
+
+    fn let_go_who_is_away_under_load(&mut self) -> Result<(), ProveError> {
+        for peer in &mut self.network.peers {
+            if matches!(&peer.part, Part::Subscriber(subscriber) if subscriber.is_away_under_load) {
+                peer.is_wanted = false;
+            }
+        }
+        self.wait(self.options.patience, None, Network::is_complete)?;
+        Ok(())
+    }
+
+    /// Connects the client whose will is due when the broker is killed; each round has another.
+    fn connect_doomed(&mut self, round: u64) -> Result<(), ProveError> {
+        let topics = &self.network.topics;
+        let (client_id, topic) = (topics.client_id(&format!("doomed-{round}")), topics.will(round));
+        let peers = self.network.peers.iter_mut();
+        for peer in peers.filter(|peer| matches!(peer.part, Part::Doomed { .. })) {
+            peer.client_id.clone_from(&client_id);
+            peer.part = Part::Doomed { topic: topic.clone() };
+            peer.is_wanted = true;
+        }
+        self.wait(self.options.patience, None, Network::is_complete)?;
+        Ok(())
+    }
+
+    fn set_slow(&mut self, is_slow: bool) {
+        self.network.peers.iter_mut().for_each(|peer| peer.set_slow(is_slow));
+        let doomed = self.network.peers.iter_mut().filter(|peer| matches!(peer.part, Part::Doomed { .. }));
+        doomed.for_each(|peer| peer.is_wanted = is_slow);
+    }
+
+    /// Deals the rate out to the publishers, from this time on; without one they finish what is in flight.
+    fn set_schedules(&mut self, start: Option<Duration>) {
+        let outboxes = self.network.peers.iter_mut().filter_map(|peer| match &mut peer.part {
+            Part::Publisher(outbox) => Some(outbox),
+            _ => None,
+        });
+        let outboxes: Vec<_> = outboxes.collect();
+        let rate = (self.options.rate / outboxes.len() as u64).max(1);
+        let schedule = start.map(|start| Schedule { start: nanoseconds(start), rate });
+        outboxes.into_iter().for_each(|outbox| outbox.set_schedule(schedule));
+    }
+
+    /// Waits until the broker has let in one more than these.
+    fn await_welcome(&mut self, welcomes: u64, deadline: Option<Duration>) -> Result<Waited, ProveError> {
+        self.wait(self.options.start_patience, deadline, move |network| network.books.welcomes > welcomes)
+    }
+
+    /// Waits until everybody who is wanted is served; that is an error if it does not come to pass.
+    fn await_all_ready(&mut self) -> Result<(), ProveError> {
+        match self.wait(self.options.start_patience, None, Network::is_complete)? {
+            Waited::Reached => Ok(()),
+            waited => Err(ProveError::NotServed(self.failure(waited))),
+        }
+    }
+
+    /// A broker without shared subscriptions is judged without them; every other refusal ends the trial.
+    fn leave_out_groups_if_refused(&mut self) -> Result<(), ProveError> {
+        let refused = || self.network.peers.iter().filter(|peer| peer.is_refused);
+        if refused().any(|peer| !is_of_group(&peer.part)) {
+            return Err(ProveError::NotServed(self.incidents()));
+        }
+        if refused().next().is_some() {
+            self.has_groups = false;
+            self.network.books.incidents.note("no shared subscriptions at this broker; left out".to_owned());
+            for peer in self.network.peers.iter_mut().filter(|peer| is_of_group(&peer.part)) {
+                peer.is_wanted = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the loop run until something is reached, nothing has moved for `patience`, the deadline has come, or the
+    /// broker has ended.
+    fn wait(
+        &mut self,
+        patience: Duration,
+        deadline: Option<Duration>,
+        is_reached: impl Fn(&Network) -> bool,
+    ) -> Result<Waited, ProveError> {
+        let mut activity = self.network.books.activity;
+        self.moved_at = self.network.now();
+        loop {
+            if is_reached(&self.network) {
+                return Ok(Waited::Reached);
+            }
+            if self.watch.interrupted.load(Ordering::Relaxed) {
+                return Err(ProveError::Interrupted);
+            }
+            if let Some(status) = self.broker.ended() {
+                self.network.books.incidents.note(format!("the broker ended by itself: {status}"));
+                return Ok(Waited::Ended(status));
+            }
+            let now = self.network.now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Ok(Waited::Due);
+            }
+            if self.network.books.activity != activity {
+                (activity, self.moved_at) = (self.network.books.activity, now);
+            } else if now.saturating_sub(self.moved_at) > patience {
+                return Ok(Waited::Stuck);
+            }
+            self.network.turn()?;
+        }
+    }
+
+    /// What the broker did instead of what was waited for.
+    fn failure(&self, waited: Waited) -> String {
+        match waited {
+            Waited::Ended(status) => format!("it ended by itself: {status}"),
+            _ => format!(
+                "it did not serve for {} s; {}",
+                self.options.start_patience.as_secs(),
+                self.incidents()
+            ),
+        }
+    }
+
+    /// Refusals and the like, in one line.
+    fn incidents(&self) -> String {
+        let incidents = &self.network.books.incidents;
+        let refused = incidents.refused();
+        let refused = refused.iter().map(|refused| format!("{} {}", refused.packet, refused.name));
+        let happened = [incidents.disconnects(), incidents.violations(), incidents.notes()].concat();
+        let all: Vec<String> = refused.chain(happened.into_iter().map(|happened| happened.what)).collect();
+        if all.is_empty() { "it said nothing".to_owned() } else { all.join("; ") }
+    }
+
+    fn acknowledged(&self) -> u64 {
+        self.network.books.deliveries.acknowledged_count()
+    }
+}
+
+impl Network {
+    /// Everybody who is wanted is served, and everybody else has left.
+    fn is_complete(&self) -> bool {
+        self.peers.iter().all(|peer| peer.stage == if peer.is_wanted { Stage::Ready } else { Stage::Away })
+    }
+
+    /// No publisher has anything in flight.
+    fn is_settled(&self) -> bool {
+        self.peers.iter().all(|peer| match &peer.part {
+            Part::Publisher(outbox) => outbox.in_flight() == 0,
+            _ => true,
+        })
+    }
+
+    /// The reader has a value on every topic that is as new as it must be.
+    fn has_read_retained(&self) -> bool {
+        self.peers.iter().all(|peer| match &peer.part {
+            Part::Reader(found, _) => self.books.retained.judge(found).is_kept(),
+            _ => true,
+        })
+    }
+}
+
+fn is_of_group(part: &Part) -> bool {
+    match part {
+        Part::Subscriber(subscriber) => subscriber.attendance == Attendance::Shared,
+        Part::Publisher(outbox) => matches!(outbox.lane(), Lane::Shared(_)),
+        Part::Witness(..) | Part::Reader(..) | Part::Doomed { .. } => false,
+    }
+}
+
+/// What is taken for [`Trial::return_time`] before it is known.
+const FIRST_RETURN_TIME: Duration = Duration::from_millis(50);
+
+/// Kills on the way back in one round, at most.
+const INTERRUPTIONS_MAX: u32 = 2;
+/// A broker that ends by itself this often in one round does not come back.
+const RETURN_ATTEMPTS_MAX: u32 = 5;
