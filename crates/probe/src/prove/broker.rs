@@ -4,6 +4,7 @@
 //! with it. Whatever happens to the trial, the group does not outlive this value.
 
 use std::fs::{self, File};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt as _;
@@ -26,12 +27,15 @@ pub(crate) struct Broker {
     workplace: Workplace,
     /// Where it is told to listen, if that does not change.
     port: Option<u16>,
+    /// Chooses ports. Trials that have the same seed may run side by side, so it has one of its own.
+    ports: Dice,
     child: Option<Child>,
 }
 
 impl Broker {
     pub(crate) fn new(command: BrokerCommand, workplace: Workplace, port: Option<u16>) -> Self {
-        Self { command, workplace, port, child: None }
+        let ports = Dice::new(RandomState::new().build_hasher().finish());
+        Self { command, workplace, port, ports, child: None }
     }
 
     pub(crate) fn workplace(&self) -> &Workplace {
@@ -39,10 +43,10 @@ impl Broker {
     }
 
     /// Starts it on its data and returns where it will listen, which it need not do yet.
-    pub(crate) fn start(&mut self, dice: &mut Dice) -> Result<SocketAddr, ProveError> {
+    pub(crate) fn start(&mut self) -> Result<SocketAddr, ProveError> {
         let port = match self.port {
             Some(port) => port,
-            None => free_port(dice)?,
+            None => free_port(&mut self.ports)?,
         };
         if let Some(config) = &self.command.config {
             let path = self.workplace.config();
@@ -78,7 +82,7 @@ impl Broker {
         let _ = child.wait();
         let patience = Instant::now() + GROUP_PATIENCE;
         while test_kill_process_group(group).is_ok() && Instant::now() < patience {
-            thread::sleep(GROUP_LOOK_EVERY);
+            thread::yield_now();
         }
     }
 
@@ -128,9 +132,9 @@ const PORT_TRIES_MAX: usize = 100;
 
 const LOG_LINES_MAX: usize = 10;
 
-/// A process whose parent does not fetch its status stays in the list; it has no sockets and files any more.
-const GROUP_PATIENCE: Duration = Duration::from_millis(200);
-const GROUP_LOOK_EVERY: Duration = Duration::from_millis(1);
+/// Killed processes are gone in much less. One whose parent does not fetch its status stays in the list for ever, but has
+/// no sockets and files any more.
+const GROUP_PATIENCE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
@@ -154,7 +158,7 @@ mod tests {
     fn placeholders_are_filled_in_words_and_configuration() {
         let config = "port {port}\ndata {dir}/\n";
         let mut broker = broker("fill", "sh -c 'echo {port} {dir}; cat {config}; exit 7'", Some(config));
-        let address = broker.start(&mut Dice::new(1)).expect("a shell");
+        let address = broker.start().expect("a shell");
         assert_eq!(address, "127.0.0.1:1234".parse().expect("an address"));
         assert_eq!(end(&mut broker).code(), Some(7));
         let data = broker.workplace.data().display().to_string();
@@ -164,7 +168,7 @@ mod tests {
     #[test]
     fn a_kill_reaches_what_the_program_has_started() {
         let mut broker = broker("kill", "sh -c 'sleep 600 & echo $!; sleep 600'", None);
-        broker.start(&mut Dice::new(1)).expect("a shell");
+        broker.start().expect("a shell");
         let pid = loop {
             if let Ok(pid) = broker.log_tail().trim().parse::<i32>() {
                 break pid;
@@ -179,7 +183,7 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_an_error_that_names_it() {
         let mut broker = broker("none", "no-such-program-of-ours", None);
-        let text = broker.start(&mut Dice::new(1)).expect_err("no such program").to_string();
+        let text = broker.start().expect_err("no such program").to_string();
         assert!(text.contains("no-such-program-of-ours") && text.contains("--broker"), "{text}");
     }
 

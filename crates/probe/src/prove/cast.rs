@@ -21,9 +21,10 @@ pub(crate) struct Topics {
     lanes: Vec<Lane>,
 }
 
-/// How many publishers a lane has, and how many topics each of them.
-const PUBLISHERS: [(fn(QoS) -> Lane, u32, u32); 3] =
-    [(Lane::Plain, 2, 2), (Lane::Shared, 1, 2), (Lane::Retained, 1, 8)];
+/// The publishers of each QoS: their lanes, and how many topics each has.
+fn lanes(qos: QoS) -> [(Lane, u32); 4] {
+    [(Lane::Plain(qos), 2), (Lane::Plain(qos), 2), (Lane::Shared(qos), 2), (Lane::Retained(qos), 8)]
+}
 
 /// How many subscribers there are of each kind; of those who share, how many members their group has.
 const SUBSCRIBERS: [(Attendance, u32); 4] =
@@ -51,11 +52,9 @@ pub(crate) fn cast(version: ProtocolVersion, run: u32, books: &mut Books) -> (Ve
     let doomed = Part::Doomed { topic: String::new() };
     peers.push(Peer::new(topics.client_id("doomed"), version, doomed));
     for qos in QOS {
-        for (lane, count, topic_count) in PUBLISHERS.map(|(lane, count, topics)| (lane(qos), count, topics)) {
+        for (lane, topic_count) in lanes(qos) {
             if has_groups || !matches!(lane, Lane::Shared(_)) {
-                let publishers =
-                    (0..count).map(|_| publisher(version, &mut topics, lane, topic_count, books));
-                peers.extend(publishers);
+                peers.push(publisher(version, &mut topics, lane, topic_count, books));
             }
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use noctule_codec::QoS;
 
 use super::mark::Mark;
-use super::verdict::{Attendance, ClassVerdict};
+use super::verdict::{Attendance, ClassVerdict, SubscriptionsVerdict};
 
 /// What a publication is for; decides its topics and who is owed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -176,6 +176,44 @@ impl Deliveries {
         classes.into_iter().map(|class| self.verdict(class)).collect()
     }
 
+    /// Which subscriptions of connected clients were served after a kill. One that got nothing of all that was
+    /// acknowledged until the next kill is silent: the broker may say that the session is there, but its subscription
+    /// is not. Nobody is judged by less than [`SILENCE_MIN`] publications.
+    pub(crate) fn subscriptions(&self) -> SubscriptionsVerdict {
+        let mut verdict = SubscriptionsVerdict::default();
+        for receiver in self.receivers.iter().filter(|receiver| receiver.is_connected_under_load()) {
+            for life in 1..=self.kills.len() {
+                let (owed, came) = self.served(receiver, life);
+                if owed >= SILENCE_MIN {
+                    verdict.owed += 1;
+                    match came {
+                        0 => verdict.silent += 1,
+                        _ => verdict.served += 1,
+                    }
+                }
+            }
+        }
+        verdict
+    }
+
+    /// How many publications were acknowledged in this life of the broker (0 is before the first kill), and how many of
+    /// them came.
+    fn served(&self, receiver: &Receiver, life: usize) -> (u64, u64) {
+        let (mut owed, mut came) = (0, 0);
+        for (number, account) in self.publishers.iter().enumerate() {
+            if account.lane != receiver.class.lane() {
+                continue;
+            }
+            for (sequence, &fate) in account.fates.iter().enumerate() {
+                if matches!(fate, Fate::Acknowledged(at) if self.kills_before(at) == life) {
+                    owed += 1;
+                    came += u64::from(receiver.count(number as u32, sequence as u64).min(1));
+                }
+            }
+        }
+        (owed, came)
+    }
+
     fn verdict(&self, class: Class) -> ClassVerdict {
         let mut verdict = ClassVerdict::new(class.attendance, class.qos);
         for receiver in self.receivers.iter().filter(|receiver| receiver.class == class) {
@@ -211,8 +249,11 @@ impl Deliveries {
 
     /// How long before the next kill this was; none if none followed.
     fn age_at_kill(&self, at: Duration) -> Option<Duration> {
-        let next = self.kills.partition_point(|&kill| kill < at);
-        self.kills.get(next).map(|&kill| kill - at)
+        self.kills.get(self.kills_before(at)).map(|&kill| kill - at)
+    }
+
+    fn kills_before(&self, at: Duration) -> usize {
+        self.kills.partition_point(|&kill| kill < at)
     }
 }
 
@@ -223,6 +264,10 @@ impl Account {
 }
 
 impl Receiver {
+    fn is_connected_under_load(&self) -> bool {
+        self.class.attendance != Attendance::Offline
+    }
+
     fn count(&self, publisher: u32, sequence: u64) -> u8 {
         let of_publisher = self.arrivals.get(publisher as usize);
         of_publisher.and_then(|counts| counts.get(sequence as usize)).copied().unwrap_or(0)
@@ -255,6 +300,9 @@ impl Receiver {
         *latest = mark.sequence.max(*latest);
     }
 }
+
+/// Fewer publications than these may be lost together by a kill soon after.
+const SILENCE_MIN: u64 = 10;
 
 #[cfg(test)]
 mod tests {
@@ -380,5 +428,17 @@ mod tests {
         let books = books(Lane::Retained(QoS::AtLeastOnce), &[ONLINE], 5, &[0, 1]);
         assert_eq!((books.updates(), books.missing()), ((5, 2), 0));
         assert_eq!(only(&books).sent, 0);
+    }
+
+    #[test]
+    fn a_subscription_that_gets_nothing_between_two_kills_is_silent() {
+        let all: Vec<u64> = (0..40).collect();
+        let offline = Class { attendance: Attendance::Offline, ..ONLINE };
+        let mut books = books(PLAIN, &[ONLINE, offline], 40, &all);
+        // Publication n was acknowledged after n seconds: 0 to 9, 10 to 24, 25 to 31, 32 to 39.
+        [10, 25, 32].iter().for_each(|&at| books.killed(Duration::from_secs(at)));
+        assert_eq!(books.subscriptions(), SubscriptionsVerdict { owed: 1, served: 0, silent: 1 });
+        arrive(&mut books, 0, &[24]);
+        assert_eq!(books.subscriptions(), SubscriptionsVerdict { owed: 1, served: 1, silent: 0 });
     }
 }

@@ -35,4 +35,6 @@ pub use options::{BrokerCommand, ProveOptions};
 pub use place::Place;
 pub use proof::{Kills, Proof, Restarts};
 pub use trial::{Watch, prove};
-pub use verdict::{Attendance, ClassVerdict, RetainedVerdict, SessionsVerdict, WillsVerdict};
+pub use verdict::{
+    Attendance, ClassVerdict, RetainedVerdict, SessionsVerdict, SubscriptionsVerdict, WillsVerdict,
+};

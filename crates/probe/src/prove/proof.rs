@@ -10,7 +10,7 @@ use super::books::Books;
 use super::error::ProveError;
 use super::options::ProveOptions;
 use super::place::Place;
-use super::verdict::{ClassVerdict, RetainedVerdict, SessionsVerdict, WillsVerdict};
+use super::verdict::{ClassVerdict, RetainedVerdict, SessionsVerdict, SubscriptionsVerdict, WillsVerdict};
 use crate::incidents::{Happened, Refused};
 
 /// Everything a trial found.
@@ -42,6 +42,8 @@ pub struct Proof {
     pub retained: RetainedVerdict,
     /// What became of sessions.
     pub sessions: SessionsVerdict,
+    /// What became of the subscriptions of connected clients.
+    pub subscriptions: SubscriptionsVerdict,
     /// What became of wills; information.
     pub wills: WillsVerdict,
     /// What the broker did instead of starting again after a kill, with the end of what it printed.
@@ -124,6 +126,7 @@ impl Proof {
             classes,
             retained,
             sessions: books.sessions,
+            subscriptions: books.deliveries.subscriptions(),
             wills: books.wills.verdict(),
             never_returned: course.never_returned.clone(),
             refused: books.incidents.refused(),

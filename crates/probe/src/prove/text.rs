@@ -75,6 +75,12 @@ impl Proof {
             "  sessions      {} taken up after restarts: {} present, {} FORGOTTEN",
             sessions.owed, sessions.present, sessions.forgotten
         )?;
+        let subscriptions = &self.subscriptions;
+        writeln!(
+            f,
+            "  subscriptions {} of connected clients between kills: {} served, {} SILENT",
+            subscriptions.owed, subscriptions.served, subscriptions.silent
+        )?;
         let wills = &self.wills;
         writeln!(
             f,

@@ -89,10 +89,10 @@ enum Waited {
 enum Return {
     /// Everybody is back, and nothing that can come is still to come.
     Complete,
-    /// The broker was killed on the way, or ended by itself.
+    /// The broker was killed on the way.
     Killed,
-    /// It served nobody any more; the text says what it did instead.
-    Never(String),
+    /// It ended by itself or served nobody; the text says which.
+    Ended(String),
 }
 
 impl<'a> Trial<'a> {
@@ -201,22 +201,18 @@ impl<'a> Trial<'a> {
 
     /// Starts the broker until everybody is back, with kills on the way as chance has it.
     fn come_back(&mut self) -> Result<(), ProveError> {
-        let mut interruptions = 0;
-        let mut attempts = 0;
+        let (mut interruptions, mut failures) = (0, 0);
         loop {
             let is_interrupted = interruptions < INTERRUPTIONS_MAX && self.dice.once_in(2);
             interruptions += u32::from(is_interrupted);
-            let kill_after =
-                is_interrupted.then(|| self.dice.between(Duration::ZERO, self.return_time * 3 / 2));
-            attempts += 1;
+            let longest = self.return_time * 3 / 2;
+            let kill_after = is_interrupted.then(|| self.dice.between(Duration::ZERO, longest));
             match self.return_once(kill_after)? {
                 Return::Complete => return Ok(()),
-                Return::Killed if attempts < RETURN_ATTEMPTS_MAX => {}
-                Return::Killed => {
-                    self.course.never_returned = Some("it ended by itself again and again".to_owned());
-                    return Ok(());
-                }
-                Return::Never(why) => {
+                Return::Killed => {}
+                // A port may have been taken meanwhile, or a lock of the killed process be there for a moment.
+                Return::Ended(_) if failures < FAILURES_MAX => failures += 1,
+                Return::Ended(why) => {
                     self.course.never_returned = Some(format!("{why}\n{}", self.broker.log_tail()));
                     return Ok(());
                 }
@@ -241,23 +237,34 @@ impl<'a> Trial<'a> {
             }
             Waited::Stuck | Waited::Ended(_) => {
                 self.kill()?;
-                return Ok(Return::Never(self.failure(waited)));
+                return Ok(Return::Ended(self.failure(waited)));
             }
         }
-        if !self.resume(deadline)? {
-            return Ok(Return::Killed);
+        match self.resume(deadline)? {
+            Waited::Due => {
+                self.course.kills.while_returning += 1;
+                self.kill()?;
+                Ok(Return::Killed)
+            }
+            ended @ Waited::Ended(_) => {
+                self.kill()?;
+                Ok(Return::Ended(self.failure(ended)))
+            }
+            Waited::Reached | Waited::Stuck => {
+                self.return_time = self.moved_at.saturating_sub(started_at);
+                Ok(Return::Complete)
+            }
         }
-        self.return_time = self.moved_at.saturating_sub(started_at);
-        Ok(Return::Complete)
     }
 
-    /// Everybody comes back to a broker that serves. Returns false if it was killed meanwhile or ended.
-    fn resume(&mut self, deadline: Option<Duration>) -> Result<bool, ProveError> {
+    /// Everybody comes back to a broker that serves. Returns how that ended; what is still missing when nothing moves any
+    /// more is written off.
+    fn resume(&mut self, deadline: Option<Duration>) -> Result<Waited, ProveError> {
         let patience = self.options.patience;
         let waited =
             self.wait(patience, deadline, |network| network.is_complete() && network.has_read_retained())?;
-        if !self.goes_on(waited)? {
-            return Ok(false);
+        if matches!(waited, Waited::Due | Waited::Ended(_)) {
+            return Ok(waited);
         }
         self.check_retained();
         self.want(|part| matches!(part, Part::Publisher(_)));
@@ -265,39 +272,25 @@ impl<'a> Trial<'a> {
         let waited = self.wait(patience, deadline, move |network| {
             network.is_complete() && network.is_settled() && network.books.deliveries.missing() <= written_off
         })?;
-        if !self.goes_on(waited)? {
-            return Ok(false);
+        if waited == Waited::Stuck {
+            self.written_off = self.network.books.deliveries.missing();
         }
-        self.written_off = self.network.books.deliveries.missing();
-        Ok(true)
+        Ok(waited)
     }
 
-    /// Whether the trial goes on with the broker as it is after this wait; kills it if its time has come.
-    fn goes_on(&mut self, waited: Waited) -> Result<bool, ProveError> {
-        match waited {
-            Waited::Reached | Waited::Stuck => return Ok(true),
-            Waited::Due => self.course.kills.while_returning += 1,
-            Waited::Ended(_) => {}
-        }
-        self.kill()?;
-        Ok(false)
-    }
-
+    /// Judges what the reader found, and lets it go.
     fn check_retained(&mut self) {
         let Network { peers, books, .. } = &mut self.network;
-        for peer in peers {
-            let is_ready = peer.is_ready();
-            if let Part::Reader(found, _) = &mut peer.part {
-                peer.is_wanted = false;
-                if is_ready {
-                    books.retained.check(found);
-                }
+        for peer in peers.iter().filter(|peer| peer.is_ready()) {
+            if let Part::Reader(found, _) = &peer.part {
+                books.retained.check(found);
             }
         }
+        self.dismiss(|part| matches!(part, Part::Reader(..)));
     }
 
     fn start(&mut self) -> Result<(), ProveError> {
-        let address = self.broker.start(&mut self.dice)?;
+        let address = self.broker.start()?;
         self.network.broker_is_at(address);
         Ok(())
     }
@@ -306,6 +299,8 @@ impl<'a> Trial<'a> {
     fn kill(&mut self) -> Result<(), ProveError> {
         self.broker.kill();
         self.network.read_to_the_end()?;
+        // Publishers come back when the retained values have been read, and each round has a will of its own.
+        self.dismiss(|part| matches!(part, Part::Publisher(_) | Part::Doomed { .. }));
         let now = self.network.now();
         self.network.books.deliveries.killed(now);
         Ok(())
@@ -319,12 +314,14 @@ impl<'a> Trial<'a> {
         meant.for_each(|peer| peer.is_wanted = true);
     }
 
+    /// Lets these go.
+    fn dismiss(&mut self, is_meant: impl Fn(&Part) -> bool) {
+        let peers = self.network.peers.iter_mut();
+        peers.filter(|peer| is_meant(&peer.part)).for_each(|peer| peer.is_wanted = false);
+    }
+
     fn let_go_who_is_away_under_load(&mut self) -> Result<(), ProveError> {
-        for peer in &mut self.network.peers {
-            if matches!(&peer.part, Part::Subscriber(subscriber) if subscriber.is_away_under_load) {
-                peer.is_wanted = false;
-            }
-        }
+        self.dismiss(|part| matches!(part, Part::Subscriber(subscriber) if subscriber.is_away_under_load));
         self.wait(self.options.patience, None, Network::is_complete)?;
         Ok(())
     }
@@ -345,8 +342,6 @@ impl<'a> Trial<'a> {
 
     fn set_slow(&mut self, is_slow: bool) {
         self.network.peers.iter_mut().for_each(|peer| peer.set_slow(is_slow));
-        let doomed = self.network.peers.iter_mut().filter(|peer| matches!(peer.part, Part::Doomed { .. }));
-        doomed.for_each(|peer| peer.is_wanted = is_slow);
     }
 
     /// Deals the rate out to the publishers, from this time on; without one they finish what is in flight.
@@ -383,9 +378,7 @@ impl<'a> Trial<'a> {
         if refused().next().is_some() {
             self.has_groups = false;
             self.network.books.incidents.note("no shared subscriptions at this broker; left out".to_owned());
-            for peer in self.network.peers.iter_mut().filter(|peer| is_of_group(&peer.part)) {
-                peer.is_wanted = false;
-            }
+            self.dismiss(is_of_group);
         }
         Ok(())
     }
@@ -487,5 +480,5 @@ const FIRST_RETURN_TIME: Duration = Duration::from_millis(50);
 
 /// Kills on the way back in one round, at most.
 const INTERRUPTIONS_MAX: u32 = 2;
-/// A broker that ends by itself this often in one round does not come back.
-const RETURN_ATTEMPTS_MAX: u32 = 5;
+/// A broker that fails more often than this after one kill under load does not come back.
+const FAILURES_MAX: u32 = 2;

@@ -73,6 +73,18 @@ pub struct SessionsVerdict {
     pub forgotten: u64,
 }
 
+/// What became of the subscriptions of clients that were connected under load, between one kill and the next. What a
+/// silent one did not get is lost, so it is counted there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SubscriptionsVerdict {
+    /// Subscriptions that were owed something, over all times between two kills.
+    pub owed: u64,
+    /// Those that got something of it.
+    pub served: u64,
+    /// Those that got nothing: the session may be there, the subscription is not.
+    pub silent: u64,
+}
+
 /// What became of the wills of clients that were connected when the broker was killed. The standard does not promise
 /// them over a crash, so they are information.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
