@@ -120,6 +120,13 @@ impl Topics {
         Mark::read(publish.payload).filter(|mark| self.is_of(publish.topic, mark))
     }
 
+    /// A publisher of retained values.
+    #[cfg(test)]
+    pub(crate) fn retained_publisher(&self) -> u32 {
+        let found = self.lanes.iter().position(|lane| matches!(lane, Lane::Retained(_)));
+        found.expect("every cast has one") as u32
+    }
+
     fn is_of(&self, topic: &str, mark: &Mark) -> bool {
         let lane = self.lanes.get(mark.publisher as usize);
         lane.is_some_and(|&lane| topic == self.topic(lane, mark.publisher, mark.topic))

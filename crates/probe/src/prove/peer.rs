@@ -375,3 +375,180 @@ fn subscribe(version: ProtocolVersion, filter: &str, qos: QoS) -> Vec<u8> {
 
 /// What a slow subscriber takes at a time, where the version lets it say so.
 const SLOW_RECEIVE_MAXIMUM: u16 = 4;
+
+#[cfg(test)]
+mod tests {
+    use noctule_codec::Decoder;
+
+    use super::super::cast::cast;
+    use super::super::mark::Mark;
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1);
+
+    struct Scene {
+        peers: Vec<Peer>,
+        topics: Topics,
+        books: Books,
+    }
+
+    /// Everybody, each with its CONNECT on its way.
+    fn scene(version: ProtocolVersion) -> Scene {
+        let mut books = Books::default();
+        let (mut peers, topics) = cast(version, 1, &mut books);
+        peers.iter_mut().for_each(|peer| peer.stage = Stage::Greeting);
+        Scene { peers, topics, books }
+    }
+
+    impl Scene {
+        fn find(&mut self, role: &str) -> &mut Peer {
+            let mut peers = self.peers.iter_mut();
+            peers.find(|peer| peer.client_id.ends_with(role)).expect("somebody of this role")
+        }
+
+        /// Lets the client with this role take a packet; what it answers, and whether it stays.
+        fn take(&mut self, role: &str, packet: &Packet<'_>) -> (Vec<u8>, Onward) {
+            let mut peers = self.peers.iter_mut();
+            let peer = peers.find(|peer| peer.client_id.ends_with(role)).expect("somebody of this role");
+            let onward = peer.take(packet, NOW, &self.topics, &mut self.books);
+            (std::mem::take(&mut peer.connection.output.bytes), onward)
+        }
+
+        /// Connects the client again and lets the broker say whether it has a session; what it answers.
+        fn welcome(&mut self, role: &str, session_present: bool) -> Vec<u8> {
+            self.find(role).stage = Stage::Greeting;
+            let (reason_code, properties) = (ReasonCode::Success, Properties::EMPTY);
+            self.take(role, &Packet::ConnAck(ConnAck { session_present, reason_code, properties })).0
+        }
+
+        fn subscribed(&mut self, role: &str, code: ReasonCode) {
+            let (packet_id, properties) = (FIRST_PACKET_ID, Properties::EMPTY);
+            let reason_codes = vec![code].into();
+            self.take(role, &Packet::SubAck(SubAck { packet_id, properties, reason_codes }));
+        }
+    }
+
+    fn publish<'a>(topic: &'a str, payload: &'a [u8], retain: bool) -> Packet<'a> {
+        let (properties, qos) = (Properties::EMPTY, QoS::AtMostOnce);
+        Packet::Publish(Publish { dup: false, qos, retain, topic, packet_id: None, properties, payload })
+    }
+
+    const SUBSCRIBE: u8 = 0x82;
+    const GRANTED_1: ReasonCode = match ReasonCode::from_u8(1) {
+        Some(code) => code,
+        None => unreachable!(),
+    };
+
+    #[test]
+    fn a_session_that_is_there_is_not_subscribed_to_again() {
+        let mut scene = scene(ProtocolVersion::V5);
+        assert_eq!(scene.welcome("online-1-0", false)[0], SUBSCRIBE);
+        scene.subscribed("online-1-0", GRANTED_1);
+        assert!(scene.find("online-1-0").is_ready());
+        assert!(scene.welcome("online-1-0", true).is_empty());
+        assert!(scene.find("online-1-0").is_ready());
+        assert_eq!((scene.books.sessions.owed, scene.books.sessions.present), (1, 1));
+    }
+
+    #[test]
+    fn a_forgotten_session_is_counted_once_and_subscribed_to_again() {
+        let mut scene = scene(ProtocolVersion::V5);
+        scene.welcome("online-1-0", false);
+        scene.subscribed("online-1-0", GRANTED_1);
+        assert_eq!(scene.books.sessions.owed, 0, "the first time nothing was promised");
+        assert_eq!(scene.welcome("online-1-0", false)[0], SUBSCRIBE);
+        assert_eq!((scene.books.sessions.owed, scene.books.sessions.forgotten), (1, 1));
+    }
+
+    #[test]
+    fn a_session_whose_subscription_was_never_confirmed_is_subscribed_to() {
+        let mut scene = scene(ProtocolVersion::V5);
+        scene.welcome("online-1-0", false);
+        assert_eq!(scene.welcome("online-1-0", true)[0], SUBSCRIBE);
+    }
+
+    #[test]
+    fn a_session_that_ends_with_its_connection_is_nobodys_promise() {
+        let mut scene = scene(ProtocolVersion::V5);
+        for _ in 0..2 {
+            assert_eq!(scene.welcome("reader", false)[0], SUBSCRIBE, "a fresh session each time");
+            scene.subscribed("reader", ReasonCode::GRANTED_QOS_0);
+        }
+        assert_eq!(scene.books.sessions.owed, 0);
+    }
+
+    #[test]
+    fn a_refused_or_lowered_subscription_is_seen() {
+        for (code, is_refused) in
+            [(GRANTED_1, false), (ReasonCode::GRANTED_QOS_0, true), (ReasonCode::NotAuthorized, true)]
+        {
+            let mut scene = scene(ProtocolVersion::V5);
+            scene.welcome("online-1-0", false);
+            scene.subscribed("online-1-0", code);
+            assert_eq!(scene.find("online-1-0").is_refused, is_refused, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_retained_counts_for_the_reader() {
+        let mut scene = scene(ProtocolVersion::V5);
+        let publisher = scene.topics.retained_publisher();
+        let mark = Mark { publisher, topic: 3, sequence: 5 };
+        let (topic, payload) = (format!("prove/00000001/retained/{publisher}/3"), mark.payload());
+        for (retain, count) in [(false, 0), (true, 1)] {
+            scene.take("reader", &publish(&topic, &payload, retain));
+            let Part::Reader(found, _) = &scene.find("reader").part else { panic!("the reader reads") };
+            assert_eq!(found.len(), count);
+        }
+        assert!(scene.books.incidents.notes().is_empty());
+        scene.take("reader", &publish(&topic, &payload[1..], true));
+        assert_eq!(scene.books.incidents.notes().len(), 1, "a changed payload");
+    }
+
+    #[test]
+    fn a_changed_payload_and_a_foreign_topic_are_noted_and_do_not_count() {
+        let mut scene = scene(ProtocolVersion::V5);
+        scene.books.deliveries.sent(0);
+        let payload = Mark { publisher: 0, topic: 1, sequence: 0 }.payload();
+        scene.take("online-1-0", &publish("prove/00000001/qos1/0/0", &payload, false));
+        scene.take("online-1-0", &publish("prove/00000001/qos1/0/1", b"x", false));
+        let received = |scene: &Scene| scene.books.deliveries.verdicts()[0].received;
+        assert_eq!((received(&scene), scene.books.incidents.notes()[0].count), (0, 2));
+        scene.take("online-1-0", &publish("prove/00000001/qos1/0/1", &payload, false));
+        assert_eq!(received(&scene), 1);
+    }
+
+    #[test]
+    fn a_goodbye_or_a_packet_out_of_place_ends_the_connection() {
+        let mut scene = scene(ProtocolVersion::V5);
+        let (reason_code, properties) = (ReasonCode::ServerShuttingDown, Properties::EMPTY);
+        let goodbye = Packet::Disconnect(Disconnect { reason_code, properties });
+        assert_eq!(scene.take("publisher-0", &goodbye).1, Onward::HangUp);
+        let (packet_id, properties) = (FIRST_PACKET_ID, Properties::EMPTY);
+        let suback = Packet::SubAck(SubAck { packet_id, properties, reason_codes: vec![GRANTED_1].into() });
+        assert_eq!(scene.take("publisher-0", &suback).1, Onward::HangUp);
+        assert_eq!(scene.books.incidents.disconnects().len() + scene.books.incidents.violations().len(), 2);
+    }
+
+    #[test]
+    fn greetings_say_who_is_durable_who_is_slow_and_who_is_doomed() {
+        let mut scene = scene(ProtocolVersion::V5);
+        scene.find("doomed").part = Part::Doomed { topic: "t".to_owned() };
+        for (role, is_durable, receive_maximum, has_will) in [
+            ("publisher-0", true, None, false),
+            ("online-1-0", true, None, false),
+            ("slow-2-0", true, Some(SLOW_RECEIVE_MAXIMUM), false),
+            ("reader", false, None, false),
+            ("doomed", false, None, true),
+        ] {
+            let bytes = scene.find(role).greeting();
+            let (packet, _) =
+                Decoder::server(1 << 20).decode(&bytes).expect("MQTT").expect("the whole of it");
+            let Packet::Connect(connect) = packet else { panic!("{packet:?}") };
+            assert_eq!(connect.clean_start, !is_durable, "{role}");
+            assert_eq!(connect.session_expiry_interval() > 0, is_durable, "{role}");
+            assert_eq!(connect.properties.receive_maximum(), receive_maximum, "{role}");
+            assert_eq!(connect.will.is_some(), has_will, "{role}");
+        }
+    }
+}
