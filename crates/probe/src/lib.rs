@@ -49,7 +49,7 @@ pub use options::{Options, Scenario};
 pub use process::{Memory, ProcessCost};
 pub use prove::{
     Attendance, BrokerCommand, ClassVerdict, Kills, Place, Proof, ProveError, ProveOptions, Restarts,
-    RetainedVerdict, SessionsVerdict, SubscriptionsVerdict, Watch, WillsVerdict, prove,
+    ResumedVerdict, RetainedVerdict, SessionsVerdict, SubscriptionsVerdict, Watch, WillsVerdict, prove,
 };
 pub use report::{Messages, OpenLoop, Phase, Report, Setup};
 pub use scenario::run;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::deliveries::{Deliveries, Lane};
-use super::verdict::{RetainedVerdict, SessionsVerdict, WillsVerdict};
+use super::verdict::{ResumedVerdict, RetainedVerdict, SessionsVerdict, WillsVerdict};
 use crate::incidents::Incidents;
 
 /// Everything that is kept book of.
@@ -16,6 +16,7 @@ pub(crate) struct Books {
     pub(crate) deliveries: Deliveries,
     pub(crate) retained: Retained,
     pub(crate) sessions: SessionsVerdict,
+    pub(crate) resumed: ResumedVerdict,
     pub(crate) wills: Wills,
     pub(crate) incidents: Incidents,
     /// Rises whenever something comes or is acknowledged, so that standstill can be seen.

@@ -36,5 +36,6 @@ pub use place::Place;
 pub use proof::{Kills, Proof, Restarts};
 pub use trial::{Watch, prove};
 pub use verdict::{
-    Attendance, ClassVerdict, RetainedVerdict, SessionsVerdict, SubscriptionsVerdict, WillsVerdict,
+    Attendance, ClassVerdict, ResumedVerdict, RetainedVerdict, SessionsVerdict, SubscriptionsVerdict,
+    WillsVerdict,
 };

@@ -83,14 +83,18 @@ impl Outbox {
 
     /// The connection is back: sends again what is in flight, or forgets it where the broker has forgotten the session
     /// [MQTT-3.2.2-5]. What is forgotten so may have arrived or not; nobody promised anything.
-    pub(crate) fn resume(&mut self, session_present: bool, out: &mut Vec<u8>) {
+    pub(crate) fn resume(&mut self, session_present: bool, books: &mut Books, out: &mut Vec<u8>) {
         if !session_present {
+            books.resumed.abandoned += self.in_flight.len() as u64;
             return self.in_flight.clear();
         }
         for flight in &self.in_flight {
-            match flight.is_received {
-                false => self.write_publish(flight, true, out),
-                true => self.write_pubrel(flight.packet_id, out),
+            if flight.is_received {
+                books.resumed.releases += 1;
+                self.write_pubrel(flight.packet_id, out);
+            } else {
+                books.resumed.publishes += 1;
+                self.write_publish(flight, true, out);
             }
         }
     }
@@ -198,6 +202,7 @@ const IN_FLIGHT_MAX: usize = 16;
 mod tests {
     use noctule_codec::Decoder;
 
+    use super::super::verdict::ResumedVerdict;
     use super::*;
 
     const VERSION: ProtocolVersion = ProtocolVersion::V5;
@@ -220,9 +225,9 @@ mod tests {
         shown(&out)
     }
 
-    fn resume(outbox: &mut Outbox, session_present: bool) -> Vec<String> {
+    fn resume(outbox: &mut Outbox, books: &mut Books, session_present: bool) -> Vec<String> {
         let mut out = Vec::new();
-        outbox.resume(session_present, &mut out);
+        outbox.resume(session_present, books, &mut out);
         shown(&out)
     }
 
@@ -282,8 +287,12 @@ mod tests {
         assert_eq!(sent, ["PUBLISH 2 0 0", "PUBLISH 3 1 1", "PUBLISH 4 0 2"]);
         let pubrec = take(&mut outbox, &mut books, PacketType::PubRec, 2);
         assert_eq!(pubrec, (true, vec!["PUBREL 2".to_owned()]));
-        assert_eq!(resume(&mut outbox, true), ["PUBREL 2", "PUBLISH 3 1 1 dup", "PUBLISH 4 0 2 dup"]);
-        assert_eq!(books.deliveries.acknowledged_count(), 0);
+        assert_eq!(
+            resume(&mut outbox, &mut books, true),
+            ["PUBREL 2", "PUBLISH 3 1 1 dup", "PUBLISH 4 0 2 dup"]
+        );
+        let resumed = ResumedVerdict { publishes: 2, releases: 1, abandoned: 0 };
+        assert_eq!((books.resumed, books.deliveries.acknowledged_count()), (resumed, 0));
         assert!(take(&mut outbox, &mut books, PacketType::PubComp, 2).0);
         assert_eq!((outbox.in_flight(), books.deliveries.acknowledged_count()), (2, 1));
     }
@@ -292,8 +301,8 @@ mod tests {
     fn a_forgotten_session_is_forgotten_by_the_client_too() {
         let (mut outbox, mut books) = outbox(Lane::Plain(QoS::AtLeastOnce), 1);
         publish(&mut outbox, &mut books, 3);
-        assert!(resume(&mut outbox, false).is_empty());
-        assert_eq!(outbox.in_flight(), 0);
+        assert!(resume(&mut outbox, &mut books, false).is_empty());
+        assert_eq!((outbox.in_flight(), books.resumed.abandoned), (0, 3));
     }
 
     #[test]
@@ -301,7 +310,7 @@ mod tests {
         let (mut outbox, mut books) = outbox(Lane::Plain(QoS::ExactlyOnce), 1);
         publish(&mut outbox, &mut books, 1);
         take(&mut outbox, &mut books, PacketType::PubRec, 2);
-        resume(&mut outbox, true);
+        resume(&mut outbox, &mut books, true);
         let unknown = ReasonCode::PacketIdentifierNotFound;
         assert!(answer(&mut outbox, &mut books, PacketType::PubComp, 2, unknown).0);
         assert_eq!((outbox.in_flight(), books.deliveries.acknowledged_count()), (0, 1));

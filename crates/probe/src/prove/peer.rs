@@ -235,7 +235,7 @@ impl Peer {
         }
         if let Part::Publisher(outbox) = &mut self.part {
             outbox.limit(connack.properties.receive_maximum());
-            outbox.resume(connack.session_present, &mut self.connection.output.bytes);
+            outbox.resume(connack.session_present, books, &mut self.connection.output.bytes);
         }
         if connack.properties.shared_subscription_available() == Some(false) && self.is_member() {
             self.is_refused = true;

@@ -10,7 +10,9 @@ use super::books::Books;
 use super::error::ProveError;
 use super::options::ProveOptions;
 use super::place::Place;
-use super::verdict::{ClassVerdict, RetainedVerdict, SessionsVerdict, SubscriptionsVerdict, WillsVerdict};
+use super::verdict::{
+    ClassVerdict, ResumedVerdict, RetainedVerdict, SessionsVerdict, SubscriptionsVerdict, WillsVerdict,
+};
 use crate::incidents::{Happened, Refused};
 
 /// Everything a trial found.
@@ -36,6 +38,8 @@ pub struct Proof {
     pub kills: Kills,
     /// How long it took to serve again.
     pub restarts: Restarts,
+    /// What publishers had in flight when they came back.
+    pub resumed: ResumedVerdict,
     /// What became of publications.
     pub classes: Vec<ClassVerdict>,
     /// What became of retained values.
@@ -123,6 +127,7 @@ impl Proof {
             place,
             kills: course.kills,
             restarts: Restarts::new(&course.restarts),
+            resumed: books.resumed,
             classes,
             retained,
             sessions: books.sessions,

@@ -47,7 +47,14 @@ impl Proof {
             f,
             "  restarts      {}, until the first client was let in {} ms on average, {} at most",
             restarts.count, restarts.mean_ms, restarts.max_ms
-        )
+        )?;
+        let resumed = &self.resumed;
+        write!(f, "  in flight     {} PUBLISH and {} PUBREL ", resumed.publishes, resumed.releases)?;
+        write!(f, "sent again after restarts")?;
+        match resumed.abandoned {
+            0 => writeln!(f),
+            count => writeln!(f, ", {count} exchanges given up with their session"),
+        }
     }
 
     fn write_classes(&self, f: &mut Formatter<'_>) -> fmt::Result {

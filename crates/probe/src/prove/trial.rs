@@ -177,15 +177,20 @@ impl<'a> Trial<'a> {
         Proof::new(self.options, place, &self.course, &self.network.books)
     }
 
-    /// Lets the load run for a random time, then kills the broker in the midst of it. Returns how long it ran.
+    /// Lets the load run for a random time, then kills the broker in the midst of it. At the end publishers are not held
+    /// back, so that the kill meets exchanges at every step. Returns how long the load ran.
     fn load(&mut self, round: u64) -> Result<Duration, ProveError> {
         self.connect_doomed(round)?;
         let shortest = self.options.load / 4;
         let duration = self.dice.between(shortest, 2 * self.options.load - shortest);
         let begun = self.network.now();
+        let due = begun + duration;
         self.set_slow(true);
-        self.set_schedules(Some(begun));
-        let waited = self.wait(Duration::MAX, Some(begun + duration), |_| false)?;
+        self.set_schedules(Some(Schedule { start: nanoseconds(begun), rate: self.options.rate }));
+        self.wait(Duration::MAX, Some(due.saturating_sub(SPRINT)), |_| false)?;
+        let sprint = Schedule { start: nanoseconds(self.network.now()), rate: SPRINT_RATE };
+        self.set_schedules(Some(sprint));
+        let waited = self.wait(Duration::MAX, Some(due), |_| false)?;
         let duration = self.network.now() - begun;
         if self.network.peers.iter().any(|peer| matches!(peer.part, Part::Doomed { .. }) && peer.is_ready()) {
             self.network.books.wills.due(round);
@@ -344,16 +349,16 @@ impl<'a> Trial<'a> {
         self.network.peers.iter_mut().for_each(|peer| peer.set_slow(is_slow));
     }
 
-    /// Deals the rate out to the publishers, from this time on; without one they finish what is in flight.
-    fn set_schedules(&mut self, start: Option<Duration>) {
+    /// Deals a schedule out to the publishers; without one they finish what is in flight.
+    fn set_schedules(&mut self, all: Option<Schedule>) {
         let outboxes = self.network.peers.iter_mut().filter_map(|peer| match &mut peer.part {
             Part::Publisher(outbox) => Some(outbox),
             _ => None,
         });
         let outboxes: Vec<_> = outboxes.collect();
-        let rate = (self.options.rate / outboxes.len() as u64).max(1);
-        let schedule = start.map(|start| Schedule { start: nanoseconds(start), rate });
-        outboxes.into_iter().for_each(|outbox| outbox.set_schedule(schedule));
+        let count = outboxes.len() as u64;
+        let each = all.map(|all| Schedule { rate: (all.rate / count).max(1), ..all });
+        outboxes.into_iter().for_each(|outbox| outbox.set_schedule(each));
     }
 
     /// Waits until the broker has let in one more than these.
@@ -477,6 +482,11 @@ fn is_of_group(part: &Part) -> bool {
 
 /// What is taken for [`Trial::return_time`] before it is known.
 const FIRST_RETURN_TIME: Duration = Duration::from_millis(50);
+
+/// For this long before a kill publishers send as fast as their windows allow.
+const SPRINT: Duration = Duration::from_millis(50);
+/// More than any broker acknowledges, in publications per second.
+const SPRINT_RATE: u64 = 10_000_000;
 
 /// Kills on the way back in one round, at most.
 const INTERRUPTIONS_MAX: u32 = 2;

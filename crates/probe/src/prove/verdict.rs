@@ -62,6 +62,17 @@ pub struct RetainedVerdict {
     pub gone: u64,
 }
 
+/// What publishers had in flight when they came back, over all restarts: how much the trial asked of the broker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ResumedVerdict {
+    /// PUBLISH packets that were sent again, with DUP 1 and the packet id they had.
+    pub publishes: u64,
+    /// PUBREL packets that were sent again.
+    pub releases: u64,
+    /// Exchanges that the client had to forget because the broker had forgotten its session.
+    pub abandoned: u64,
+}
+
 /// What became of durable sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SessionsVerdict {

@@ -74,6 +74,7 @@ fn a_broker_that_keeps_its_promises_is_durable() {
             "{proof}"
         );
         assert_eq!(proof.kills.under_load, 4);
+        assert!(proof.resumed.publishes > 0 && proof.resumed.abandoned == 0, "{proof}");
     }
 }
 
