@@ -66,11 +66,9 @@ impl Broker {
         Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
     }
 
-    /// How it ended, if it ended by itself.
+    /// How it ended, if it ended by itself since it was started.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        let status = self.child.as_mut()?.try_wait().ok().flatten()?;
-        self.kill();
-        Some(status)
+        self.child.as_mut()?.try_wait().ok().flatten()
     }
 
     /// Kills it and whatever it has started with SIGKILL, and waits until they are gone.

@@ -156,11 +156,6 @@ impl Proof {
     pub fn doubled_faults(&self) -> u64 {
         self.classes.iter().map(ClassVerdict::doubled_faults).sum()
     }
-
-    /// The longest time between an acknowledgement and the kill that followed it, among what was lost.
-    pub fn lost_age_max_ms(&self) -> Option<u64> {
-        self.classes.iter().filter_map(|class| class.lost_age_max_ms).max()
-    }
 }
 
 impl Kills {

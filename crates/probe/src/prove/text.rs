@@ -60,8 +60,8 @@ impl Proof {
     fn write_classes(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "\n  {:<14} {:>9} {:>13} {:>9} {:>8} {:>8} {:>13}",
-            "copies", "sent", "acknowledged", "received", "LOST", "doubled", "out of order"
+            "\n  {:<14} {:>8} {:>13} {:>9} {:>8} {:>11} {:>8} {:>13}",
+            "copies", "sent", "acknowledged", "received", "LOST", "oldest, ms", "doubled", "out of order"
         )?;
         for class in &self.classes {
             write_class(f, class)?;
@@ -131,9 +131,6 @@ impl Proof {
             faults.push("the broker did not come back".to_owned());
         }
         write!(f, " {}", faults.join(", "))?;
-        if let Some(age) = self.lost_age_max_ms() {
-            write!(f, "\n  Lost ones were acknowledged up to {age} ms before the kill.")?;
-        }
         if let Some(why) = &self.never_returned {
             write!(f, "\n  After a kill the broker did not serve again: {why}")?;
         }
@@ -147,9 +144,10 @@ fn write_class(f: &mut Formatter<'_>, class: &ClassVerdict) -> fmt::Result {
         Attendance::Shared => "-".to_owned(),
         _ => class.out_of_order.to_string(),
     };
+    let age = class.lost_age_max_ms.map_or("-".to_owned(), |age| age.to_string());
     writeln!(
         f,
-        "  {name:<14} {:>9} {:>13} {:>9} {:>8} {:>8} {order:>13}",
+        "  {name:<14} {:>8} {:>13} {:>9} {:>8} {age:>11} {:>8} {order:>13}",
         class.sent, class.acknowledged, class.received, class.lost, class.doubled
     )
 }

@@ -5,11 +5,14 @@
 //! return and finish what was in flight; the round ends when nothing that was promised is missing, or nothing comes any
 //! more.
 
+mod comeback;
+mod wait;
+
 use std::io::Write;
-use std::process::ExitStatus;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use self::wait::Waited;
 use super::books::Books;
 use super::broker::Broker;
 use super::cast::cast;
@@ -18,7 +21,7 @@ use super::dice::Dice;
 use super::error::ProveError;
 use super::network::Network;
 use super::options::ProveOptions;
-use super::peer::{Part, Peer, Stage};
+use super::peer::{Part, Peer};
 use super::place::Workplace;
 use super::proof::{Course, Proof};
 use super::verdict::Attendance;
@@ -66,33 +69,12 @@ struct Trial<'a> {
     has_groups: bool,
     /// Copies that were missing when they were last waited for in vain.
     written_off: u64,
-    /// How long the broker and its clients took the last time until all was as before.
-    return_time: Duration,
+    /// How long the broker took to start the last time.
+    start_time: Duration,
+    /// How long its clients took from then on until all was as before.
+    resume_time: Duration,
     /// When something last came or was acknowledged.
     moved_at: Duration,
-}
-
-/// How waiting ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waited {
-    /// What was waited for is there.
-    Reached,
-    /// Nothing has moved for too long.
-    Stuck,
-    /// The time has come.
-    Due,
-    /// The broker ended by itself.
-    Ended(ExitStatus),
-}
-
-/// What became of a start after a kill.
-enum Return {
-    /// Everybody is back, and nothing that can come is still to come.
-    Complete,
-    /// The broker was killed on the way.
-    Killed,
-    /// It ended by itself or served nobody; the text says which.
-    Ended(String),
 }
 
 impl<'a> Trial<'a> {
@@ -111,7 +93,8 @@ impl<'a> Trial<'a> {
             course: Course::default(),
             has_groups: true,
             written_off: 0,
-            return_time: FIRST_RETURN_TIME,
+            start_time: FIRST_TIME,
+            resume_time: FIRST_TIME,
             moved_at: Duration::ZERO,
         })
     }
@@ -204,96 +187,6 @@ impl<'a> Trial<'a> {
         Ok(duration)
     }
 
-    /// Starts the broker until everybody is back, with kills on the way as chance has it.
-    fn come_back(&mut self) -> Result<(), ProveError> {
-        let (mut interruptions, mut failures) = (0, 0);
-        loop {
-            let is_interrupted = interruptions < INTERRUPTIONS_MAX && self.dice.once_in(2);
-            interruptions += u32::from(is_interrupted);
-            let longest = self.return_time * 3 / 2;
-            let kill_after = is_interrupted.then(|| self.dice.between(Duration::ZERO, longest));
-            match self.return_once(kill_after)? {
-                Return::Complete => return Ok(()),
-                Return::Killed => {}
-                // A port may have been taken meanwhile, or a lock of the killed process be there for a moment.
-                Return::Ended(_) if failures < FAILURES_MAX => failures += 1,
-                Return::Ended(why) => {
-                    self.course.never_returned = Some(format!("{why}\n{}", self.broker.log_tail()));
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    /// Starts the broker; lets subscribers return, retained values be read, publishers finish what was in flight.
-    fn return_once(&mut self, kill_after: Option<Duration>) -> Result<Return, ProveError> {
-        let welcomes = self.network.books.welcomes;
-        let started_at = self.network.now();
-        let deadline = kill_after.map(|after| started_at + after);
-        self.want(|part| !matches!(part, Part::Publisher(_) | Part::Doomed { .. }));
-        self.start()?;
-        let waited = self.await_welcome(welcomes, deadline)?;
-        match waited {
-            Waited::Reached => self.course.restarts.push(self.network.now() - started_at),
-            Waited::Due => {
-                self.course.kills.while_starting += 1;
-                self.kill()?;
-                return Ok(Return::Killed);
-            }
-            Waited::Stuck | Waited::Ended(_) => {
-                self.kill()?;
-                return Ok(Return::Ended(self.failure(waited)));
-            }
-        }
-        match self.resume(deadline)? {
-            Waited::Due => {
-                self.course.kills.while_returning += 1;
-                self.kill()?;
-                Ok(Return::Killed)
-            }
-            ended @ Waited::Ended(_) => {
-                self.kill()?;
-                Ok(Return::Ended(self.failure(ended)))
-            }
-            Waited::Reached | Waited::Stuck => {
-                self.return_time = self.moved_at.saturating_sub(started_at);
-                Ok(Return::Complete)
-            }
-        }
-    }
-
-    /// Everybody comes back to a broker that serves. Returns how that ended; what is still missing when nothing moves any
-    /// more is written off.
-    fn resume(&mut self, deadline: Option<Duration>) -> Result<Waited, ProveError> {
-        let patience = self.options.patience;
-        let waited =
-            self.wait(patience, deadline, |network| network.is_complete() && network.has_read_retained())?;
-        if matches!(waited, Waited::Due | Waited::Ended(_)) {
-            return Ok(waited);
-        }
-        self.check_retained();
-        self.want(|part| matches!(part, Part::Publisher(_)));
-        let written_off = self.written_off;
-        let waited = self.wait(patience, deadline, move |network| {
-            network.is_complete() && network.is_settled() && network.books.deliveries.missing() <= written_off
-        })?;
-        if waited == Waited::Stuck {
-            self.written_off = self.network.books.deliveries.missing();
-        }
-        Ok(waited)
-    }
-
-    /// Judges what the reader found, and lets it go.
-    fn check_retained(&mut self) {
-        let Network { peers, books, .. } = &mut self.network;
-        for peer in peers.iter().filter(|peer| peer.is_ready()) {
-            if let Part::Reader(found, _) = &peer.part {
-                books.retained.check(found);
-            }
-        }
-        self.dismiss(|part| matches!(part, Part::Reader(..)));
-    }
-
     fn start(&mut self) -> Result<(), ProveError> {
         let address = self.broker.start()?;
         self.network.broker_is_at(address);
@@ -302,6 +195,9 @@ impl<'a> Trial<'a> {
 
     /// Kills the broker and reads what it had written.
     fn kill(&mut self) -> Result<(), ProveError> {
+        if let Some(status) = self.broker.ended() {
+            self.network.books.incidents.note(format!("the broker ended by itself: {status}"));
+        }
         self.broker.kill();
         self.network.read_to_the_end()?;
         // Publishers come back when the retained values have been read, and each round has a will of its own.
@@ -361,19 +257,6 @@ impl<'a> Trial<'a> {
         outboxes.into_iter().for_each(|outbox| outbox.set_schedule(each));
     }
 
-    /// Waits until the broker has let in one more than these.
-    fn await_welcome(&mut self, welcomes: u64, deadline: Option<Duration>) -> Result<Waited, ProveError> {
-        self.wait(self.options.start_patience, deadline, move |network| network.books.welcomes > welcomes)
-    }
-
-    /// Waits until everybody who is wanted is served; that is an error if it does not come to pass.
-    fn await_all_ready(&mut self) -> Result<(), ProveError> {
-        match self.wait(self.options.start_patience, None, Network::is_complete)? {
-            Waited::Reached => Ok(()),
-            waited => Err(ProveError::NotServed(self.failure(waited))),
-        }
-    }
-
     /// A broker without shared subscriptions is judged without them; every other refusal ends the trial.
     fn leave_out_groups_if_refused(&mut self) -> Result<(), ProveError> {
         let refused = || self.network.peers.iter().filter(|peer| peer.is_refused);
@@ -388,87 +271,8 @@ impl<'a> Trial<'a> {
         Ok(())
     }
 
-    /// Lets the loop run until something is reached, nothing has moved for `patience`, the deadline has come, or the
-    /// broker has ended.
-    fn wait(
-        &mut self,
-        patience: Duration,
-        deadline: Option<Duration>,
-        is_reached: impl Fn(&Network) -> bool,
-    ) -> Result<Waited, ProveError> {
-        let mut activity = self.network.books.activity;
-        self.moved_at = self.network.now();
-        loop {
-            if is_reached(&self.network) {
-                return Ok(Waited::Reached);
-            }
-            if self.watch.interrupted.load(Ordering::Relaxed) {
-                return Err(ProveError::Interrupted);
-            }
-            if let Some(status) = self.broker.ended() {
-                self.network.books.incidents.note(format!("the broker ended by itself: {status}"));
-                return Ok(Waited::Ended(status));
-            }
-            let now = self.network.now();
-            if deadline.is_some_and(|deadline| now >= deadline) {
-                return Ok(Waited::Due);
-            }
-            if self.network.books.activity != activity {
-                (activity, self.moved_at) = (self.network.books.activity, now);
-            } else if now.saturating_sub(self.moved_at) > patience {
-                return Ok(Waited::Stuck);
-            }
-            self.network.turn()?;
-        }
-    }
-
-    /// What the broker did instead of what was waited for.
-    fn failure(&self, waited: Waited) -> String {
-        match waited {
-            Waited::Ended(status) => format!("it ended by itself: {status}"),
-            _ => format!(
-                "it did not serve for {} s; {}",
-                self.options.start_patience.as_secs(),
-                self.incidents()
-            ),
-        }
-    }
-
-    /// Refusals and the like, in one line.
-    fn incidents(&self) -> String {
-        let incidents = &self.network.books.incidents;
-        let refused = incidents.refused();
-        let refused = refused.iter().map(|refused| format!("{} {}", refused.packet, refused.name));
-        let happened = [incidents.disconnects(), incidents.violations(), incidents.notes()].concat();
-        let all: Vec<String> = refused.chain(happened.into_iter().map(|happened| happened.what)).collect();
-        if all.is_empty() { "it said nothing".to_owned() } else { all.join("; ") }
-    }
-
     fn acknowledged(&self) -> u64 {
         self.network.books.deliveries.acknowledged_count()
-    }
-}
-
-impl Network {
-    /// Everybody who is wanted is served, and everybody else has left.
-    fn is_complete(&self) -> bool {
-        self.peers.iter().all(|peer| peer.stage == if peer.is_wanted { Stage::Ready } else { Stage::Away })
-    }
-
-    /// No publisher has anything in flight.
-    fn is_settled(&self) -> bool {
-        self.peers.iter().all(|peer| match &peer.part {
-            Part::Publisher(outbox) => outbox.in_flight() == 0,
-            _ => true,
-        })
-    }
-
-    /// The reader has a value on every topic that is as new as it must be.
-    fn has_read_retained(&self) -> bool {
-        self.peers.iter().all(|peer| match &peer.part {
-            Part::Reader(found, _) => self.books.retained.judge(found).is_kept(),
-            _ => true,
-        })
     }
 }
 
@@ -480,15 +284,10 @@ fn is_of_group(part: &Part) -> bool {
     }
 }
 
-/// What is taken for [`Trial::return_time`] before it is known.
-const FIRST_RETURN_TIME: Duration = Duration::from_millis(50);
+/// What is taken for the time of a start and of what follows before it is known.
+const FIRST_TIME: Duration = Duration::from_millis(50);
 
 /// For this long before a kill publishers send as fast as their windows allow.
 const SPRINT: Duration = Duration::from_millis(50);
 /// More than any broker acknowledges, in publications per second.
 const SPRINT_RATE: u64 = 10_000_000;
-
-/// Kills on the way back in one round, at most.
-const INTERRUPTIONS_MAX: u32 = 2;
-/// A broker that fails more often than this after one kill under load does not come back.
-const FAILURES_MAX: u32 = 2;
