@@ -1,7 +1,7 @@
 //! A broker for the tests of `prove`: just enough MQTT to be killed and started again, and one fault on demand.
 //!
-//! `fake-durable-broker PORT DIR FAULT` listens on 127.0.0.1. Every event is a line in a journal before anybody hears of
-//! it, and a start replays the journal, so `kill -9` costs it nothing. A fault is something the replay does not get
+//! `fake-durable-broker PORT DIR FAULT` listens on 127.0.0.1. Every event is a line in a journal before anybody hears
+//! of it, and a start replays the journal, so `kill -9` costs it nothing. A fault is something the replay does not get
 //! right. A thread per connection; one lock around the state; no bound on anything.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -306,7 +306,8 @@ impl Broker {
         }
     }
 
-    /// Owes a message to whom it concerns; a lost one takes its packet ids with it, so that all others stay as they were.
+    /// Owes a message to whom it concerns. A lost one takes its packet ids with it, so that all others stay as they
+    /// were.
     fn route(&mut self, message: &Message, is_lost: bool) {
         let mut receivers = Vec::new();
         let mut members = Vec::new();

@@ -130,8 +130,8 @@ const PORT_TRIES_MAX: usize = 100;
 
 const LOG_LINES_MAX: usize = 10;
 
-/// Killed processes are gone in much less. One whose parent does not fetch its status stays in the list for ever, but has
-/// no sockets and files any more.
+/// Killed processes are gone in much less. One whose parent does not fetch its status stays in the list for ever, but
+/// has no sockets and files any more.
 const GROUP_PATIENCE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

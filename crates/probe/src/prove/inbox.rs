@@ -1,9 +1,9 @@
 //! The receiving half of a client's session, which the client keeps over every crash of the broker.
 //!
 //! It remembers the packet ids of QoS 2 that it has taken and that were not released yet. A PUBLISH with such an id is
-//! the same one again and does not count [MQTT-4.3.3-10]; any other is new, so a broker that forgets an exchange is seen
-//! to double. A slow client holds acknowledgements back, in order [MQTT-4.6.0-2] [MQTT-4.6.0-3], so that the broker
-//! must queue.
+//! the same one again and does not count [MQTT-4.3.3-10]; any other is new, so a broker that forgets an exchange is
+//! seen to double. A slow client holds acknowledgements back, in order [MQTT-4.6.0-2] [MQTT-4.6.0-3], so that the
+//! broker must queue.
 
 use std::collections::{HashSet, VecDeque};
 

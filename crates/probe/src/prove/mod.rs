@@ -1,8 +1,8 @@
 //! `noctule prove durability`: does an acknowledgement survive `kill -9`?
 //!
 //! The trial starts a broker itself, puts a mixed load on it, kills it at a random moment, starts it again on the same
-//! data and looks at what comes back, round after round. Its clients keep their own state over every crash and resume as
-//! the standard says, so whatever is lost or doubled is the broker's doing.
+//! data and looks at what comes back, round after round. Its clients keep their own state over every crash and resume
+//! as the standard says, so whatever is lost or doubled is the broker's doing.
 //!
 //! - `options` say what to do, `place` is where, `broker` the process, `dice` the chance;
 //! - `cast` says who takes part; `peer` is one client, `outbox` and `inbox` the two halves of its session;

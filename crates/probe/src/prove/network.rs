@@ -55,8 +55,8 @@ impl Network {
         self.address = Some(address);
     }
 
-    /// The broker was killed: reads what it had written, to the end of each connection, and dials no more. What came out
-    /// of the broker is a promise, whenever it is read.
+    /// The broker was killed: reads what it had written, to the end of each connection, and dials no more. What came
+    /// out of the broker is a promise, whenever it is read.
     pub(crate) fn read_to_the_end(&mut self) -> std::io::Result<()> {
         self.address = None;
         let patience = self.now() + END_PATIENCE;

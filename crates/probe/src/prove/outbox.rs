@@ -1,8 +1,8 @@
 //! The sending half of a client's session, which the client keeps over every crash of the broker.
 //!
 //! After a crash, what is in flight is sent again under the packet ids it had, in the order it had: PUBLISH with DUP
-//! as long as no PUBREC was read, PUBREL from then on [MQTT-4.4.0-1] [MQTT-4.6.0-1]. Only so can exactly once be judged.
-//! A publication that no acknowledgement was read for is never given up while the session lives.
+//! as long as no PUBREC was read, PUBREL from then on [MQTT-4.4.0-1] [MQTT-4.6.0-1]. Only so can exactly once be
+//! judged. A publication that no acknowledgement was read for is never given up while the session lives.
 
 use std::collections::VecDeque;
 use std::time::Duration;

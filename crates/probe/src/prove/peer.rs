@@ -543,7 +543,7 @@ mod tests {
         ] {
             let bytes = scene.find(role).greeting();
             let (packet, _) =
-                Decoder::server(1 << 20).decode(&bytes).expect("MQTT").expect("the whole of it");
+                Decoder::server(1 << 20).decode(&bytes).expect("a packet").expect("the whole of it");
             let Packet::Connect(connect) = packet else { panic!("{packet:?}") };
             assert_eq!(connect.clean_start, !is_durable, "{role}");
             assert_eq!(connect.session_expiry_interval() > 0, is_durable, "{role}");

@@ -161,7 +161,12 @@ impl Proof {
 impl Kills {
     /// All of them.
     pub fn sum(&self) -> u32 {
-        self.under_load + self.while_starting + self.while_returning
+        self.under_load + self.on_the_way_back()
+    }
+
+    /// Those after a start that followed a kill.
+    pub fn on_the_way_back(&self) -> u32 {
+        self.while_starting + self.while_returning
     }
 }
 

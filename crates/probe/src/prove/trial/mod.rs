@@ -23,7 +23,7 @@ use super::network::Network;
 use super::options::ProveOptions;
 use super::peer::{Part, Peer};
 use super::place::Workplace;
-use super::proof::{Course, Proof};
+use super::proof::{Course, Kills, Proof};
 use super::verdict::Attendance;
 use crate::driver::nanoseconds;
 use crate::pace::Schedule;
@@ -116,31 +116,35 @@ impl<'a> Trial<'a> {
 
     fn round(&mut self, round: u32) -> Result<(), ProveError> {
         self.progress.name(&format!("round {round}"));
-        let (acknowledged, kills) = (self.acknowledged(), self.course.kills.sum());
+        let (acknowledged, kills) = (self.acknowledged(), self.course.kills);
         self.let_go_who_is_away_under_load()?;
         let duration = self.load(u64::from(round))?;
         self.come_back()?;
         self.progress.set(u64::from(round));
         self.course.rounds = round;
+        self.tell_of_round(self.acknowledged() - acknowledged, duration, kills);
+        Ok(())
+    }
 
-        let acknowledged = self.acknowledged() - acknowledged;
-        let more = match self.course.kills.sum() - kills - 1 {
+    /// Writes the line of the last round, before which there had been these kills.
+    fn tell_of_round(&mut self, acknowledged: u64, duration: Duration, before: Kills) {
+        let (round, rounds, seconds) = (self.course.rounds, self.options.rounds, duration.as_secs_f64());
+        let again = match self.course.kills.on_the_way_back() - before.on_the_way_back() {
             0 => String::new(),
-            count => format!(" and {count} times on its way back"),
+            1 => ", once more on its way back".to_owned(),
+            count => format!(", {count} more times on its way back"),
         };
         let back = match (&self.course.never_returned, self.course.restarts.last()) {
             (None, Some(back)) => format!("back after {} ms", back.as_millis()),
             _ => "never back".to_owned(),
         };
-        // Nobody reads this for its own sake; the report says all of it again.
+        let missing = self.network.books.deliveries.missing();
+        // The report says all of it again, so a line that nobody takes is no loss.
         let _ = writeln!(
             self.watch.lines,
-            "round {round} of {}: {acknowledged} acknowledged in {:.1} s, killed{more}, {back}, {} missing so far",
-            self.options.rounds,
-            duration.as_secs_f64(),
-            self.network.books.deliveries.missing(),
+            "round {round} of {rounds}: {acknowledged} acknowledged in {seconds:.1} s, killed{again}; {back}, \
+             {missing} missing so far"
         );
-        Ok(())
     }
 
     /// Waits for what may still come, and for what came too much; then judges.
@@ -160,8 +164,8 @@ impl<'a> Trial<'a> {
         Proof::new(self.options, place, &self.course, &self.network.books)
     }
 
-    /// Lets the load run for a random time, then kills the broker in the midst of it. At the end publishers are not held
-    /// back, so that the kill meets exchanges at every step. Returns how long the load ran.
+    /// Lets the load run for a random time, then kills the broker in the midst of it. At the end publishers are not
+    /// held back, so that the kill meets exchanges at every step. Returns how long the load ran.
     fn load(&mut self, round: u64) -> Result<Duration, ProveError> {
         self.connect_doomed(round)?;
         let shortest = self.options.load / 4;
@@ -187,6 +191,7 @@ impl<'a> Trial<'a> {
         Ok(duration)
     }
 
+    /// Starts the broker on its data and tells everybody where it is.
     fn start(&mut self) -> Result<(), ProveError> {
         let address = self.broker.start()?;
         self.network.broker_is_at(address);
