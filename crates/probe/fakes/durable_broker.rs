@@ -32,6 +32,8 @@ enum Fault {
     StayDown,
     /// It acknowledges no publication.
     Mute,
+    /// It ends by itself in the midst of the load, and loses nothing by it.
+    Faint,
 }
 
 /// Something that changes the state; a line in the journal.
@@ -291,6 +293,9 @@ impl Broker {
             || self.sessions.get_mut(client).is_none_or(|session| session.inbound.insert(packet_id));
         if is_new {
             self.publications += 1;
+            if self.fault == Fault::Faint && !self.is_replaying && self.publications.is_multiple_of(150) {
+                process::exit(5);
+            }
             let is_lost =
                 self.is_replaying && self.fault == Fault::Lose && self.publications.is_multiple_of(7);
             if message.retain {
@@ -500,6 +505,7 @@ impl Fault {
             "older" => Some(Self::Older),
             "stay-down" => Some(Self::StayDown),
             "mute" => Some(Self::Mute),
+            "faint" => Some(Self::Faint),
             _ => None,
         }
     }

@@ -2,7 +2,10 @@
 //! command says and returns what it found, against the broker of this binary.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::{folder, noctule, outcome};
@@ -52,6 +55,24 @@ fn the_page_says_what_was_done_and_where() {
         assert!(text.contains(part), "{part} is missing in:\n{text}{stderr}");
     }
     assert_eq!(fs::read_dir(&folder).expect("the folder of this test").count(), 1, "it is to be kept");
+}
+
+#[test]
+fn an_interrupt_ends_the_broker_and_removes_the_folder() {
+    let folder = folder("prove_interrupt");
+    let mut command = noctule(&folder, &["prove", "durability", "--rounds", "1000", "--seconds", "0.2"]);
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary");
+    let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+    let mut line = String::new();
+    stderr.read_line(&mut line).expect("a line");
+    assert!(line.starts_with("round 1 of 1000: "), "{line}");
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("a running trial");
+    let mut rest = String::new();
+    // Ends when nobody holds the other end any more.
+    stderr.read_to_string(&mut rest).expect("UTF-8");
+    assert!(rest.ends_with("noctule: interrupted\n"), "{rest}");
+    assert_eq!(child.wait().expect("a child of ours").code(), Some(2));
+    assert_eq!(fs::read_dir(&folder).expect("the folder of this test").count(), 0, "nothing is left behind");
 }
 
 #[test]
