@@ -3,6 +3,7 @@
 //! It runs in a process group of its own, and SIGKILL goes to the whole group, so that a broker behind a script dies
 //! with it. Whatever happens to the trial, the group does not outlive this value.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
@@ -58,7 +59,7 @@ impl Broker {
         let log = self.open_log()?;
         let errors = log.try_clone()?;
         let mut command = Command::new(program);
-        command.args(arguments).process_group(0);
+        command.args(arguments).process_group(0).env("PATH", search_path());
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
         let child = command.spawn();
         let spawn_error = |source| ProveError::Spawn { program: program.clone(), source };
@@ -109,6 +110,13 @@ impl Drop for Broker {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Where programs are looked for: brokers are often installed where only root looks.
+fn search_path() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/local/sbin:/usr/sbin");
+    path
 }
 
 fn place_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ProveError {

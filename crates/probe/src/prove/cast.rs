@@ -3,6 +3,8 @@
 //! Each publisher has topics of its own, so that the order of its publications is defined; each lane has a filter that
 //! matches all of its publishers. All names carry the number of the run, so that runs do not meet.
 
+use std::collections::BTreeMap;
+
 use noctule_codec::{ProtocolVersion, Publish, QoS};
 
 use super::books::Books;
@@ -21,44 +23,39 @@ pub(crate) struct Topics {
     lanes: Vec<Lane>,
 }
 
-/// The publishers of each QoS: their lanes, and how many topics each has.
-fn lanes(qos: QoS) -> [(Lane, u32); 4] {
-    [(Lane::Plain(qos), 2), (Lane::Plain(qos), 2), (Lane::Shared(qos), 2), (Lane::Retained(qos), 8)]
-}
-
-/// How many subscribers there are of each kind; of those who share, how many members their group has.
-const SUBSCRIBERS: [(Attendance, u32); 4] =
-    [(Attendance::Online, 2), (Attendance::Slow, 1), (Attendance::Offline, 2), (Attendance::Shared, 3)];
-
-const QOS: [QoS; 2] = [QoS::AtLeastOnce, QoS::ExactlyOnce];
-
 /// Everybody who takes part, with their accounts opened in the books; subscribers come first. Groups only with 5.0,
 /// which is where the standard has them.
 pub(crate) fn cast(version: ProtocolVersion, run: u32, books: &mut Books) -> (Vec<Peer>, Topics) {
     let mut topics = Topics { run, lanes: Vec::new() };
     let mut peers = Vec::new();
     let has_groups = version == ProtocolVersion::V5;
-    for qos in QOS {
-        for (attendance, count) in SUBSCRIBERS {
-            if has_groups || attendance != Attendance::Shared {
-                peers.extend(subscribers(version, &topics, Class { attendance, qos }, count, books));
-            }
+    for (qos, (attendance, count)) in with_each_qos(SUBSCRIBERS) {
+        if has_groups || attendance != Attendance::Shared {
+            peers.extend(subscribers(version, &topics, Class { attendance, qos }, count, books));
         }
     }
-    let witness = Part::Witness(Inbox::new(version), topics.name("will/+"));
-    peers.push(Peer::new(topics.client_id("witness"), version, witness));
-    let reader = Part::Reader(Default::default(), topics.name("retained/#"));
-    peers.push(Peer::new(topics.client_id("reader"), version, reader));
-    let doomed = Part::Doomed { topic: String::new() };
-    peers.push(Peer::new(topics.client_id("doomed"), version, doomed));
-    for qos in QOS {
-        for (lane, topic_count) in lanes(qos) {
-            if has_groups || !matches!(lane, Lane::Shared(_)) {
-                peers.push(publisher(version, &mut topics, lane, topic_count, books));
-            }
+    peers.extend(bystanders(version, &topics));
+    for (qos, (kind, topic_count)) in with_each_qos(PUBLISHERS) {
+        let lane = kind(qos);
+        if has_groups || !matches!(lane, Lane::Shared(_)) {
+            peers.push(publisher(version, &mut topics, lane, topic_count, books));
         }
     }
     (peers, topics)
+}
+
+fn with_each_qos<T: Copy, const N: usize>(parts: [T; N]) -> impl Iterator<Item = (QoS, T)> {
+    [QoS::AtLeastOnce, QoS::ExactlyOnce].into_iter().flat_map(move |qos| parts.map(|part| (qos, part)))
+}
+
+/// Those who neither publish nor are owed publications: who receives wills, who reads retained values, who has a will.
+fn bystanders(version: ProtocolVersion, topics: &Topics) -> [Peer; 3] {
+    [
+        ("witness", Part::Witness(Inbox::new(version), topics.name("will/+"))),
+        ("reader", Part::Reader(BTreeMap::new(), topics.name("retained/#"))),
+        ("doomed", Part::Doomed { topic: String::new() }),
+    ]
+    .map(|(role, part)| Peer::new(topics.client_id(role), version, part))
 }
 
 fn subscribers(
@@ -157,6 +154,17 @@ fn folder(lane: Lane) -> String {
         Lane::Retained(_) => "retained".to_owned(),
     }
 }
+
+/// A kind of lane, which becomes one with a QoS.
+type LaneKind = fn(QoS) -> Lane;
+
+/// The publishers of each QoS: their lanes, and how many topics each has.
+const PUBLISHERS: [(LaneKind, u32); 4] =
+    [(Lane::Plain, 2), (Lane::Plain, 2), (Lane::Shared, 2), (Lane::Retained, 8)];
+
+/// The subscribers of each QoS; of those who share, how many members their group has.
+const SUBSCRIBERS: [(Attendance, u32); 4] =
+    [(Attendance::Online, 2), (Attendance::Slow, 1), (Attendance::Offline, 2), (Attendance::Shared, 3)];
 
 #[cfg(test)]
 mod tests {

@@ -101,7 +101,8 @@ impl BrokerCommand {
         Self { name: "noctule".to_owned(), words, config: None }
     }
 
-    /// Mosquitto from the search path, told to save its state after every change and to bound no queue.
+    /// Mosquitto from the search path or a folder for servers beside it, told to save its state after every change and
+    /// to bound no queue.
     pub fn mosquitto() -> Self {
         let words = ["mosquitto", "-c", "{config}"].map(str::to_owned).to_vec();
         Self { name: "mosquitto".to_owned(), words, config: Some(MOSQUITTO_CONFIG.to_owned()) }

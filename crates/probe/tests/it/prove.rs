@@ -19,7 +19,7 @@ fn options(fault: &str) -> ProveOptions {
     options.rounds = 2;
     options.load = Duration::from_millis(200);
     // What is lost is waited for in every round; what is only late on a busy machine is to be waited for.
-    let is_waited_for_in_vain = ["lose", "older", "forget"].contains(&fault);
+    let is_waited_for_in_vain = ["lose", "older", "forget", "mute"].contains(&fault);
     options.patience = Duration::from_millis(if is_waited_for_in_vain { 800 } else { 3_000 });
     options.rate = 800;
     options
