@@ -7,10 +7,10 @@ use super::verdict::{Attendance, ClassVerdict};
 
 impl Display for Proof {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let rounds = if self.rounds < self.rounds_asked {
-            format!("{} of {} rounds", self.rounds, self.rounds_asked)
-        } else {
-            format!("{} rounds", self.rounds)
+        let rounds = match (self.rounds, self.rounds_asked) {
+            (1, 1) => "1 round".to_owned(),
+            (run, asked) if run < asked => format!("{run} of {asked} rounds"),
+            (run, _) => format!("{run} rounds"),
         };
         writeln!(f, "durability of {}: {rounds}, MQTT {}, seed {}", self.broker, self.mqtt, self.seed)?;
         self.write_setting(f)?;
