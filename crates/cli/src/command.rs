@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use noctule_broker::config::{Argument, Config, KEYS, Key, Sources};
 
-use crate::bench;
+use crate::{bench, prove};
 
 /// The whole command line.
 pub(crate) fn command() -> Command {
@@ -33,6 +33,7 @@ pub(crate) fn command() -> Command {
                 .subcommand(reference_command()),
         )
         .subcommand(bench::command())
+        .subcommand(prove::command())
 }
 
 /// The sources of settings that a command line with [`setting_args`] names.

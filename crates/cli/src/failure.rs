@@ -24,6 +24,15 @@ pub(crate) enum Failure {
     /// A broker was measured and lost or refused something.
     #[error("noctule: the run was not clean; the report says what was lost, refused or disconnected")]
     Unclean,
+    /// A flag has a value it cannot have; the text says what is right.
+    #[error("noctule: {0}")]
+    Usage(String),
+    /// A trial could not be run.
+    #[error("noctule: {0}")]
+    Prove(#[from] noctule_probe::ProveError),
+    /// A trial found a broken promise.
+    #[error("noctule: the broker did not keep what it had promised; the report says what")]
+    NotDurable,
     /// Standard output takes nothing.
     #[error("noctule: cannot write to standard output: {0}")]
     Output(#[from] io::Error),
@@ -39,10 +48,16 @@ impl Failure {
         // Without standard error there is nobody left to tell; the exit code still does.
         let _ = writeln!(io::stderr(), "{self}");
         match self {
-            Self::Configuration(_) | Self::Bench(noctule_probe::Error::Usage(_)) => ExitCode::from(2),
-            Self::Check(_) | Self::Broker(_) | Self::Bench(_) | Self::Unclean | Self::Output(_) => {
-                ExitCode::FAILURE
-            }
+            Self::Configuration(_)
+            | Self::Usage(_)
+            | Self::Bench(noctule_probe::Error::Usage(_))
+            | Self::Prove(_) => ExitCode::from(2),
+            Self::Check(_)
+            | Self::Broker(_)
+            | Self::Bench(_)
+            | Self::Unclean
+            | Self::NotDurable
+            | Self::Output(_) => ExitCode::FAILURE,
         }
     }
 }

@@ -2,14 +2,16 @@
 //!
 //! Standard output carries what was asked for (the ready line, a shown configuration), standard error
 //! everything else. Exit codes: 0 all went well, 1 something failed while running or a measured broker lost or
-//! refused something, 2 the command line or the configuration is wrong.
+//! refused something, 2 the command line or the configuration is wrong or a trial could not be run.
 
 mod bench;
 mod command;
 mod failure;
 mod logging;
+mod prove;
 mod serve;
 mod settings;
+mod values;
 
 use std::process::ExitCode;
 
@@ -36,6 +38,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("serve", matches)) => serve::serve(matches),
         Some(("config", matches)) => config(matches),
         Some(("bench", matches)) => bench::bench(matches),
+        Some(("prove", matches)) => prove::prove(matches),
         Some(_) => unreachable!("clap refuses commands that are not declared"),
     }
 }

@@ -164,9 +164,14 @@ fn publish<'a>(shape: PublishShape, topic: &'a str, payload: &'a [u8]) -> Packet
     })
 }
 
+/// Appends a packet of ours.
+pub(crate) fn write(version: ProtocolVersion, packet: &Packet<'_>, out: &mut Vec<u8>) {
+    packet.encode(version, out).expect("names are short and payloads are within MQTT's limit");
+}
+
 fn encoded(version: ProtocolVersion, packet: &Packet<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    packet.encode(version, &mut bytes).expect("names are short and payloads are within MQTT's limit");
+    write(version, packet, &mut bytes);
     bytes
 }
 
@@ -190,7 +195,7 @@ const PACKET_ID_BYTES: usize = 2;
 const ACK_BYTES: usize = 4;
 
 /// How long a durable session of ours outlives its connection, should the probe be killed: an hour.
-const DURABLE_SECONDS: u32 = 3_600;
+pub(crate) const DURABLE_SECONDS: u32 = 3_600;
 
 #[cfg(test)]
 mod tests {

@@ -23,6 +23,11 @@ impl Progress {
         self.bar.set_message(phase.to_owned());
     }
 
+    /// Says what is going on in a phase of several parts.
+    pub(crate) fn name(&self, part: &str) {
+        self.bar.set_message(part.to_owned());
+    }
+
     pub(crate) fn set(&self, position: u64) {
         self.bar.set_position(position);
     }

@@ -5,7 +5,8 @@
 
 use noctule_codec::{PacketId, PacketType, QoS, ReasonCode};
 
-use crate::client::{Client, Output, Role};
+use crate::client::{Client, Role};
+use crate::connection::Output;
 use crate::frames::{Acks, PublishHead, PublishShape};
 use crate::incidents::Incidents;
 use crate::incoming::{Delivery, Incoming};
@@ -168,7 +169,7 @@ impl Traffic {
         while let Some(publisher) = self.ready.pop() {
             let client = publisher as usize;
             self.publishers[client].is_ready = false;
-            let output = &mut clients[client].output;
+            let output = &mut clients[client].connection.output;
             self.fill(client, now, output);
             if !output.is_dirty {
                 output.is_dirty = true;

@@ -2,17 +2,11 @@
 
 mod command;
 
-use std::io::{self, Write as _};
-use std::str::FromStr;
-use std::time::Duration;
-
 use clap::ArgMatches;
-use noctule_probe::{
-    Comparison, Error, Options, ProtocolVersion, QoS, Report, Rival, Scenario, Target, compare, run,
-};
-use serde::Serialize;
+use noctule_probe::{Comparison, Options, QoS, Report, Rival, Scenario, Target, compare, run};
 
 use crate::failure::Failure;
+use crate::values::{number, parse, print, seconds, set, text, usage, version};
 
 pub(crate) use command::command;
 
@@ -38,17 +32,6 @@ pub(crate) fn bench(matches: &ArgMatches) -> Result<(), Failure> {
         }
     };
     if is_clean { Ok(()) } else { Err(Failure::Unclean) }
-}
-
-fn print(report: &(impl Serialize + std::fmt::Display), as_json: bool) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    if as_json {
-        serde_json::to_writer(&mut out, report).map_err(io::Error::from)?;
-        writeln!(out)?;
-    } else {
-        writeln!(out, "{report}")?;
-    }
-    Ok(out.flush()?)
 }
 
 fn options(scenario: Scenario, matches: &ArgMatches) -> Result<Options, Failure> {
@@ -115,51 +98,6 @@ fn rival(text: &str) -> Result<Rival, Failure> {
 fn qos(text: &str) -> Result<QoS, Failure> {
     let qos = text.parse().ok().and_then(QoS::from_bits);
     qos.ok_or_else(|| usage(&format!("--qos {text}: it is 0, 1 or 2")))
-}
-
-fn version(text: &str) -> Result<ProtocolVersion, Failure> {
-    match text {
-        "3.1" => Ok(ProtocolVersion::V3_1),
-        "3.1.1" => Ok(ProtocolVersion::V3_1_1),
-        "5" | "5.0" => Ok(ProtocolVersion::V5),
-        _ => Err(usage(&format!("--mqtt {text}: it is 3.1, 3.1.1 or 5"))),
-    }
-}
-
-fn seconds(matches: &ArgMatches, flag: &str) -> Result<Option<Duration>, Failure> {
-    let Some(text) = text(matches, flag) else { return Ok(None) };
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    match seconds {
-        Some(duration) => Ok(Some(duration)),
-        None => Err(usage(&format!("--{flag} {text}: it is a number of seconds, such as 10 or 0.5"))),
-    }
-}
-
-fn number<T: FromStr>(matches: &ArgMatches, flag: &str) -> Result<Option<T>, Failure> {
-    let Some(text) = text(matches, flag) else { return Ok(None) };
-    match text.parse() {
-        Ok(number) => Ok(Some(number)),
-        Err(_) => Err(usage(&format!("--{flag} {text}: it is a whole number that is not too large"))),
-    }
-}
-
-fn parse<T: FromStr<Err: std::fmt::Display>>(flag: &str, text: &str) -> Result<T, Failure> {
-    text.parse().map_err(|error| usage(&format!("--{flag} {text}: {error}")))
-}
-
-/// The value of a flag; none where the scenario does not have it or it was not given.
-fn text<'a>(matches: &'a ArgMatches, flag: &str) -> Option<&'a str> {
-    matches.try_get_one::<String>(flag).ok().flatten().map(String::as_str)
-}
-
-fn set<T>(option: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *option = value;
-    }
-}
-
-fn usage(text: &str) -> Failure {
-    Failure::Bench(Error::Usage(text.to_owned()))
 }
 
 /// Rounds of a comparison.

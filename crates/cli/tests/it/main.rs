@@ -4,6 +4,7 @@ mod bench;
 mod config;
 mod hostile;
 mod peer;
+mod prove;
 mod serve;
 mod stop;
 mod support;

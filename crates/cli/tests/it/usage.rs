@@ -19,6 +19,7 @@ fn help_names_every_command_and_flag() {
             "serve",
             "config",
             "bench",
+            "prove",
             "--config <FILE>",
             "--data-dir <DIR>",
             "--listen <URL>",

@@ -77,7 +77,7 @@ impl Driver<'_> {
         let client = &mut self.clients[index];
         if client.is_ready() {
             client.stage = Stage::Leaving { since };
-            client.output.bytes.extend(frames::disconnect(self.options.version));
+            client.connection.output.bytes.extend(frames::disconnect(self.options.version));
             self.leaving.push_back((index, since));
             self.mark_dirty(index);
         }
@@ -157,7 +157,7 @@ impl Driver<'_> {
         if let Some((filters, packet_id)) = client.stage.next_filters() {
             let bytes =
                 frames::subscribe(self.options.version, packet_id, &filters, self.options.subscription_qos());
-            client.output.bytes.extend(bytes);
+            client.connection.output.bytes.extend(bytes);
             return;
         }
         let happening = if is_refused { Happening::Failed } else { Happening::Ready { client: index, at } };

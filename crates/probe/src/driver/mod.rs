@@ -109,7 +109,7 @@ impl<'a> Driver<'a> {
 
     /// Adds bytes to what a client has to write.
     pub(crate) fn send(&mut self, index: usize, bytes: &[u8]) {
-        self.clients[index].output.bytes.extend_from_slice(bytes);
+        self.clients[index].connection.output.bytes.extend_from_slice(bytes);
         self.mark_dirty(index);
     }
 
@@ -117,7 +117,7 @@ impl<'a> Driver<'a> {
     pub(crate) fn close(&mut self) {
         let farewell = frames::disconnect(self.options.version);
         for client in self.clients.iter_mut().filter(|client| client.is_ready()) {
-            client.finish(&farewell);
+            client.connection.finish(&farewell);
         }
     }
 
@@ -160,9 +160,9 @@ impl<'a> Driver<'a> {
         let mut dirty = std::mem::take(&mut self.dirty);
         for index in dirty.drain(..) {
             let client = &mut self.clients[index];
-            client.output.is_dirty = false;
+            client.connection.output.is_dirty = false;
             let is_publisher = matches!(client.role, Role::Publisher(_));
-            match client.flush() {
+            match client.connection.flush() {
                 Ok(wrote) => self.writes += u64::from(wrote && is_publisher),
                 Err(error) => self.lose(index, error.to_string()),
             }
@@ -171,7 +171,7 @@ impl<'a> Driver<'a> {
     }
 
     fn unblock(&mut self, index: usize) {
-        self.clients[index].output.is_blocked = false;
+        self.clients[index].connection.output.is_blocked = false;
         self.mark_dirty(index);
         if let Client { role: Role::Publisher(publisher), stage: Stage::Ready, .. } = self.clients[index] {
             self.traffic.mark_ready(publisher);
@@ -179,7 +179,7 @@ impl<'a> Driver<'a> {
     }
 
     fn mark_dirty(&mut self, index: usize) {
-        let output = &mut self.clients[index].output;
+        let output = &mut self.clients[index].connection.output;
         if !output.is_dirty {
             output.is_dirty = true;
             self.dirty.push(index);
@@ -190,7 +190,7 @@ impl<'a> Driver<'a> {
     fn read(&mut self, index: usize, to_the_end: bool) {
         let mut buffer = std::mem::take(&mut self.read_buffer);
         loop {
-            match self.clients[index].read(&mut buffer) {
+            match self.clients[index].connection.read(&mut buffer) {
                 Ok(Read::Bytes(count)) => {
                     self.take_bytes(index, &buffer[..count]);
                     if count < buffer.len() && !to_the_end {
@@ -209,7 +209,7 @@ impl<'a> Driver<'a> {
             }
         }
         self.read_buffer = buffer;
-        if !self.clients[index].output.is_empty() {
+        if !self.clients[index].connection.output.is_empty() {
             self.mark_dirty(index);
         }
     }
@@ -219,12 +219,12 @@ impl<'a> Driver<'a> {
         let mut at = 0;
         loop {
             at += self.take_usual(index, &bytes[at..], now);
-            match self.clients[index].decode(&bytes[at..]) {
+            match self.clients[index].connection.decode(&bytes[at..]) {
                 Ok(Some((packet, length))) => {
                     at += length;
                     self.take_packet(index, &packet, now);
                 }
-                Ok(None) => return self.clients[index].keep(&bytes[at..]),
+                Ok(None) => return self.clients[index].connection.keep(&bytes[at..]),
                 Err(error) => {
                     self.incidents.violate(format!("sent what is not MQTT: {error}"));
                     return self.end(index);
@@ -244,7 +244,7 @@ impl<'a> Driver<'a> {
             && let Some((incoming, length)) = self.recogniser.read(&bytes[at..])
         {
             at += length;
-            let output = &mut client.output.bytes;
+            let output = &mut client.connection.output.bytes;
             self.traffic.take(client.role, &incoming, now, output, &mut self.incidents);
         }
         at
@@ -264,7 +264,7 @@ impl<'a> Driver<'a> {
             }
             _ => {
                 let incoming = Incoming::new(packet, &self.traffic.load);
-                let output = &mut client.output.bytes;
+                let output = &mut client.connection.output.bytes;
                 self.traffic.take(client.role, &incoming, now, output, &mut self.incidents);
             }
         }
@@ -302,7 +302,7 @@ impl<'a> Driver<'a> {
         if let Role::Publisher(publisher) = client.role {
             self.traffic.publisher_gone(publisher);
         }
-        if let Some(stream) = client.stream_mut() {
+        if let Some(stream) = client.connection.stream_mut() {
             // Closing takes the socket out of the poll as well.
             let _ = self.poll.registry().deregister(stream);
         }

@@ -86,7 +86,7 @@ fn load(options: &Options) -> Load {
 }
 
 /// Tells runs apart, also those that were begun at once.
-fn run_number() -> u32 {
+pub(crate) fn run_number() -> u32 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     (nanoseconds(since_epoch) >> 10) as u32 ^ std::process::id().rotate_left(16)
 }

@@ -49,7 +49,7 @@ fn clear(driver: &mut Driver<'_>) -> Result<(), Error> {
     driver.progress.begin("clean up", u64::from(topics));
     let mut cleared = 0;
     while cleared < topics && driver.clients[CLEARER].is_ready() {
-        while cleared < topics && driver.clients[CLEARER].output.len() < OUTPUT_BYTES_MAX {
+        while cleared < topics && driver.clients[CLEARER].connection.output.len() < OUTPUT_BYTES_MAX {
             let topic = driver.traffic.load.topic(cleared);
             driver.send(CLEARER, &frames::clear_retained(version, &topic));
             cleared += 1;

@@ -4,3 +4,4 @@ mod clean;
 mod comparison;
 mod fake;
 mod faults;
+mod prove;
