@@ -1,7 +1,7 @@
 //! Reading the journal back: contents that sessions have left there, and contents that are to be recorded anew
 //! before their segment is freed.
 
-use noctule_engine::{Content, content, moved_bytes};
+use noctule_engine::{Content, RecordError, content, contents, moved_bytes};
 use noctule_session::{MemoryGauge, MessageNumber, Missing, Position, Publication};
 use noctule_store::{Appender, Disk, ReadError, Reader};
 use std::collections::HashMap;
@@ -15,6 +15,8 @@ pub struct Archive<D: Disk> {
     /// The frame read last, which often has the next message too.
     frame: Vec<u8>,
     frame_at: Position,
+    /// Where the messages of that frame begin in it, by their numbers.
+    begins: Vec<(MessageNumber, usize)>,
     /// Where contents stand that were moved since the last segment was freed.
     moved: HashMap<MessageNumber, Position>,
 }
@@ -35,7 +37,8 @@ pub struct Moved {
 impl<D: Disk> Archive<D> {
     /// Reads through this reader.
     pub fn new(reader: Reader<D>) -> Self {
-        Self { reader, frame: Vec::new(), frame_at: Position::NOWHERE, moved: HashMap::new() }
+        let (frame, begins) = (Vec::new(), Vec::new());
+        Self { reader, frame, frame_at: Position::NOWHERE, begins, moved: HashMap::new() }
     }
 
     /// A message that a session is owed, counted as memory.
@@ -46,7 +49,7 @@ impl<D: Disk> Archive<D> {
         let Missing { number, position } = missing;
         let found = self
             .find(position)?
-            .and_then(|()| content(&self.frame, number).map_err(|cause| cause.to_string()));
+            .and_then(|()| content(self.from(number), number).map_err(|cause| cause.to_string()));
         Ok(match found {
             Ok(Some(mut message)) => {
                 message.share = Some(memory.take(message.bytes()));
@@ -73,8 +76,9 @@ impl<D: Disk> Archive<D> {
         }
         let mut bytes = Vec::new();
         let found = self.find(position)?;
-        let moved = found
-            .and_then(|()| moved_bytes(&self.frame, number, &mut bytes).map_err(|cause| cause.to_string()));
+        let moved = found.and_then(|()| {
+            moved_bytes(self.from(number), number, &mut bytes).map_err(|cause| cause.to_string())
+        });
         match moved {
             Ok(true) => {
                 let mut places = Vec::new();
@@ -107,6 +111,20 @@ impl<D: Disk> Archive<D> {
         }
     }
 
+    /// The bytes of the frame at hand from this message on.
+    fn from(&self, number: MessageNumber) -> &[u8] {
+        let begin = self.begins.binary_search_by_key(&number, |(number, _)| *number);
+        begin.map_or(&[], |place| &self.frame[self.begins[place].1..])
+    }
+
+    /// Learns where the messages of the frame are that has been read.
+    fn index(&mut self, position: Position) -> Result<(), RecordError> {
+        self.begins = contents(&self.frame)?;
+        self.begins.sort_unstable();
+        self.frame_at = position;
+        Ok(())
+    }
+
     /// Has the frame at this position at hand, or says why it cannot be read.
     fn find(&mut self, position: Position) -> Result<Result<(), String>, NotWritten> {
         if self.frame_at == position {
@@ -114,10 +132,7 @@ impl<D: Disk> Archive<D> {
         }
         self.frame_at = Position::NOWHERE;
         match self.reader.read(noctule_store::Position::new(position.0), &mut self.frame) {
-            Ok(()) => {
-                self.frame_at = position;
-                Ok(Ok(()))
-            }
+            Ok(()) => Ok(self.index(position).map_err(|cause| cause.to_string())),
             Err(ReadError::NotWritten) => Err(NotWritten),
             Err(cause) => Ok(Err(cause.to_string())),
         }

@@ -54,7 +54,7 @@ pub use generations::{Generation, Generations, Watch};
 pub use groups::{Groups, Roster};
 pub use journal::{Content, Request};
 pub use mail::{Mail, Promise, ShardId, Then, Violation};
-pub use record::{Frame, FrameTarget, Frames, Record, RecordError, content, moved_bytes};
+pub use record::{Frame, FrameTarget, Frames, Record, RecordError, content, contents, moved_bytes};
 pub use replay::{Given, Remembered, RememberedGroup, RememberedPhase, RememberedSession, Replay};
 pub use restore::Restorer;
 pub use route::{Route, Target};

@@ -1,10 +1,13 @@
 //! Saying again what the journal is about to forget.
 //!
-//! The journal frees its oldest segment, and nothing else. Before it does, every shard walks over its sessions
-//! twice, in slices. The first walk finds the contents that its sessions are owed and that stand in front of the
-//! limit; whoever keeps the journal records them anew and says where. The second walk records, session by
-//! session, what is still owed at that moment and the session's own state, if that stands in front of the limit.
-//! A slice is the last thing of its turn, so what it says is true at its place in the journal.
+//! The journal frees its oldest segment, and nothing else. Before it does, every shard walks over its sessions,
+//! batch by batch. It finds the contents that they are owed and that stand in front of the limit; whoever keeps the
+//! journal records them anew and says where. Then the shard records what is still owed of the batch at that
+//! moment, and the state of its sessions where that stands in front of the limit. A step is the last thing of its
+//! turn, so what it says is true at its place in the journal.
+//!
+//! The deliveries of a session are said from the last one to the first: after a restart each then joins the front
+//! of what stands behind the limit.
 //!
 //! One shard does the same for the retained messages and for what shared groups are owed, whose contents are in
 //! memory.
@@ -12,9 +15,10 @@
 use crate::Record;
 use crate::directory::Directory;
 use crate::journal::Request;
+use crate::resident::Resident;
 use crate::shard::{Shard, Turn};
 use hashbrown::HashMap;
-use noctule_session::{MessageNumber, Missing, Phase, Position, Session, SessionChange};
+use noctule_session::{MessageNumber, Missing, Phase, Position, Session, SessionChange, SessionNumber};
 use noctule_topic::{ParsedFilter, RetainedCursor, Subscription};
 use std::ops::ControlFlow;
 
@@ -24,32 +28,56 @@ pub(crate) struct Restating {
     /// What stands in front of this is about to be forgotten.
     before: Position,
     step: Step,
-    /// Contents that were found and not yet asked to be moved, by number.
-    found: HashMap<MessageNumber, Position>,
-    /// Where they stand now.
+    /// Where to go on finding.
+    from: Place,
+    /// Sessions with something to say.
+    batch: Vec<Part>,
+    /// Contents of the batch, and where they stand now.
     places: HashMap<MessageNumber, Position>,
 }
 
 #[derive(Debug)]
 enum Step {
-    /// Finding contents, from the session at this place on.
-    Finding(usize),
-    /// The contents are being moved.
+    /// Finding what the next batch needs.
+    Finding,
+    /// The contents of the batch are being moved.
     Moving,
-    /// Recording sessions, from the one at this place on.
-    Sessions(usize),
+    /// Recording the batch.
+    Saying,
     /// Recording retained messages.
     Retained(Box<[RetainedCursor; 2]>),
     /// Done; where the journal reaches behind it is to be told.
     Done,
 }
 
+/// How far the finding has come.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    slot: usize,
+    /// Deliveries of that session from this one on have been seen to.
+    below: usize,
+}
+
+/// What is to be said of one session.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    slot: usize,
+    session: SessionNumber,
+    below: usize,
+    deliveries: usize,
+}
+
 impl Shard {
     /// Begins to record anew everything of this shard that stands before this position in the journal; the first
     /// shard records the retained messages as well. The end is told by [`Request::Restated`].
     pub fn restate(&mut self, before: Position) {
-        let (found, places) = (HashMap::new(), HashMap::new());
-        self.restating = Some(Box::new(Restating { before, step: Step::Finding(0), found, places }));
+        self.restating = Some(Box::new(Restating {
+            before,
+            step: Step::Finding,
+            from: Place { slot: 0, below: usize::MAX },
+            batch: Vec::new(),
+            places: HashMap::new(),
+        }));
     }
 
     /// Whether there is something to be recorded anew in this turn.
@@ -57,136 +85,167 @@ impl Shard {
         self.restating.as_ref().is_some_and(|restating| !matches!(restating.step, Step::Moving))
     }
 
-    /// Where contents stand that were to be moved.
+    /// Where contents stand that were to be moved. What is in none of these places is lost.
     pub fn receive_places(&mut self, places: impl IntoIterator<Item = (MessageNumber, Position)>) {
         if let Some(restating) = &mut self.restating {
             restating.places.extend(places);
-            restating.step = Step::Sessions(0);
+            restating.step = Step::Saying;
         }
     }
 
-    /// The slice of a turn, behind everything else that the turn records.
-    pub(crate) fn restate_slice(&mut self, turn: &mut Turn<'_>) {
+    /// The step of a turn, behind everything else that the turn records.
+    pub(crate) fn restate_step(&mut self, turn: &mut Turn<'_>) {
         let Some(mut restating) = self.restating.take() else { return };
-        let mut work = WORK_PER_SLICE;
-        let is_done = loop {
-            restating.step = match restating.step {
-                Step::Finding(from) => self.find_contents(&mut restating, from, &mut work, turn),
-                Step::Sessions(from) => self.restate_sessions(&restating, from, &mut work, turn),
-                Step::Retained(cursors) => restate_retained(cursors, restating.before, &mut work, turn),
-                Step::Moving => Step::Moving,
-                Step::Done => break true,
-            };
-            if work == 0 || matches!(restating.step, Step::Moving) {
-                break false;
+        restating.step = match restating.step {
+            Step::Finding => self.find_batch(&mut restating, turn),
+            Step::Moving => Step::Moving,
+            Step::Saying => self.say_batch(&mut restating, turn),
+            Step::Retained(cursors) => restate_retained(cursors, restating.before, turn),
+            Step::Done => {
+                turn.fx.is_restated = true;
+                return;
             }
         };
-        match is_done {
-            true => turn.fx.is_restated = true,
-            false => self.restating = Some(restating),
+        self.restating = Some(restating);
+    }
+
+    /// Finds sessions with something that stands before the limit, until the batch is full.
+    fn find_batch(&mut self, restating: &mut Restating, turn: &mut Turn<'_>) -> Step {
+        let mut seen = 0;
+        let Restating { before, from, batch, places, .. } = restating;
+        batch.clear();
+        places.clear();
+        let mut contents = Vec::new();
+        while let Some(slot) = self.sessions.next_from(from.slot) {
+            if slot != from.slot {
+                *from = Place { slot, below: usize::MAX };
+            }
+            let is_full = contents.len() >= BATCH_CONTENTS || seen >= BATCH_SESSIONS;
+            if is_full {
+                break;
+            }
+            seen += 1;
+            let resident = &self.sessions[slot];
+            let room = BATCH_CONTENTS - contents.len();
+            let part = find_part(slot, resident, *before, from, room, &mut contents);
+            if part.deliveries > 0 || resident.is_old(*before) {
+                batch.push(part);
+            }
+        }
+        let is_done = self.sessions.next_from(from.slot).is_none();
+        match (contents.is_empty(), batch.is_empty()) {
+            (false, _) => {
+                // Until it is said where one is, it is lost.
+                places.extend(contents.iter().map(|content| (content.number, *before)));
+                contents.sort_unstable_by_key(|content| (content.position, content.number));
+                turn.fx.requests.push(Request::Move { contents });
+                Step::Moving
+            }
+            (true, false) => Step::Saying,
+            (true, true) if is_done => self.after_sessions(),
+            (true, true) => Step::Finding,
         }
     }
 
-    fn find_contents(
-        &mut self,
-        restating: &mut Restating,
-        from: usize,
-        work: &mut usize,
-        turn: &mut Turn<'_>,
-    ) -> Step {
-        let before = restating.before;
-        let mut next = from;
-        while let Some(slot) = self.sessions.next_from(next) {
-            if *work == 0 {
-                return Step::Finding(slot);
-            }
-            next = slot + 1;
-            let outbound = &self.sessions[slot].session.outbound;
-            *work = work.saturating_sub(1 + outbound.len() / OWED_PER_WORK);
-            let needed = outbound.recorded_before(before).filter(|owed| owed.phase() != Phase::Received);
-            restating.found.extend(needed.map(|owed| (owed.number, owed.position())));
-        }
-        if restating.found.is_empty() {
-            return Step::Sessions(0);
-        }
-        let mut contents: Vec<Missing> = std::mem::take(&mut restating.found)
-            .into_iter()
-            .map(|(number, position)| Missing { number, position })
-            .collect();
-        contents.sort_unstable_by_key(|content| (content.position, content.number));
-        turn.fx.requests.push(Request::Move { contents });
-        Step::Moving
-    }
-
-    fn restate_sessions(
-        &mut self,
-        restating: &Restating,
-        from: usize,
-        work: &mut usize,
-        turn: &mut Turn<'_>,
-    ) -> Step {
-        let mut next = from;
-        while let Some(slot) = self.sessions.next_from(next) {
-            if *work == 0 {
-                return Step::Sessions(slot);
-            }
-            let owed = self.sessions[slot].session.outbound.len();
-            *work = work.saturating_sub(1 + owed / OWED_PER_WORK);
-            if !self.restate_session(slot, restating, turn) {
-                *work = 0;
-                return Step::Sessions(slot);
-            }
-            next = slot + 1;
-        }
+    fn after_sessions(&self) -> Step {
         match self.config.id.0 {
             0 => Step::Retained(Box::new([RetainedCursor::of_all(false), RetainedCursor::of_all(true)])),
             _ => Step::Done,
         }
     }
 
-    /// Records what of a session stands before the limit: its own state, and what it is owed. Says whether that
-    /// is all.
-    fn restate_session(&mut self, slot: usize, restating: &Restating, turn: &mut Turn<'_>) -> bool {
-        let before = restating.before;
+    fn say_batch(&mut self, restating: &mut Restating, turn: &mut Turn<'_>) -> Step {
         let appended = self.commits.appended;
-        let resident = &mut self.sessions[slot];
-        if !resident.is_recorded {
-            return true;
-        }
-        let is_state_old = resident.recorded_at < before;
-        let records = &mut turn.fx.records;
-        if is_state_old {
-            let user_name = resident.identity.user_name.clone();
-            let receive_maximum = resident.session.link.as_ref().map_or(0, |link| link.receive_maximum);
-            records.push(Record::SessionOpened {
-                session: resident.session.number,
-                client_id: resident.session.client_id.clone(),
-                user_name,
-                receive_maximum,
-            });
-            resident.recorded_at = appended.max(before);
-            name_groups(&resident.session, turn.directory, records);
-            state(&resident.session, |filter| resident.retained.has(filter), records);
-            if resident.session.link.is_none() {
-                let at = resident.session.detached_at().unwrap_or(turn.now);
-                records.push(Record::SessionDetached { session: resident.session.number, at });
+        let Restating { before, batch, places, .. } = restating;
+        let Turn { now, directory, fx } = turn;
+        for part in batch.drain(..) {
+            let resident = self.sessions.get_mut(part.slot);
+            let resident = resident.filter(|resident| resident.session.number == part.session);
+            let Some(resident) = resident else { continue };
+            if resident.is_old(*before) {
+                resident.recorded_at = appended.max(*before);
+                say_state(resident, *now, directory, &mut fx.records);
             }
+            let place = |number| places.get(&number).copied();
+            let say = |delivered, position| {
+                let change = SessionChange::Held { delivered, position };
+                fx.records.push(Record::Session { session: part.session, change });
+            };
+            resident.session.outbound.move_up(*before, part.below, part.deliveries, place, say);
         }
-        let session = resident.session.number;
-        let place = |number: MessageNumber| restating.places.get(&number).copied();
-        let records_before = records.len();
-        for owed in resident.session.outbound.recorded_before(before).take(OWED_PER_SLICE) {
-            let position = place(owed.number).unwrap_or(before);
-            let change = SessionChange::Held { delivered: owed.delivered(), position };
-            records.push(Record::Session { session, change });
+        Step::Finding
+    }
+}
+
+impl Resident {
+    /// Whether what the journal knows of its state stands before this position.
+    fn is_old(&self, before: Position) -> bool {
+        self.is_recorded && self.recorded_at < before
+    }
+}
+
+/// Finds what a session is owed and stands before the limit, from the last delivery to the first; `from` is where to
+/// go on.
+fn find_part(
+    slot: usize,
+    resident: &Resident,
+    before: Position,
+    from: &mut Place,
+    contents_max: usize,
+    contents: &mut Vec<Missing>,
+) -> Part {
+    let outbound = &resident.session.outbound;
+    let mut part = Part { slot, session: resident.session.number, below: from.below, deliveries: 0 };
+    for (place, owed) in outbound.recorded_before(before, from.below) {
+        if part.deliveries == contents_max {
+            return part;
         }
-        resident.session.outbound.move_up(before, OWED_PER_SLICE, place);
-        records.len() - records_before < OWED_PER_SLICE
+        part.deliveries += 1;
+        from.below = place;
+        if owed.phase() != Phase::Received {
+            contents.push(Missing { number: owed.number, position: owed.position() });
+        }
+    }
+    *from = Place { slot: slot + 1, below: usize::MAX };
+    part
+}
+
+/// What makes a session of nothing, but for what it is owed.
+fn say_state(
+    resident: &Resident,
+    now: noctule_session::Instant,
+    directory: &Directory,
+    records: &mut Vec<Record>,
+) {
+    let session = &resident.session;
+    let number = session.number;
+    records.push(Record::SessionOpened {
+        session: number,
+        client_id: session.client_id.clone(),
+        user_name: resident.identity.user_name.clone(),
+        receive_maximum: session.link.as_ref().map_or(0, |link| link.receive_maximum),
+    });
+    say_groups(session, directory, records);
+    let mut record = |change| records.push(Record::Session { session: number, change });
+    let session_expiry_interval = session.session_expiry_interval;
+    record(SessionChange::ExpirySet { session_expiry_interval });
+    record(SessionChange::WillSet { will: session.will.clone() });
+    record(SessionChange::IdsReserved { up_to: session.outbound.last_reserved_id() });
+    for packet_id in session.inbound.iter() {
+        record(SessionChange::InboundTaken { packet_id });
+    }
+    for (filter, subscription) in session.subscriptions.iter() {
+        let brings_retained = resident.retained.has(filter);
+        record(SessionChange::Subscribed { filter: filter.into(), subscription, brings_retained });
+    }
+    if session.link.is_none() {
+        let at = session.detached_at().unwrap_or(now);
+        records.push(Record::SessionDetached { session: number, at });
     }
 }
 
 /// What the groups of a session are called in the journal.
-fn name_groups(session: &Session, directory: &Directory, records: &mut Vec<Record>) {
+fn say_groups(session: &Session, directory: &Directory, records: &mut Vec<Record>) {
     for text in session.subscriptions.filters().filter(|filter| filter.starts_with("$share/")) {
         let Ok(ParsedFilter { share_name: Some(share_name), filter }) = Subscription::parse(text) else {
             continue;
@@ -197,57 +256,30 @@ fn name_groups(session: &Session, directory: &Directory, records: &mut Vec<Recor
     }
 }
 
-/// What makes a session of nothing, but for what it is owed.
-fn state(session: &Session, brings_retained: impl Fn(&str) -> bool, records: &mut Vec<Record>) {
-    let number = session.number;
-    let mut record = |change| records.push(Record::Session { session: number, change });
-    let session_expiry_interval = session.session_expiry_interval;
-    record(SessionChange::ExpirySet { session_expiry_interval });
-    record(SessionChange::WillSet { will: session.will.clone() });
-    record(SessionChange::IdsReserved { up_to: session.outbound.last_reserved_id() });
-    for packet_id in session.inbound.iter() {
-        record(SessionChange::InboundTaken { packet_id });
-    }
-    for (filter, subscription) in session.subscriptions.iter() {
-        let brings_retained = brings_retained(filter);
-        record(SessionChange::Subscribed { filter: filter.into(), subscription, brings_retained });
-    }
-}
-
 /// Finds retained messages that stand before the limit. They are recorded at the end of the turn, while nobody
 /// changes the tree, if they are still retained then.
-fn restate_retained(
-    mut cursors: Box<[RetainedCursor; 2]>,
-    before: Position,
-    work: &mut usize,
-    turn: &mut Turn<'_>,
-) -> Step {
+fn restate_retained(mut cursors: Box<[RetainedCursor; 2]>, before: Position, turn: &mut Turn<'_>) -> Step {
     let Turn { directory, fx, .. } = turn;
     let directory: &Directory = directory;
-    let visits = (*work).min(RETAINED_VISITS);
-    for cursor in cursors.iter_mut().filter(|cursor| !cursor.is_done()) {
-        directory.retained.read(|retained| {
-            cursor.advance(retained, visits, |_, message| {
-                let position = message.place.get().max(message.kept.get());
-                if position.is_somewhere() && position < before {
-                    fx.retained_again.push(message.clone());
-                }
-                ControlFlow::Continue(())
-            })
-        });
-        *work = work.saturating_sub(visits);
-        return Step::Retained(cursors);
-    }
-    *work = work.saturating_sub(1);
-    fx.debts_again = Some(before);
-    Step::Done
+    let Some(cursor) = cursors.iter_mut().find(|cursor| !cursor.is_done()) else {
+        fx.debts_again = Some(before);
+        return Step::Done;
+    };
+    directory.retained.read(|retained| {
+        cursor.advance(retained, RETAINED_VISITS, |_, message| {
+            let position = message.place.get().max(message.kept.get());
+            if position.is_somewhere() && position < before {
+                fx.retained_again.push(message.clone());
+            }
+            ControlFlow::Continue(())
+        })
+    });
+    Step::Retained(cursors)
 }
 
-/// Sessions that a slice looks at, about 1 ms.
-const WORK_PER_SLICE: usize = 2048;
-/// Deliveries that are looked at in the time of one session.
-const OWED_PER_WORK: usize = 16;
-/// Deliveries of one session that a slice records.
-const OWED_PER_SLICE: usize = 4096;
-/// Nodes of the retained tree looked at in one go.
+/// Contents that are moved at once: what is said of them is a fraction of a megabyte and a few milliseconds.
+const BATCH_CONTENTS: usize = 4096;
+/// Sessions that are looked at in one step.
+const BATCH_SESSIONS: usize = 2048;
+/// Nodes of the retained tree looked at in one step.
 const RETAINED_VISITS: usize = 256;

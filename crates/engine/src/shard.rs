@@ -24,7 +24,8 @@ use crate::timers::{Timer, Timers};
 use crate::{Mail, Record, Request, Stats};
 use noctule_auth::{Action, Authority};
 use noctule_session::{
-    ConnectionId, DropReason, Instant, Limits, Outgoing, Position, Publication, Session, SessionEffects, SessionNumber,
+    ConnectionId, DropReason, Instant, Limits, Outgoing, Position, Publication, Session, SessionEffects,
+    SessionNumber,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -163,7 +164,7 @@ impl Shard {
     /// record has its place, no mail leaves before that which it was routed by, and nobody is told anything
     /// before what he is told is true. What is left are connections to flush.
     pub fn end_turn(&mut self, carrier: &mut impl Carrier, turn: &mut Turn<'_>) {
-        self.restate_slice(turn);
+        self.restate_step(turn);
         loop {
             self.publications.count(&turn.directory.memory);
             self.append(carrier, turn);

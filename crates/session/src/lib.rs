@@ -20,6 +20,7 @@ mod output;
 mod pace;
 mod position;
 mod publication;
+mod recorded;
 mod session;
 mod subscriptions;
 #[cfg(test)]

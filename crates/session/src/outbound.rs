@@ -13,6 +13,7 @@
 //! What an entry *is* (phase, packet id) belongs to the session and changes only through
 //! [`Session::apply`](crate::Session::apply). What a connection *did* (cursor, quota) dies with it.
 
+use crate::recorded::Recorded;
 use crate::{MessageNumber, Position, Publication};
 use noctule_codec::{PacketId, QoS};
 use std::collections::VecDeque;
@@ -139,6 +140,8 @@ enum Ids {
 #[derive(Clone, Debug)]
 struct List {
     entries: VecDeque<Owed>,
+    /// What waits behind them, while the list is made of records.
+    recorded: Recorded,
     /// Entries that are not settled.
     owed: usize,
     /// Bytes of the publications that the entries refer to.
@@ -287,6 +290,11 @@ impl Owed {
         }
     }
 
+    /// Whether it is owed and stands in the journal before this position.
+    fn is_recorded_before(&self, limit: Position) -> bool {
+        self.phase != Phase::Settled && self.position().is_somewhere() && self.position() < limit
+    }
+
     /// Whether its content is needed and nobody has it any more.
     pub(crate) fn is_lost(&self) -> bool {
         self.is_missing() && !self.position.is_somewhere()
@@ -345,6 +353,7 @@ impl Outbound {
         let list = self.list.get_or_insert_default();
         list.owed += 1;
         list.bytes += u64::from(owed.bytes);
+        list.make_room();
         list.entries.push_back(owed);
     }
 
@@ -386,7 +395,7 @@ impl Outbound {
     /// made of records.
     pub fn find_waiting(&self, number: MessageNumber) -> Option<&Owed> {
         let list = self.list();
-        list.waiting(number).map(|place| &list.entries[place])
+        list.recorded.find(number).or_else(|| list.waiting(number).map(|place| &list.entries[place]))
     }
 
     /// A packet identifier that no unsettled delivery uses [MQTT-2.2.1-4]; `None` while all are in use.
@@ -414,6 +423,9 @@ impl Outbound {
     /// bring publications of several shards in another order than that in which they arrived.
     pub(crate) fn begin(&mut self, number: MessageNumber, packet_id: PacketId) {
         let Some(list) = &mut self.list else { return };
+        if let Some(owed) = list.recorded.take(number) {
+            list.entries.push_back(owed);
+        }
         let Some(place) = list.waiting(number) else { return };
         let first = if place == list.cursor { place } else { list.first_waiting() };
         if place != first
@@ -483,20 +495,32 @@ impl Outbound {
     /// of records: there, what waits stands in the order of the numbers, behind what was sent.
     pub(crate) fn hold(&mut self, delivered: Delivered, position: Position) {
         let list = self.list.get_or_insert_default();
-        if let Some(place) = list.recorded(&delivered) {
+        if let Some(place) = list.begun_place(&delivered) {
             list.take_out(place);
+        } else if let Some(known) = list.recorded.known(&delivered) {
+            if delivered.phase == Phase::Waiting {
+                known.position = position;
+                return;
+            }
+            list.settle_recorded(delivered.number);
         }
-        let is_begun = delivered.phase != Phase::Waiting;
         let owed = Owed::recorded(delivered, position);
-        let place = match is_begun {
-            true => list.place_of_begun(owed.number),
-            false => list.place_of_waiting(owed.number),
-        };
         list.owed += 1;
         list.bytes += u64::from(owed.bytes);
-        list.begun += usize::from(is_begun);
-        list.entries.insert(place, owed);
-        self.ids_run &= !is_begun;
+        if owed.phase == Phase::Waiting {
+            return list.recorded.insert(owed);
+        }
+        list.begun += 1;
+        list.entries.insert(list.place_of_begun(owed.number), owed);
+        self.ids_run = false;
+    }
+
+    /// All records have been applied: what waits takes its place in the list.
+    pub(crate) fn end_of_records(&mut self) {
+        let Some(list) = &mut self.list else { return };
+        let waiting = std::mem::replace(&mut list.recorded, Recorded::new());
+        list.entries.reserve_exact(waiting.len());
+        list.entries.extend(waiting.into_owed());
     }
 
     /// The broker crashed while the peer was connected: it may have been sent this many QoS 1 deliveries whose
@@ -557,24 +581,32 @@ impl Outbound {
         }
     }
 
-    /// Everything owed, whose content the journal has before this position, or whose record may stand there.
-    pub fn recorded_before(&self, limit: Position) -> impl Iterator<Item = &Owed> {
-        self.iter().filter(move |owed| owed.position().is_somewhere() && owed.position() < limit)
+    /// What is owed and stands in the journal before this position, by its place in the list, from the place
+    /// `below` down.
+    pub fn recorded_before(&self, limit: Position, below: usize) -> impl Iterator<Item = (usize, &Owed)> {
+        let entries = &self.list().entries;
+        let entries = entries.range(..below.min(entries.len())).enumerate().rev();
+        entries.filter(move |(_, entry)| entry.is_recorded_before(limit))
     }
 
-    /// The first so many deliveries that stood before `limit` stand elsewhere now: where `place` says, or at or
-    /// behind `limit`.
+    /// Says of so many deliveries, from the place `below` down, that they stood before `limit` and where they stand
+    /// now. A delivery whose content is needed has to have a place.
     pub fn move_up(
         &mut self,
         limit: Position,
+        below: usize,
         deliveries_max: usize,
         place: impl Fn(MessageNumber) -> Option<Position>,
+        mut say: impl FnMut(Delivered, Position),
     ) {
         let Some(list) = &mut self.list else { return };
-        let unsettled = list.entries.iter_mut().filter(|entry| entry.phase != Phase::Settled);
-        let old = unsettled.filter(|entry| entry.position().is_somewhere() && entry.position() < limit);
+        let below = below.min(list.entries.len());
+        let old = list.entries.range_mut(..below).rev().filter(|entry| entry.is_recorded_before(limit));
         for entry in old.take(deliveries_max) {
-            entry.position = place(entry.number).unwrap_or(limit);
+            let needs_content = entry.phase != Phase::Received;
+            let Some(position) = place(entry.number).or((!needs_content).then_some(limit)) else { continue };
+            say(entry.delivered(), position);
+            entry.position = position;
         }
     }
 
@@ -623,6 +655,9 @@ impl Outbound {
     /// The delivery is over, whatever its outcome; its window place is free.
     pub(crate) fn settle(&mut self, number: MessageNumber, packet_id: Option<PacketId>) {
         let Some(list) = &mut self.list else { return };
+        if packet_id.is_none() && list.settle_recorded(number) {
+            return;
+        }
         let place = match packet_id {
             Some(id) => list.position(id),
             None => list.waiting(number),
@@ -675,7 +710,8 @@ impl Outbound {
 
     /// Everything owed, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Owed> {
-        self.list().entries.iter().filter(|entry| entry.phase != Phase::Settled)
+        let list = self.list();
+        list.entries.iter().filter(|entry| entry.phase != Phase::Settled).chain(list.recorded.iter())
     }
 
     /// Keeps no list if nothing is owed.
@@ -717,7 +753,23 @@ impl Owed {
 
 impl List {
     const fn new() -> Self {
-        Self { entries: VecDeque::new(), owed: 0, bytes: 0, settled: 0, begun: 0, cursor: 0 }
+        Self {
+            entries: VecDeque::new(),
+            recorded: Recorded::new(),
+            owed: 0,
+            bytes: 0,
+            settled: 0,
+            begun: 0,
+            cursor: 0,
+        }
+    }
+
+    /// Makes room for another entry. A long list does not double: it may be all that the broker's memory is for.
+    fn make_room(&mut self) {
+        let len = self.entries.len();
+        if len == self.entries.capacity() && len >= LONG {
+            self.entries.reserve_exact(len / 8);
+        }
     }
 
     /// The place of the unsettled delivery with this packet id.
@@ -750,33 +802,30 @@ impl List {
         self.waiting_places(number).last()
     }
 
-    /// The place of the delivery that a record tells of anew, in a list that is made of records. What was sent is
-    /// known by its packet id. A message may be owed several times, so what waits has to agree in everything.
-    fn recorded(&self, delivered: &Delivered) -> Option<usize> {
-        let begun = delivered.packet_id.and_then(|id| self.position(id));
-        begun.filter(|place| self.entries[*place].number == delivered.number).or_else(|| {
-            self.waiting_places(delivered.number).find(|place| {
-                let entry = &self.entries[*place];
-                entry.retain == delivered.retain
-                    && entry.group() == delivered.group
-                    && entry.subscription_ids() == delivered.subscription_ids
-            })
-        })
+    /// The place of the begun delivery that a record tells of again: it is known by its packet id.
+    fn begun_place(&self, delivered: &Delivered) -> Option<usize> {
+        let place = self.position(delivered.packet_id?)?;
+        (self.entries[place].number == delivered.number).then_some(place)
+    }
+
+    /// Ends the first delivery of this message that waits in a list that is made of records, if there is one.
+    fn settle_recorded(&mut self, number: MessageNumber) -> bool {
+        let owed = self.recorded.take(number);
+        self.bytes -= owed.as_ref().map_or(0, |owed| u64::from(owed.bytes));
+        self.owed -= usize::from(owed.is_some());
+        owed.is_some()
     }
 
     /// The places of the waiting deliveries of this message, the last one first, where the waiting ones stand in
     /// order.
     fn waiting_places(&self, number: MessageNumber) -> impl Iterator<Item = usize> {
-        let places = (0..self.place_of_waiting(number)).rev();
+        let places = (0..self.place_behind(number)).rev();
         let places = places.take_while(move |place| self.entries[*place].number == number);
         places.filter(|place| self.entries[*place].phase == Phase::Waiting)
     }
 
-    /// Where a waiting delivery of this number belongs, where the waiting ones stand in order.
-    fn place_of_waiting(&self, number: MessageNumber) -> usize {
-        if self.entries.back().is_none_or(|last| last.phase == Phase::Waiting && last.number <= number) {
-            return self.entries.len();
-        }
+    /// The place behind the waiting deliveries of this message, where the waiting ones stand in order.
+    fn place_behind(&self, number: MessageNumber) -> usize {
         let (mut from, mut to) = (self.first_waiting(), self.entries.len());
         while from < to {
             let middle = usize::midpoint(from, to);
@@ -830,6 +879,8 @@ impl List {
 static NO_LIST: List = List::new();
 /// Settled entries that may stand between unsettled ones before the list is closed up.
 const SETTLED_MAX: usize = 64;
+/// From this length on a list grows by an eighth.
+const LONG: usize = 1024;
 /// An empty list keeps at most this many places.
 const CAPACITY_KEPT: usize = 64;
 /// Packet ids are reserved so many at a time, the next ones when half of them are left.

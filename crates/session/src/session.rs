@@ -132,6 +132,7 @@ impl Session {
     /// `receive_maximum` messages that no record marks as sent; no packet id is used again before the last one
     /// that was reserved.
     pub fn recover(&mut self, ids_up_to: Option<PacketId>, receive_maximum: u16) {
+        self.outbound.end_of_records();
         ids_up_to.into_iter().for_each(|up_to| self.outbound.pass_over_ids(up_to));
         self.outbound.suspect(receive_maximum);
     }

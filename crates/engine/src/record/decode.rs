@@ -81,6 +81,20 @@ pub fn moved_bytes(body: &[u8], number: MessageNumber, out: &mut Vec<u8>) -> Res
     Ok(true)
 }
 
+/// Where the contents of messages begin in the body of a frame: [`content`] and [`moved_bytes`] find each at once in
+/// the bytes from there on.
+pub fn contents(body: &[u8]) -> Result<Vec<(MessageNumber, usize)>, RecordError> {
+    let (mut rest, mut found) = (body, Vec::new());
+    while !rest.is_empty() {
+        let (kind, content, behind) = split_first(rest)?;
+        if kind.has_content() {
+            found.push((Reader(content).message()?, body.len() - rest.len()));
+        }
+        rest = behind;
+    }
+    Ok(found)
+}
+
 /// The content of the first record that begins with this message.
 fn find(mut body: &[u8], number: MessageNumber) -> Result<Option<&[u8]>, RecordError> {
     while !body.is_empty() {

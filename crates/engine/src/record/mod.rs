@@ -9,7 +9,7 @@ mod frames;
 pub(crate) mod testing;
 mod wire;
 
-pub use decode::{RecordError, content, moved_bytes};
+pub use decode::{RecordError, content, contents, moved_bytes};
 pub(crate) use encode::{position_of, queue_bytes};
 pub use frames::Frames;
 
