@@ -98,7 +98,7 @@ impl<D: Disk> Archive<D> {
         }
     }
 
-    /// Another segment is about to be freed: where messages were moved before is no longer of interest.
+    /// A segment is free: where its messages were moved to is no longer of interest.
     pub fn forget_moves(&mut self) {
         self.moved = HashMap::new();
     }

@@ -158,6 +158,7 @@ impl Keeper {
             return warn!(%cause, "a segment of the journal cannot be freed; it is tried again");
         }
         self.reclaiming = None;
+        let _ = self.journal.jobs.send(Job::Forget);
         let again = self.again_bytes() - reclaiming.again_bytes;
         let gained = reclaiming.segment_bytes.saturating_sub(again);
         debug!(again, gained, "the oldest segment of the journal is freed");
@@ -199,7 +200,6 @@ impl Keeper {
         let shards = self.journal.waiting.len() as u64;
         self.journal.restated.missing.store(shards, Ordering::Release);
         self.journal.restated.position.store(0, Ordering::Release);
-        let _ = self.journal.jobs.send(Job::Forget);
         for shard in (0..self.shared.shards()).map(ShardId) {
             self.shared.mailbox(shard).put([Parcel::Restate(before)]);
         }

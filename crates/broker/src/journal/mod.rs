@@ -50,7 +50,7 @@ pub(crate) enum Job {
     Load { shard: ShardId, subscriber: Subscriber, missing: Vec<Missing> },
     /// Record contents again and tell where.
     Move { shard: ShardId, contents: Vec<Missing> },
-    /// What was moved before is no longer of interest: another segment is about to be freed.
+    /// Where contents were moved to is no longer of interest: their segment is free.
     Forget,
     /// There is nothing more to do.
     Stop,
