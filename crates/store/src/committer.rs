@@ -304,7 +304,7 @@ impl<D: Disk> Committer<D> {
             if trouble.is_full() {
                 self.space.put_back(spare);
             } else {
-                self.space.discard(&spare);
+                self.space.discard(&spare.name);
             }
             return Err(trouble);
         }
