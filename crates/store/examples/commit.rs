@@ -6,7 +6,7 @@
 //!
 //! Each line is one run in a journal of its own: batches of so many frames, one write and one sync for each batch,
 //! as fast as they go. Segments come from the file system as it gives them (`preallocated`: allocated, never
-//! written), or have been written before (`recycled`).
+//! written), or have been written before (`recycled`). Last comes how long it takes to open a journal of 1 GiB.
 
 use noctule_store::{Directory, Opened, Options, Position, Prepared};
 use std::io::Write as _;
@@ -19,6 +19,7 @@ const BATCHES: [usize; 4] = [1, 16, 128, 1024];
 const BODY_BYTES: [usize; 2] = [100, 4096];
 /// Released behind this, so that the journal turns in place.
 const KEPT_BYTES: u64 = 64 << 20;
+const RECOVERED_BYTES: u64 = 1 << 30;
 /// All segments have one size, so that only their blocks differ.
 const OPTIONS: Options =
     Options { segment_bytes: 32 << 20, first_segment_bytes: 32 << 20, journal_bytes_max: 0 };
@@ -40,6 +41,9 @@ fn main() -> Result<(), Failure> {
                 writeln!(out, "{}", line(blocks, frames, body_bytes, times))?;
             }
         }
+        let (bytes, elapsed) = recover(&path, body_bytes)?;
+        let rate = bytes as f64 / 1e6 / elapsed.as_secs_f64();
+        writeln!(out, "opened again with {:.0} MB: {elapsed:.2?}, {rate:.0} MB/s", bytes as f64 / 1e6)?;
     }
     Ok(())
 }
@@ -87,6 +91,27 @@ fn run(
     drop(journal);
     std::fs::remove_dir_all(&path)?;
     Ok(times)
+}
+
+/// How long it takes to open a journal of so many bytes that the kernel still has in memory.
+fn recover(path: &Path, body_bytes: usize) -> Result<(u64, Duration), Failure> {
+    let path = path.join("noctule-commit");
+    let open = || {
+        noctule_store::open(Directory::open(&path)?, OPTIONS, false, &mut |_, _| Ok(()), &mut |_, _| {})
+            .map_err(Failure::from)
+    };
+    let mut journal = open()?;
+    let body = vec![0x5a; body_bytes];
+    while journal.appender.durable().get() < RECOVERED_BYTES {
+        journal.appender.append(std::iter::repeat_n(body.as_slice(), 256), &mut Vec::new());
+        journal.committer.commit(true)?;
+    }
+    drop(journal);
+    let begin = Instant::now();
+    let bytes = open()?.report.bytes;
+    let elapsed = begin.elapsed();
+    std::fs::remove_dir_all(&path)?;
+    Ok((bytes, elapsed))
 }
 
 /// Writes the blocks of the first segments once.
