@@ -47,8 +47,11 @@ pub(crate) struct Space<D: Disk> {
     next_name: u64,
 }
 
-/// How many spare files are kept: the next segment and the reserve.
-pub(crate) const SPARES_MAX: usize = 2;
+/// How many spare files are made: the next segment and the reserve.
+pub(crate) const SPARES_MADE: usize = 2;
+/// How many are kept. One more, or a journal that turns would forever remove the file it frees a little after it
+/// has made another, and never write to blocks that have been written before.
+const SPARES_KEPT: usize = SPARES_MADE + 1;
 
 /// Segments are not smaller than this unless the options say so.
 const SEGMENT_BYTES_MIN: u64 = 256 << 10;
@@ -80,7 +83,7 @@ impl<D: Disk> Space<D> {
     /// Keeps a file of an earlier life, if it is of use. One that cannot be read is not worth an error.
     fn adopt(&mut self, name: String) {
         match self.look_at(name) {
-            Ok(spare) if spare.bytes >= self.bytes_min() && self.spares.len() < SPARES_MAX => {
+            Ok(spare) if spare.bytes >= self.bytes_min() && self.spares.len() < SPARES_KEPT => {
                 self.put_back(spare);
             }
             Ok(Spare { name, .. }) | Err(name) => self.discard(&name),
@@ -169,7 +172,7 @@ impl<D: Disk> Space<D> {
         let free = self.free_bytes(taken).map_err(failed)?;
         let wanted = self.wanted(last_bytes, taken, free);
         let is_right = (wanted / 2..=wanted * 2).contains(&bytes);
-        if self.spares.is_empty() || is_right && self.spares.len() < SPARES_MAX {
+        if self.spares.is_empty() || is_right && self.spares.len() < SPARES_KEPT {
             let spare = Name::Spare(self.next_name).text();
             self.disk.rename(name, &spare).map_err(failed)?;
             self.next_name += 1;
