@@ -15,7 +15,7 @@ use crate::format::{
     FRAME_HEADER_BYTES, Identity, SEGMENT_HEADER_BYTES, SegmentHeader, frames_that_fit, seal,
 };
 use crate::names::Name;
-use crate::space::{SPARES_MAX, Space, Spare};
+use crate::space::{SPARES_MADE, Space, Spare};
 use crate::table::{Segment, Table};
 use crate::trouble::{Kind, Trouble};
 use crate::{CommitError, Position};
@@ -161,7 +161,8 @@ impl<D: Disk> Committer<D> {
     }
 
     /// Frees the oldest segments that hold nothing at or behind `before`, in their order. Some become spare
-    /// files. Nothing is freed that is not durable, nor while a backup copies.
+    /// files. Nothing is freed that is not durable, nor while a backup copies. What was said again of them at the
+    /// end of the journal has to be durable before this is called.
     ///
     /// # Errors
     ///
@@ -169,9 +170,9 @@ impl<D: Disk> Committer<D> {
     /// what it was and the next call tries again.
     pub fn release(&mut self, before: Position) -> Result<Released, CommitError> {
         self.check_writable()?;
-        let before = before.min(self.durable);
         let mut released = Released::default();
         while let Some(oldest) = self.table.oldest_before(before) {
+            debug_assert!(oldest.end() <= Some(self.durable), "a segment is sealed when it is durable");
             let recycled =
                 self.space.recycle(&oldest.name, &oldest.file, oldest.bytes, self.bytes(), self.last_bytes);
             recycled.map_err(|trouble| match trouble.kind {
@@ -198,7 +199,7 @@ impl<D: Disk> Committer<D> {
         if self.durable == Position::FIRST {
             return Ok(Prepared::Done);
         }
-        self.keep_spares(SPARES_MAX);
+        self.keep_spares(SPARES_MADE);
         match self.space.touch()? {
             true => Ok(Prepared::More),
             false => Ok(Prepared::Done),
@@ -304,7 +305,7 @@ impl<D: Disk> Committer<D> {
             if trouble.is_full() {
                 self.space.put_back(spare);
             } else {
-                self.space.discard(&spare);
+                self.space.discard(&spare.name);
             }
             return Err(trouble);
         }
@@ -335,7 +336,7 @@ impl<D: Disk> Committer<D> {
 
     /// A file for the next segment: not the reserve, unless there is no other way.
     fn next_file(&mut self, least: u64) -> Result<Spare<D::File>, Trouble> {
-        while self.space.count() < SPARES_MAX || !self.space.fits(least) {
+        while self.space.count() < SPARES_MADE || !self.space.fits(least) {
             match self.space.make(least, self.last_bytes, self.table.bytes()) {
                 Err(trouble) if !(trouble.is_full() && self.space.fits(least)) => return Err(trouble),
                 Err(_) => {
@@ -352,7 +353,7 @@ impl<D: Disk> Committer<D> {
     /// refused while there is still room for everything else.
     fn look_ahead(&mut self) {
         let half_used = self.current.as_ref().is_none_or(|current| self.room() < current.bytes / 2);
-        self.keep_spares(if half_used { SPARES_MAX } else { SPARES_MAX - 1 });
+        self.keep_spares(if half_used { SPARES_MADE } else { SPARES_MADE - 1 });
     }
 
     fn keep_spares(&mut self, count: usize) {

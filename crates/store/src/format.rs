@@ -188,3 +188,68 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(*bytes[at..].first_chunk().expect("the caller has a whole header"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: SegmentHeader =
+        SegmentHeader { identity: *b"0123456789abcdef", number: 7, start: Position::new(0x1234) };
+
+    /// CRC-32C bit by bit, as its definition says.
+    fn crc_by_definition(parts: &[&[u8]]) -> u32 {
+        let mut crc = u32::MAX;
+        for byte in parts.iter().copied().flatten() {
+            crc ^= u32::from(*byte);
+            for _ in 0..8 {
+                crc = if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 };
+            }
+        }
+        !crc
+    }
+
+    #[test]
+    fn a_header_has_the_bytes_of_the_page() {
+        let bytes = HEADER.encode();
+        assert_eq!(bytes.len(), 4096);
+        assert_eq!(bytes[..12], *b"noctjrnl\x01\0\0\0");
+        let checksum = crc_by_definition(&[&bytes[..12], &bytes[16..]]);
+        assert_eq!(bytes[12..16], checksum.to_le_bytes());
+        assert_eq!(bytes[16..48], *b"0123456789abcdef\x07\0\0\0\0\0\0\0\x34\x12\0\0\0\0\0\0");
+        assert!(bytes[48..].iter().all(|byte| *byte == 0));
+        assert_eq!(SegmentHeader::decode(&bytes), Ok(HEADER));
+        assert_eq!(SegmentHeader::decode(&bytes[..4095]), Err(HeaderError::Magic));
+    }
+
+    #[test]
+    fn a_frame_has_the_bytes_of_the_page() {
+        let mut frame = Vec::new();
+        push_frame(&mut frame, Position::new(0x1234), b"body");
+        seal(&mut frame, HEADER.seed(), Position::new(0x1200));
+        assert_eq!(frame[..4], [4, 0, 0, 0]);
+        assert_eq!(frame[8..], *b"\x34\x12\0\0\0\0\0\0\0\x12\0\0\0\0\0\0body");
+        // Seeding with a checksum is going on behind what it covers.
+        let number = 7_u64.to_le_bytes();
+        let checksum = crc_by_definition(&[b"0123456789abcdef", &number, &frame[8..]]);
+        assert_eq!(frame[4..8], checksum.to_le_bytes());
+        let header = FrameHeader::decode(&frame);
+        assert!(header.is_whole(&frame, HEADER.seed(), Position::new(0x1234)));
+        assert!(!header.is_whole(&frame, HEADER.seed(), Position::new(0x1235)));
+        let other = SegmentHeader { number: 8, ..HEADER }.seed();
+        assert!(!header.is_whole(&frame, other, Position::new(0x1234)));
+    }
+
+    #[test]
+    fn frames_are_not_cut_to_fit() {
+        let mut frames = Vec::new();
+        for body in [&b"one"[..], b"three", b""] {
+            push_frame(&mut frames, Position::FIRST, body);
+        }
+        let cases = [(0, (0, Some(27))), (26, (0, Some(27))), (27, (27, Some(29)))];
+        for (room, fits) in cases {
+            assert_eq!(frames_that_fit(&frames, 0, room), fits, "{room}");
+        }
+        assert_eq!(frames_that_fit(&frames, 27, 53), (53, None));
+        assert_eq!(frames_that_fit(&frames, 80, 0), (0, None));
+    }
+}

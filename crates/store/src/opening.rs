@@ -48,7 +48,7 @@ pub fn open<D: Disk>(
     let new_identity =
         || disk.identity().map_err(|source| Trouble::new("read random bytes for", disk.path(""), source));
     let identity = found.identity.map_or_else(new_identity, Ok)?;
-    let space = Space::open(disk.clone(), options, &found.names)?;
+    let space = Space::open(disk.clone(), options, &found.names);
     let appender = Arc::new(Appender::new(found.end));
     let table = Arc::new(Table::new(found.segments));
     let reader = Reader { appender: appender.clone(), table: table.clone(), disk: disk.clone() };

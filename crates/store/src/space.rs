@@ -7,7 +7,7 @@
 use crate::disk::{Disk, DiskFile};
 use crate::format::SEGMENT_HEADER_BYTES;
 use crate::names::Name;
-use crate::trouble::{Kind, Trouble};
+use crate::trouble::Trouble;
 use std::io;
 use std::sync::Arc;
 
@@ -47,8 +47,11 @@ pub(crate) struct Space<D: Disk> {
     next_name: u64,
 }
 
-/// How many spare files are kept: the next segment and the reserve.
-pub(crate) const SPARES_MAX: usize = 2;
+/// How many spare files are made: the next segment and the reserve.
+pub(crate) const SPARES_MADE: usize = 2;
+/// How many are kept. One more, or a journal that turns would forever remove the file it frees a little after it
+/// has made another, and never write to blocks that have been written before.
+const SPARES_KEPT: usize = SPARES_MADE + 1;
 
 /// Segments are not smaller than this unless the options say so.
 const SEGMENT_BYTES_MIN: u64 = 256 << 10;
@@ -64,7 +67,7 @@ const TOUCHED: &[u8; 8] = b"noctfree";
 
 impl<D: Disk> Space<D> {
     /// Takes over the spare files that are there and removes those that are too many or of no use.
-    pub(crate) fn open(disk: Arc<D>, options: Options, names: &[Name]) -> Result<Self, Trouble> {
+    pub(crate) fn open(disk: Arc<D>, options: Options, names: &[Name]) -> Self {
         let spares = names.iter().filter_map(|name| match name {
             Name::Spare(number) => Some(*number),
             Name::Segment(_) => None,
@@ -72,25 +75,35 @@ impl<D: Disk> Space<D> {
         let next_name = spares.clone().max().map_or(1, |last| last.saturating_add(1));
         let mut space = Self { disk, options, spares: Vec::new(), next_name };
         for number in spares {
-            space.adopt(Name::Spare(number).text())?;
+            space.adopt(Name::Spare(number).text());
         }
-        Ok(space)
+        space
     }
 
-    fn adopt(&mut self, name: String) -> Result<(), Trouble> {
-        let failed = |source| Trouble::new("open", self.disk.path(&name), source);
-        let file = self.disk.open(&name).map_err(failed)?;
-        let bytes = file.bytes().map_err(failed)?;
-        let mut first = [0; 8];
-        file.read_at(&mut first, 0).map_err(failed)?;
-        let touched = if first == [0; 8] { 0 } else { bytes };
-        let spare = Spare { name, bytes, file: Arc::new(file), touched };
-        if bytes < self.bytes_min() || self.spares.len() == SPARES_MAX {
-            self.discard(&spare);
-        } else {
-            self.put_back(spare);
+    /// Keeps a file of an earlier life, if it is of use. One that cannot be read is not worth an error.
+    fn adopt(&mut self, name: String) {
+        match self.look_at(name) {
+            Ok(spare) if spare.bytes >= self.bytes_min() && self.spares.len() < SPARES_KEPT => {
+                self.put_back(spare);
+            }
+            Ok(Spare { name, .. }) | Err(name) => self.discard(&name),
         }
-        Ok(())
+    }
+
+    fn look_at(&self, name: String) -> Result<Spare<D::File>, String> {
+        let look = || {
+            let file = self.disk.open(&name)?;
+            let mut first = [0; TOUCHED.len()];
+            file.read_at(&mut first, 0)?;
+            io::Result::Ok((file.bytes()?, file, first != [0; TOUCHED.len()]))
+        };
+        match look() {
+            Ok((bytes, file, is_touched)) => {
+                let touched = if is_touched { bytes } else { 0 };
+                Ok(Spare { name, bytes, file: Arc::new(file), touched })
+            }
+            Err(_) => Err(name),
+        }
     }
 
     /// Bytes of all spare files.
@@ -119,9 +132,9 @@ impl<D: Disk> Space<D> {
     }
 
     /// Removes a file that is of no use (any more).
-    pub(crate) fn discard(&self, spare: &Spare<D::File>) {
+    pub(crate) fn discard(&self, name: &str) {
         // It is not missed, and the next start tries again.
-        self.disk.remove(&spare.name).ok();
+        self.disk.remove(name).ok();
     }
 
     /// Makes one more spare file of at least `least` bytes, where segments take `segments_bytes` and the last is
@@ -159,7 +172,7 @@ impl<D: Disk> Space<D> {
         let free = self.free_bytes(taken).map_err(failed)?;
         let wanted = self.wanted(last_bytes, taken, free);
         let is_right = (wanted / 2..=wanted * 2).contains(&bytes);
-        if self.spares.is_empty() || is_right && self.spares.len() < SPARES_MAX {
+        if self.spares.is_empty() || is_right && self.spares.len() < SPARES_KEPT {
             let spare = Name::Spare(self.next_name).text();
             self.disk.rename(name, &spare).map_err(failed)?;
             self.next_name += 1;
@@ -183,7 +196,7 @@ impl<D: Disk> Space<D> {
         let touched = touch_some(&mut self.spares[index]);
         touched.map_err(|source| {
             let spare = self.spares.remove(index);
-            self.discard(&spare);
+            self.discard(&spare.name);
             Trouble::new("write", self.disk.path(&spare.name), source)
         })?;
         Ok(true)
@@ -210,13 +223,6 @@ impl<D: Disk> Space<D> {
     fn bytes_min(&self) -> u64 {
         let asked = self.options.first_segment_bytes.min(self.options.segment_bytes);
         asked.clamp(SEGMENT_HEADER_BYTES + BLOCK_BYTES, SEGMENT_BYTES_MIN)
-    }
-}
-
-impl Trouble {
-    /// Whether it is only that there is no room.
-    pub(crate) fn is_full(&self) -> bool {
-        self.kind == Kind::Full
     }
 }
 

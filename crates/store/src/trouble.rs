@@ -43,6 +43,11 @@ impl Trouble {
         Self { kind: Kind::Names, operation: "sync the directory", file: directory, source }
     }
 
+    /// Whether it is only that there is no room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.kind == Kind::Full
+    }
+
     /// What it is called where the journal ends because of it.
     pub(crate) fn cause(&self) -> String {
         format!("cannot {} {}: {}", self.operation, self.file, self.source)

@@ -103,6 +103,7 @@ fn a_broken_header_costs_nothing_with_the_word_of_the_operator() {
         let mut passed = Journal::try_open(&copy, SMALL, true).expect("the word was given");
         assert_eq!(passed.frames, all);
         passed.say(b"goes on in a segment of its own");
+        assert_eq!(passed.committer().segments().last().expect("it is listed").number, 4);
         let again = Journal::try_open(&copy.power_cut(1), SMALL, true).expect("the word was given");
         assert_eq!(again.frames.len(), all.len() + 1);
     }
@@ -202,6 +203,20 @@ fn a_torn_tail_is_reported() {
     let torn = again.report().torn.clone().expect("it is reported");
     assert_eq!((torn.file, torn.offset, torn.bytes), (segment(1), torn_at as u64, 24 + 4 + 24 + 15));
     assert_eq!(Journal::open(&disk.kill()).report().torn, None, "it is cut");
+}
+
+#[test]
+fn the_last_frame_alone_may_be_torn() {
+    let disk = SimulatedDisk::new(1);
+    Journal::open(&disk).say(b"torn");
+    let mut content = disk.content(&segment(1)).expect("it is there");
+    content[HEADER_BYTES + 24] ^= 1;
+    disk.set_content(&segment(1), content);
+    let again = Journal::open(&disk.kill());
+    let torn = again.report().torn.clone().expect("it is reported");
+    assert_eq!((torn.offset, torn.bytes), (HEADER_BYTES as u64, 24 + 4));
+    let content = disk.content(&segment(1)).expect("it is there");
+    assert!(content[HEADER_BYTES..].iter().all(|byte| *byte == 0), "it is cut");
 }
 
 #[test]

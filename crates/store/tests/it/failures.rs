@@ -1,7 +1,7 @@
 //! A failure is never told as success, and nothing is lost by one.
 
 use crate::support::{Journal, body};
-use noctule_store::simulated::{Fault, Operation, SimulatedDisk};
+use noctule_store::simulated::{Call, Fault, Operation, SimulatedDisk};
 use noctule_store::{CommitError, Position, ReadError, State};
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -170,24 +170,29 @@ fn names_that_could_not_be_synced_end_writing() {
 
 #[test]
 fn a_frame_that_has_to_move_is_not_there_until_it_is_written_again() {
-    let disk = SimulatedDisk::new(1);
-    let mut journal = Journal::open(&disk);
-    journal.say(b"durable");
-    let place = journal.append(b"moves");
-    journal.committer().commit(false).expect("it is written");
-    assert_eq!(journal.read(place), b"moves");
-    fail_syncs(&disk, 1);
-    disk.fail_when(|call| {
-        (call.operation == Operation::Rename).then_some(Fault::Fails(ErrorKind::PermissionDenied))
-    });
-    let failed = journal.committer().commit(true);
-    assert!(matches!(failed, Err(CommitError::Io { operation: "rename", .. })), "{failed:?}");
-    let mut text = Vec::new();
-    let early = journal.opened.reader.read(place, &mut text);
-    assert!(matches!(early, Err(ReadError::NotWritten)), "{early:?}");
-    disk.heal();
-    journal.committer().commit(true).expect("it works again");
-    assert_eq!(journal.read(place), b"moves");
+    let no_fresh_segment = |call: &Call<'_>| call.operation == Operation::Rename;
+    let no_frames_in_it = |call: &Call<'_>| {
+        let is_frames = matches!(call.operation, Operation::Write { offset: 4096, .. });
+        is_frames && call.file == "0000000000000002.seg"
+    };
+    for is_failing in [no_fresh_segment as fn(&Call<'_>) -> bool, no_frames_in_it] {
+        let disk = SimulatedDisk::new(1);
+        let mut journal = Journal::open(&disk);
+        journal.say(b"durable");
+        let place = journal.append(b"moves");
+        journal.committer().commit(false).expect("it is written");
+        assert_eq!(journal.read(place), b"moves");
+        fail_syncs(&disk, 1);
+        disk.fail_when(move |call| is_failing(call).then_some(Fault::Fails(ErrorKind::PermissionDenied)));
+        let failed = journal.committer().commit(true);
+        assert!(matches!(failed, Err(CommitError::Io { .. })), "{failed:?}");
+        let mut text = Vec::new();
+        let early = journal.opened.reader.read(place, &mut text);
+        assert!(matches!(early, Err(ReadError::NotWritten)), "{early:?}");
+        disk.heal();
+        journal.committer().commit(true).expect("it works again");
+        assert_eq!(journal.read(place), b"moves");
+    }
 }
 
 #[test]

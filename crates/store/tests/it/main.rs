@@ -9,5 +9,6 @@ mod full;
 mod journal;
 mod ledger;
 mod model;
+mod moving;
 mod support;
 mod threads;
