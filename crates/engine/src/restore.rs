@@ -10,7 +10,7 @@ use crate::retained_phases::RetainedPhase;
 use crate::shard::{Shard, Turn, home};
 use crate::{Change, Directory, Mail, Record, RecordError, Remembered, Replay, ShardId};
 use noctule_auth::Identity;
-use noctule_session::{GroupNumber, Instant, MessageNumber, Position, Publication};
+use noctule_session::{GroupNumber, Instant, MessageNumber, Position, Publication, SessionChange};
 use noctule_topic::{Subscription as FilterText, TopicFilter};
 use std::sync::Arc;
 
@@ -83,7 +83,7 @@ impl Shard {
     /// Takes a session back whose home this is. What was connected when the broker stopped without a word counts
     /// as lost at `lost_at`; its will and its expiry count from there.
     fn restore(&mut self, remembered: RememberedSession, lost_at: Instant, turn: &mut Turn<'_>) {
-        let RememberedSession { mut session, user_name, detached_at, retained_phases, .. } = remembered;
+        let RememberedSession { mut session, user_name, is_connected, detached_at, retained_phases } = remembered;
         // The broker ended while this one took the place of another.
         if let Some(replaced) = self.sessions.find(&session.client_id) {
             self.end_session(replaced, turn);
@@ -99,11 +99,26 @@ impl Shard {
         turn.directory.session_opened();
         let slot = self.sessions.insert(resident);
         let me = self.subscriber(slot);
+        if is_connected {
+            self.record_loss(slot, detached_at, turn);
+        }
         self.restore_subscriptions(slot, turn);
         for phase in retained_phases {
             self.restore_phase(slot, &phase.filter, phase.given);
         }
         self.sessions[slot].arm(me, turn.now, &mut self.timers);
+    }
+
+    /// Records that a session lost its connection with the broker, so that after another crash its time still counts
+    /// from the first one, and what its client may have is still known.
+    fn record_loss(&self, slot: usize, at: Instant, turn: &mut Turn<'_>) {
+        let session = &self.sessions[slot].session;
+        let maybe_sent = session.outbound.iter().filter(|owed| owed.is_maybe_sent());
+        let held =
+            maybe_sent.map(|owed| SessionChange::Held { delivered: owed.delivered(), position: owed.position() });
+        let session = session.number;
+        turn.fx.records.extend(held.map(|change| Record::Session { session, change }));
+        turn.fx.records.push(Record::SessionDetached { session, at });
     }
 
     fn restore_subscriptions(&mut self, slot: usize, turn: &mut Turn<'_>) {

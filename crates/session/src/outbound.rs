@@ -101,6 +101,8 @@ pub struct Delivered {
     pub phase: Phase,
     /// Its packet identifier, once it has been sent.
     pub packet_id: Option<PacketId>,
+    /// It waits, and a crash came between: the peer may have it.
+    pub is_maybe_sent: bool,
 }
 
 /// Content that is needed and not in memory.
@@ -191,11 +193,12 @@ impl Owed {
 
     /// A delivery as a record has it, whose content is at this position.
     pub fn recorded(delivered: Delivered, position: Position) -> Self {
-        let Delivered { number, bytes, qos, retain, subscription_ids, group, phase, packet_id } = delivered;
-        let mut owed = Self::without_content(number, bytes, qos, retain);
-        owed.set_subscription_ids(subscription_ids);
-        owed.set_group(group);
-        Self { phase, packet_id, position, ..owed }
+        let mut owed =
+            Self::without_content(delivered.number, delivered.bytes, delivered.qos, delivered.retain);
+        owed.set_subscription_ids(delivered.subscription_ids);
+        owed.set_group(delivered.group);
+        let Delivered { phase, packet_id, is_maybe_sent, .. } = delivered;
+        Self { phase, packet_id, position, is_maybe_sent, ..owed }
     }
 
     fn without_content(number: MessageNumber, bytes: u32, qos: QoS, retain: bool) -> Self {
@@ -270,6 +273,7 @@ impl Owed {
             group: self.group(),
             phase: self.phase,
             packet_id: self.packet_id,
+            is_maybe_sent: self.is_maybe_sent && self.phase == Phase::Waiting,
         }
     }
 
@@ -919,6 +923,7 @@ mod tests {
             group: group.map(GroupNumber),
             phase: packet_id.map_or(Phase::Waiting, |_| Phase::Sent),
             packet_id: packet_id.and_then(PacketId::new),
+            is_maybe_sent: false,
         }
     }
 
