@@ -53,6 +53,13 @@ impl Remembered {
                 }
             }
         }
+        // Now there is somebody to receive the wills whose time has come, and no client to be taken for back in time.
+        for shard in (0..shards).map(ShardId) {
+            let mut next = Some(0);
+            while let Some(from) = next {
+                machine.turn(shard, |shard, turn| next = shard.catch_up(from, turn));
+            }
+        }
     }
 }
 
@@ -121,6 +128,20 @@ impl Shard {
         turn.fx.records.push(Record::SessionDetached { session, at });
     }
 
+    /// Publishes wills and ends sessions whose time came while the broker was down, a slice of them from this place
+    /// on. Says where the next slice begins.
+    fn catch_up(&mut self, from: usize, turn: &mut Turn<'_>) -> Option<usize> {
+        let mut next = from;
+        for _ in 0..SESSIONS_PER_SLICE {
+            let slot = self.sessions.next_from(next)?;
+            next = slot + 1;
+            if self.sessions[slot].due().is_some_and(|due| due <= turn.now) {
+                self.handle_session_timeout(self.subscriber(slot), turn);
+            }
+        }
+        Some(next)
+    }
+
     fn restore_subscriptions(&mut self, slot: usize, turn: &mut Turn<'_>) {
         let subscriptions = self.sessions[slot].session.subscriptions.clone();
         for (text, subscription) in subscriptions.iter() {
@@ -168,3 +189,6 @@ fn restore_group_message(group: GroupNumber, message: Arc<Publication>, turn: &m
         turn.fx.mail_to(home, Mail::Backlog { group, message });
     }
 }
+
+/// Sessions that are looked at in one turn of the recovery.
+const SESSIONS_PER_SLICE: usize = 1024;

@@ -4,7 +4,7 @@ use super::journal::{Crash, Durability, Journal};
 use super::{Locks, Node, Parcel, Sim, Step, check_remembered};
 use noctule_broker::archive::Archive;
 use noctule_engine::{
-    Content, Directory, Effects, Remembered, Replay, Restorer, Shard, ShardConfig, ShardId, Turn,
+    Content, Directory, Effects, Record, Remembered, Replay, Restorer, Shard, ShardConfig, ShardId, Turn,
 };
 use noctule_session::{MessageNumber, Missing, Position, Publication};
 use noctule_store::simulated::SimulatedDisk;
@@ -90,6 +90,25 @@ impl Sim {
             let found = archive.load(Missing { number, position }, &self.directory.memory);
             matches!(found, Ok(Content::Found(_)))
         })
+    }
+
+    /// What the journal has, a line for each record, for a person.
+    pub fn describe_journal(&self) -> String {
+        let mut lines = String::new();
+        let mut on_frame = |position: noctule_store::Position, body: &[u8]| {
+            let mut rest = body;
+            while let Ok((record, behind)) = Record::decode(rest) {
+                lines.push_str(&format!("{position}: {record:?}\n"));
+                rest = behind;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        // What cannot be read is told by who tries to start with it.
+        let _ = noctule_store::open(self.disk.copy(), self.options.journal, true, &mut on_frame, &mut |_, _| {});
+        lines
     }
 
     fn check_retained_messages(&self, remembered: &Remembered) -> Result<(), String> {

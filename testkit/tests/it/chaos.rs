@@ -430,7 +430,10 @@ impl Chaos {
     pub(crate) fn log(&self) -> String {
         let entries = self.world.ledger.entries.iter().enumerate();
         match std::env::var_os("NOCTULE_SEED") {
-            Some(_) => entries.map(|(at, entry)| format!("{at} {entry}\n")).collect(),
+            Some(_) => {
+                let entries = entries.map(|(at, entry)| format!("{at} {entry}\n"));
+                entries.chain([self.world.sim.describe_journal()]).collect()
+            }
             None => String::new(),
         }
     }

@@ -18,10 +18,12 @@ fn every_promise_outlives_crashes_on_three_shards() {
 }
 
 fn survives_crashes(shards: u16, durability: Durability, seeds_default: u64) {
+    let mut failed = Vec::new();
     for seed in seeds(seeds_default) {
         let sim = SimOptions { seed, shards, durability, ..SimOptions::default() };
         let mut crashes = Crashes { chaos: Chaos::with(sim, None, 300), durability };
         let faults = crashes.run();
+        if std::env::var_os("DEV").is_some() { if !faults.is_empty() { failed.push((seed, faults)); } continue; }
         assert!(
             faults.is_empty(),
             "{}seed {seed} with {shards} shards: {faults:#?}\nagain, with the log: NOCTULE_SEED={seed} cargo test \
@@ -29,6 +31,8 @@ fn survives_crashes(shards: u16, durability: Durability, seeds_default: u64) {
             crashes.chaos.log()
         );
     }
+    for (seed, faults) in &failed { let t = format!("{faults:?}"); println!("SEED {seed}/{shards}: {}", t.chars().take(1000).collect::<String>()); }
+    assert!(failed.is_empty(), "{}", failed.len());
 }
 
 /// A chaotic world whose broker crashes.
@@ -48,7 +52,8 @@ impl Crashes {
             let pause = self.chaos.random.below(200) as u64;
             self.chaos.world.run_for(pause);
             self.come_back();
-            if self.chaos.random.one_in(3)
+            if !self.chaos.world.sim.is_down()
+                && self.chaos.random.one_in(3)
                 && let Err(difference) = self.chaos.world.sim.check_journal()
             {
                 return vec![Fault::Wrong(difference)];
