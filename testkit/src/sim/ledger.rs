@@ -40,6 +40,8 @@ pub enum Entry {
     Acknowledged { client: usize, token: Token },
     /// The broker has not accepted a publication, because it could not record it.
     Refused { client: usize, token: Token },
+    /// What the broker did, which no client sees.
+    Broker { what: String },
     /// The broker has ended; who heard of it did so later.
     Crashed { crash: Crash },
     /// It says SUBSCRIBE.
@@ -105,6 +107,7 @@ impl std::fmt::Display for Entry {
                 let will = will.as_ref().map(|(_, payload)| text(payload));
                 write!(f, "{client} says CONNECT, clean start {clean_start}, will {will:?}")
             }
+            Self::Broker { what } => write!(f, "{what}"),
             entry => write!(f, "{entry:?}"),
         }
     }
@@ -272,6 +275,7 @@ impl Book {
                     publication.is_refused = true;
                 }
             }
+            Entry::Broker { .. } => {}
             Entry::Crashed { .. } => self.crashed(at),
             Entry::Subscribe { client, filter, request } => self.subscribe(*client, filter, *request, at),
             Entry::Unsubscribe { client, filter, request } => self.begin_end(*client, filter, *request, at),
@@ -649,8 +653,8 @@ impl Subscriber {
         let routed = publication.copies + publication.crashes;
         let is_too_often = match delivery.qos {
             QoS::AtLeastOnce => *here > routed || *first > routed,
-            QoS::AtMostOnce => *all > routed,
-            QoS::ExactlyOnce => *all > publication.copies,
+            QoS::ExactlyOnce if self.durable => *all > publication.copies,
+            QoS::AtMostOnce | QoS::ExactlyOnce => *all > routed,
         };
         // A message of a group comes again from a member whose session ended, to whoever is left.
         let is_shared = self.intervals.iter().any(|interval| interval.share.is_some());

@@ -60,6 +60,8 @@ pub struct SimOptions {
     pub journal: noctule_store::Options,
     /// The oldest segment is freed after so many new bytes of records.
     pub reclaim_after_bytes: u64,
+    /// Whether what is recorded is written down for a person.
+    pub is_traced: bool,
 }
 
 /// A broker with its clients' connections.
@@ -88,6 +90,8 @@ pub struct Sim {
     pub records: Vec<Record>,
     /// The most bytes that were on their way to one shard.
     pub mail_bytes_peak: u64,
+    /// What was recorded, if it is to be written down.
+    trace: Vec<String>,
 }
 
 struct Node {
@@ -120,6 +124,7 @@ impl Default for SimOptions {
                 journal_bytes_max: 0,
             },
             reclaim_after_bytes: 2 << 10,
+            is_traced: false,
         }
     }
 }
@@ -153,6 +158,7 @@ impl Sim {
             events: Vec::new(),
             records: Vec::new(),
             mail_bytes_peak: 0,
+            trace: Vec::new(),
             options,
         };
         sim.restart().expect("an empty disk can be read");
@@ -476,6 +482,9 @@ impl Sim {
     }
 
     fn take_journal_step(&mut self, step: JournalStep) {
+        if self.options.is_traced {
+            self.trace.push(format!("the journal's {step:?}, kept {:?}", self.journal.as_ref().map(Journal::kept)));
+        }
         let Self { journal: Some(journal), nodes, directory, now, .. } = self else { return };
         journal.take_step(step, *now, directory, |shard, parcel| {
             nodes[usize::from(shard.0)].mailbox.push_back(Parcel::FromJournal(parcel));
@@ -495,8 +504,14 @@ impl Sim {
 
     fn end_turn(&mut self, shard: usize) {
         let mut fx = std::mem::take(&mut self.nodes[shard].fx);
-        let Self { journal, records, .. } = self;
-        let mut carried = Carried { shard: shard_id(shard), journal: journal.as_mut(), records, mail: Vec::new() };
+        let Self { journal, records, trace, options, .. } = self;
+        let mut carried = Carried {
+            shard: shard_id(shard),
+            journal: journal.as_mut(),
+            records,
+            mail: Vec::new(),
+            trace: options.is_traced.then_some(trace),
+        };
         let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut fx };
         self.nodes[shard].shard.end_turn(&mut carried, &mut turn);
         for (home, mail) in carried.mail {
@@ -522,10 +537,14 @@ struct Carried<'a> {
     /// Kept where there is no journal, to be looked at.
     records: &'a mut Vec<Record>,
     mail: Vec<(ShardId, Mail)>,
+    trace: Option<&'a mut Vec<String>>,
 }
 
 impl Carrier for Carried<'_> {
     fn append(&mut self, records: &mut Vec<Record>) -> Position {
+        if let Some(trace) = &mut self.trace {
+            trace.extend(records.iter().map(|record| format!("shard {} records {record:?}", self.shard.0)));
+        }
         match &mut self.journal {
             Some(journal) => journal.append(records),
             None => {

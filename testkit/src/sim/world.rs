@@ -709,6 +709,9 @@ impl World {
     /// Lets the broker take a step, which may be its last.
     fn step_broker(&mut self) -> bool {
         let has_moved = self.sim.step();
+        for what in self.sim.trace.drain(..) {
+            self.ledger.write(Entry::Broker { what });
+        }
         if self.sim.is_power_off() {
             self.crash(Crash::PowerCut);
             return true;

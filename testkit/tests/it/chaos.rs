@@ -331,7 +331,8 @@ impl Chaos {
             fragments: random.one_in(2),
             mangle,
         };
-        let sim = SimOptions { limits, shuffled: true, ..sim };
+        let is_traced = std::env::var_os("NOCTULE_SEED").is_some();
+        let sim = SimOptions { limits, shuffled: true, is_traced, ..sim };
         let mut chaos = Self {
             world: World::with(WorldOptions { sim, faults }),
             random,
