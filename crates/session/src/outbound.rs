@@ -594,8 +594,7 @@ impl Outbound {
     pub(crate) fn take_content(&mut self, packet_id: PacketId) -> Option<Arc<Publication>> {
         let list = self.list.as_deref_mut()?;
         let place = list.position(packet_id)?;
-        let entry = &mut list.entries[place];
-        entry.message.take()
+        list.entries[place].take_message()
     }
 
     /// PUBREC has come: the content is no longer needed, the window place stays taken until PUBCOMP.
@@ -604,7 +603,7 @@ impl Outbound {
         if let Some(place) = list.position(packet_id) {
             let entry = &mut list.entries[place];
             list.bytes -= u64::from(std::mem::take(&mut entry.bytes));
-            entry.message = None;
+            entry.take_message();
             entry.phase = Phase::Received;
         }
     }
@@ -699,7 +698,12 @@ impl Owed {
         if !position.is_somewhere() || self.group().is_some() {
             return None;
         }
-        self.position = position;
+        self.take_message()
+    }
+
+    /// Takes the content. Where it is recorded is still known.
+    fn take_message(&mut self) -> Option<Arc<Publication>> {
+        self.position = self.position();
         self.message.take()
     }
 }
@@ -898,6 +902,20 @@ mod tests {
         outbound.settle(MessageNumber(3), Some(first));
         assert_eq!(outbound.find(second).map(|owed| owed.number.0), Some(1));
         assert_eq!(outbound.len(), 2);
+    }
+
+    #[test]
+    fn what_waits_for_pubcomp_is_still_recorded_somewhere() {
+        let mut outbound = Outbound::default();
+        outbound.attach(10);
+        let publication = message(1);
+        publication.place.set(Position(5));
+        outbound.push(Owed::new(publication, QoS::ExactlyOnce, false, SubscriptionIds::None));
+        let packet_id = begin_next(&mut outbound).expect("there is room");
+        drop(outbound.take_content(packet_id));
+        outbound.receive(packet_id);
+        let numbers = |limit| outbound.recorded_before(Position(limit)).map(|owed| owed.number.0).count();
+        assert_eq!((numbers(5), numbers(6)), (0, 1));
     }
 
     #[test]
