@@ -201,6 +201,7 @@ fn delivered(message: u64) -> Delivered {
         group: None,
         phase: Phase::Waiting,
         packet_id: None,
+        is_maybe_sent: false,
     }
 }
 

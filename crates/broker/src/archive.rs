@@ -1,12 +1,49 @@
-//! Reading the journal back: contents that sessions have left there, and contents that are to be recorded anew
-//! before their segment is freed.
+//! Between shards and a journal, whoever drives both: the broker's threads, or a simulation that has none.
+//!
+//! [`Scratch`] takes the records of a turn there. The [`Archive`] reads back: contents that sessions have left
+//! there, and contents that are to be recorded anew before their segment is freed.
 
-use noctule_engine::{Content, RecordError, content, contents, moved_bytes};
+use noctule_engine::{Content, Frames, JournalState, Record, RecordError, content, contents, moved_bytes};
 use noctule_session::{MemoryGauge, MessageNumber, Missing, Position, Publication};
-use noctule_store::{Appender, Disk, ReadError, Reader};
+use noctule_store::{Appender, Disk, ReadError, Reader, State};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tracing::warn;
+
+/// Buffers of one shard for the bytes of its records.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    frames: Frames,
+    places: Vec<noctule_store::Position>,
+}
+
+impl Scratch {
+    /// Gives records their places, tells publications theirs, and says where the journal reaches then. Nothing is
+    /// left in the list.
+    pub fn append(&mut self, appender: &Appender, records: &mut Vec<Record>) -> Position {
+        let Self { frames, places } = self;
+        places.clear();
+        frames.fill(records);
+        let end = appender.append(frames.bodies(), places);
+        frames.tell_places(records, places.iter().map(|place| Position(place.get())));
+        records.clear();
+        Position(end.get())
+    }
+
+    /// Bytes of the records appended last that say what the journal knew already.
+    pub fn again_bytes(&self) -> u64 {
+        self.frames.again_bytes()
+    }
+}
+
+/// What the state of a journal means for shards.
+pub fn for_shards(state: State) -> JournalState {
+    match state {
+        State::Open => JournalState::Open,
+        State::Full => JournalState::Full,
+        State::Failing | State::ReadOnly => JournalState::Failing,
+    }
+}
 
 /// Reads messages from a journal.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! One shard's thread: the turn, one bounded round of everything it has to do.
 
 use crate::accepting::{Accepted, Accepting, FIRST_LISTENER};
-use crate::journal::{Journal, Scratch};
+use crate::archive::Scratch;
+use crate::journal::Journal;
 use crate::memory::Settling;
 use crate::shared::{Parcel, Shared};
 use crate::signals::Signals;

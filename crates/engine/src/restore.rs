@@ -10,7 +10,7 @@ use crate::retained_phases::RetainedPhase;
 use crate::shard::{Shard, Turn, home};
 use crate::{Change, Directory, Mail, Record, RecordError, Remembered, Replay, ShardId};
 use noctule_auth::Identity;
-use noctule_session::{GroupNumber, Instant, MessageNumber, Position, Publication};
+use noctule_session::{GroupNumber, Instant, MessageNumber, Position, Publication, SessionChange};
 use noctule_topic::{Subscription as FilterText, TopicFilter};
 use std::sync::Arc;
 
@@ -53,6 +53,13 @@ impl Remembered {
                 }
             }
         }
+        // Now there is somebody to receive the wills whose time has come, and no client to be taken for back in time.
+        for shard in (0..shards).map(ShardId) {
+            let mut next = Some(0);
+            while let Some(from) = next {
+                machine.turn(shard, |shard, turn| next = shard.catch_up(from, turn));
+            }
+        }
     }
 }
 
@@ -83,7 +90,8 @@ impl Shard {
     /// Takes a session back whose home this is. What was connected when the broker stopped without a word counts
     /// as lost at `lost_at`; its will and its expiry count from there.
     fn restore(&mut self, remembered: RememberedSession, lost_at: Instant, turn: &mut Turn<'_>) {
-        let RememberedSession { mut session, user_name, detached_at, retained_phases, .. } = remembered;
+        let RememberedSession { mut session, user_name, is_connected, detached_at, retained_phases } =
+            remembered;
         // The broker ended while this one took the place of another.
         if let Some(replaced) = self.sessions.find(&session.client_id) {
             self.end_session(replaced, turn);
@@ -99,11 +107,40 @@ impl Shard {
         turn.directory.session_opened();
         let slot = self.sessions.insert(resident);
         let me = self.subscriber(slot);
+        if is_connected {
+            self.record_loss(slot, detached_at, turn);
+        }
         self.restore_subscriptions(slot, turn);
         for phase in retained_phases {
             self.restore_phase(slot, &phase.filter, phase.given);
         }
         self.sessions[slot].arm(me, turn.now, &mut self.timers);
+    }
+
+    /// Records that a session lost its connection with the broker, so that after another crash its time still counts
+    /// from the first one, and what its client may have is still known.
+    fn record_loss(&self, slot: usize, at: Instant, turn: &mut Turn<'_>) {
+        let session = &self.sessions[slot].session;
+        let maybe_sent = session.outbound.iter().filter(|owed| owed.is_maybe_sent());
+        let held = maybe_sent
+            .map(|owed| SessionChange::Held { delivered: owed.delivered(), position: owed.position() });
+        let session = session.number;
+        turn.fx.records.extend(held.map(|change| Record::Session { session, change }));
+        turn.fx.records.push(Record::SessionDetached { session, at });
+    }
+
+    /// Publishes wills and ends sessions whose time came while the broker was down, a slice of them from this place
+    /// on. Says where the next slice begins.
+    fn catch_up(&mut self, from: usize, turn: &mut Turn<'_>) -> Option<usize> {
+        let mut next = from;
+        for _ in 0..SESSIONS_PER_SLICE {
+            let slot = self.sessions.next_from(next)?;
+            next = slot + 1;
+            if self.sessions[slot].due().is_some_and(|due| due <= turn.now) {
+                self.handle_session_timeout(self.subscriber(slot), turn);
+            }
+        }
+        Some(next)
     }
 
     fn restore_subscriptions(&mut self, slot: usize, turn: &mut Turn<'_>) {
@@ -153,3 +190,6 @@ fn restore_group_message(group: GroupNumber, message: Arc<Publication>, turn: &m
         turn.fx.mail_to(home, Mail::Backlog { group, message });
     }
 }
+
+/// Sessions that are looked at in one turn of the recovery.
+const SESSIONS_PER_SLICE: usize = 1024;

@@ -142,10 +142,17 @@ impl Shard {
                 group: Some(group),
                 phase,
                 packet_id: None,
+                is_maybe_sent: false,
             };
             turn.fx.records.push(Record::GroupTaken { session: session.number, delivered });
+        } else if qos == QoS::ExactlyOnce && is_durable(group, turn) {
+            // After a crash nobody knows of this member, so nobody else may be given what it may have begun
+            // [MQTT-4.8.2-5].
+            end_debt(group, message.number, turn);
+            self.session_fx.waits_for_group = true;
         }
         self.offer(slot, Offer { message, qos, retain, subscription_ids, group: Some(group) }, turn);
+        self.session_fx.waits_for_group = false;
     }
 
     /// Asks the groups that have more for this session, now that it has room again.

@@ -25,6 +25,8 @@ pub struct SessionEffects {
     pub lost: u32,
     /// Deliveries of shared groups that are over.
     pub group_settled: Vec<(GroupNumber, MessageNumber)>,
+    /// What is promised here waits for records also where the session itself has none: its group has.
+    pub waits_for_group: bool,
     /// Packet ids are being reserved: [`Session::add_reserved_ids`] is due once these changes are durable.
     pub reserves_ids: bool,
 }
@@ -282,7 +284,7 @@ impl Session {
 
     /// Queues a packet that must not leave before what was recorded is durable, where that `waits`.
     pub(crate) fn send_after_record(&mut self, outgoing: Outgoing, waits: bool, fx: &mut SessionEffects) {
-        let waits = waits && self.is_durable();
+        let waits = waits && (self.is_durable() || fx.waits_for_group);
         match (self.link.as_deref_mut(), outgoing) {
             (Some(link), Outgoing::Publish(publish)) => send_publish(link, publish, waits, fx),
             (_, outgoing) if waits => fx.promises.push(outgoing),

@@ -102,6 +102,8 @@ pub struct Delivered {
     pub phase: Phase,
     /// Its packet identifier, once it has been sent.
     pub packet_id: Option<PacketId>,
+    /// It waits, and a crash came between: the peer may have it.
+    pub is_maybe_sent: bool,
 }
 
 /// Content that is needed and not in memory.
@@ -194,11 +196,12 @@ impl Owed {
 
     /// A delivery as a record has it, whose content is at this position.
     pub fn recorded(delivered: Delivered, position: Position) -> Self {
-        let Delivered { number, bytes, qos, retain, subscription_ids, group, phase, packet_id } = delivered;
-        let mut owed = Self::without_content(number, bytes, qos, retain);
-        owed.set_subscription_ids(subscription_ids);
-        owed.set_group(group);
-        Self { phase, packet_id, position, ..owed }
+        let mut owed =
+            Self::without_content(delivered.number, delivered.bytes, delivered.qos, delivered.retain);
+        owed.set_subscription_ids(delivered.subscription_ids);
+        owed.set_group(delivered.group);
+        let Delivered { phase, packet_id, is_maybe_sent, .. } = delivered;
+        Self { phase, packet_id, position, is_maybe_sent, ..owed }
     }
 
     fn without_content(number: MessageNumber, bytes: u32, qos: QoS, retain: bool) -> Self {
@@ -273,6 +276,7 @@ impl Owed {
             group: self.group(),
             phase: self.phase,
             packet_id: self.packet_id,
+            is_maybe_sent: self.is_maybe_sent && self.phase == Phase::Waiting,
         }
     }
 
@@ -500,6 +504,7 @@ impl Outbound {
         } else if let Some(known) = list.recorded.known(&delivered) {
             if delivered.phase == Phase::Waiting {
                 known.position = position;
+                known.is_maybe_sent |= delivered.is_maybe_sent;
                 return;
             }
             list.settle_recorded(delivered.number);
@@ -637,8 +642,7 @@ impl Outbound {
     pub(crate) fn take_content(&mut self, packet_id: PacketId) -> Option<Arc<Publication>> {
         let list = self.list.as_deref_mut()?;
         let place = list.position(packet_id)?;
-        let entry = &mut list.entries[place];
-        entry.message.take()
+        list.entries[place].take_message()
     }
 
     /// PUBREC has come: the content is no longer needed, the window place stays taken until PUBCOMP.
@@ -647,7 +651,7 @@ impl Outbound {
         if let Some(place) = list.position(packet_id) {
             let entry = &mut list.entries[place];
             list.bytes -= u64::from(std::mem::take(&mut entry.bytes));
-            entry.message = None;
+            entry.take_message();
             entry.phase = Phase::Received;
         }
     }
@@ -746,7 +750,12 @@ impl Owed {
         if !position.is_somewhere() || self.group().is_some() {
             return None;
         }
-        self.position = position;
+        self.take_message()
+    }
+
+    /// Takes the content. Where it is recorded is still known.
+    fn take_message(&mut self) -> Option<Arc<Publication>> {
+        self.position = self.position();
         self.message.take()
     }
 }
@@ -963,6 +972,20 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_for_pubcomp_is_still_recorded_somewhere() {
+        let mut outbound = Outbound::default();
+        outbound.attach(10);
+        let publication = message(1);
+        publication.place.set(Position(5));
+        outbound.push(Owed::new(publication, QoS::ExactlyOnce, false, SubscriptionIds::None));
+        let packet_id = begin_next(&mut outbound).expect("there is room");
+        drop(outbound.take_content(packet_id));
+        outbound.receive(packet_id);
+        let numbers = |limit| outbound.recorded_before(Position(limit), usize::MAX).count();
+        assert_eq!((numbers(5), numbers(6)), (0, 1));
+    }
+
+    #[test]
     fn ids_stay_within_what_the_owner_left() {
         let mut outbound = Outbound::with_ids_up_to(PacketId::new(3).expect("3"));
         outbound.attach(10);
@@ -985,6 +1008,7 @@ mod tests {
             group: group.map(GroupNumber),
             phase: packet_id.map_or(Phase::Waiting, |_| Phase::Sent),
             packet_id: packet_id.and_then(PacketId::new),
+            is_maybe_sent: false,
         }
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Wanted {
     pub(super) is_wanted: bool,
     pub(super) asked: Option<Token>,
     pub(super) is_confirmed: bool,
+    /// It was refused and is asked for again then.
+    pub(super) again_at: Option<Instant>,
 }
 
 /// A connection through the network.
@@ -72,7 +74,14 @@ impl SimClient {
 
     pub(super) fn want(&mut self, filter: &str, qos: noctule_codec::QoS, is_wanted: bool) {
         self.wanted.retain(|wanted| *wanted.filter != *filter);
-        self.wanted.push(Wanted { filter: filter.into(), qos, is_wanted, asked: None, is_confirmed: false });
+        self.wanted.push(Wanted {
+            filter: filter.into(),
+            qos,
+            is_wanted,
+            asked: None,
+            is_confirmed: false,
+            again_at: None,
+        });
     }
 
     pub(super) fn forget_requests(&mut self) {

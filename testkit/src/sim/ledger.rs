@@ -7,6 +7,7 @@
 //! Payloads name publications, so every payload of a judged world is used once; empty ones clear retained
 //! messages and are not judged as deliveries.
 
+use super::Crash;
 use noctule_codec::QoS;
 use noctule_session::client::{Delivery, Token};
 use noctule_topic::{Subscription as FilterText, matches};
@@ -20,7 +21,13 @@ pub enum Entry {
     /// A client exists.
     Client { client: usize, client_id: Arc<str>, durable: bool },
     /// It says CONNECT.
-    Connecting { client: usize, clean_start: bool, will: Option<(Arc<str>, Arc<[u8]>)>, delayed: bool },
+    Connecting {
+        client: usize,
+        clean_start: bool,
+        leaves_session: bool,
+        will: Option<(Arc<str>, Arc<[u8]>)>,
+        delayed: bool,
+    },
     /// CONNACK has come.
     Connected { client: usize, session_present: bool },
     /// It says DISCONNECT.
@@ -31,6 +38,12 @@ pub enum Entry {
     Publish { client: usize, token: Token, topic: Arc<str>, payload: Arc<[u8]>, qos: QoS, retain: bool },
     /// PUBACK or PUBCOMP has come.
     Acknowledged { client: usize, token: Token },
+    /// The broker has not accepted a publication, because it could not record it.
+    Refused { client: usize, token: Token },
+    /// What the broker did, which no client sees.
+    Broker { what: String },
+    /// The broker has ended; who heard of it did so later.
+    Crashed { crash: Crash },
     /// It says SUBSCRIBE.
     Subscribe { client: usize, filter: Arc<str>, request: Token },
     /// It says UNSUBSCRIBE.
@@ -94,6 +107,7 @@ impl std::fmt::Display for Entry {
                 let will = will.as_ref().map(|(_, payload)| text(payload));
                 write!(f, "{client} says CONNECT, clean start {clean_start}, will {will:?}")
             }
+            Self::Broker { what } => write!(f, "{what}"),
             entry => write!(f, "{entry:?}"),
         }
     }
@@ -138,6 +152,10 @@ struct Publication {
     acknowledged: Option<usize>,
     /// How often the publisher may have had it routed.
     copies: usize,
+    /// How often a crash may have taken back that it was routed, after somebody had it who did not wait.
+    crashes: usize,
+    /// The broker has said that it does not take it.
+    is_refused: bool,
 }
 
 /// A subscription between two changes.
@@ -164,6 +182,10 @@ struct Subscriber {
     connections: Vec<usize>,
     /// Where its session may have been lost.
     session_ends: Vec<usize>,
+    /// The connection it makes leaves a session.
+    leaves_session: bool,
+    /// CONNACK has told it of a session that must not be lost.
+    has_session: bool,
     deliveries: Vec<(usize, Delivery)>,
 }
 
@@ -184,6 +206,8 @@ struct Book {
     by_payload: BTreeMap<Arc<[u8]>, usize>,
     clients: BTreeMap<usize, Subscriber>,
     wills: Vec<Will>,
+    /// Where the broker has ended.
+    crashes: Vec<usize>,
     faults: Vec<Fault>,
 }
 
@@ -203,10 +227,13 @@ impl Book {
                 let subscriber = self.clients.entry(*client).or_default();
                 (subscriber.client_id, subscriber.durable) = (Arc::clone(client_id), *durable);
             }
-            Entry::Connecting { client, clean_start, will, delayed } => {
+            Entry::Connecting { client, clean_start, leaves_session, will, delayed } => {
                 if *clean_start {
                     self.end_session(*client, at);
                 }
+                let subscriber = self.client(*client);
+                subscriber.has_session &= !clean_start;
+                subscriber.leaves_session = *leaves_session;
                 self.wills.extend(will.clone().map(|(topic, payload)| Will {
                     client: *client,
                     topic,
@@ -232,6 +259,8 @@ impl Book {
                     began: at,
                     acknowledged: None,
                     copies: 1,
+                    crashes: 0,
+                    is_refused: false,
                 });
             }
             Entry::Acknowledged { client, token } => {
@@ -240,6 +269,14 @@ impl Book {
                     publication.acknowledged = Some(at);
                 }
             }
+            Entry::Refused { client, token } => {
+                let is_it = |it: &&mut Publication| it.publisher == *client && it.token == *token;
+                if let Some(publication) = self.publications.iter_mut().find(is_it) {
+                    publication.is_refused = true;
+                }
+            }
+            Entry::Broker { .. } => {}
+            Entry::Crashed { .. } => self.crashed(at),
             Entry::Subscribe { client, filter, request } => self.subscribe(*client, filter, *request, at),
             Entry::Unsubscribe { client, filter, request } => self.begin_end(*client, filter, *request, at),
             Entry::Answered { client, request, granted } => self.answer(*client, *request, *granted, at),
@@ -265,7 +302,14 @@ impl Book {
 
     fn connected(&mut self, client: usize, session_present: bool, at: usize) {
         self.last_will(client, |will| will.is_connected = true);
-        self.client(client).connections.push(at);
+        let subscriber = self.client(client);
+        subscriber.connections.push(at);
+        if subscriber.has_session && !session_present {
+            let what = format!("the session of {}", subscriber.client_id);
+            self.faults.push(Fault::Lost(what));
+        }
+        let subscriber = self.client(client);
+        subscriber.has_session = subscriber.leaves_session;
         if !session_present {
             self.end_session(client, at);
         }
@@ -276,6 +320,16 @@ impl Book {
         };
         for publication in self.publications.iter_mut().filter(repeats) {
             publication.copies += 1;
+        }
+    }
+
+    /// Every connection has ended, also for those who have not heard of it.
+    fn crashed(&mut self, at: usize) {
+        self.crashes.push(at);
+        self.wills.iter_mut().for_each(|will| will.has_ended = true);
+        let is_waiting = |publication: &&mut Publication| publication.acknowledged.is_none();
+        for publication in self.publications.iter_mut().filter(is_waiting) {
+            publication.crashes += 1;
         }
     }
 
@@ -336,7 +390,8 @@ impl Book {
     /// What has settled is acknowledged.
     fn check_acknowledged(&mut self) {
         for publication in &self.publications {
-            if publication.qos > QoS::AtMostOnce && publication.acknowledged.is_none() {
+            let is_answered = publication.acknowledged.is_some() || publication.is_refused;
+            if publication.qos > QoS::AtMostOnce && !is_answered {
                 self.faults.push(Fault::Unacknowledged(publication.name()));
             }
         }
@@ -375,7 +430,8 @@ impl Book {
 
     /// No publication on this topic was repeated, so their order is certain.
     fn is_routed_once(&self, topic: &str) -> bool {
-        self.publications.iter().all(|publication| *publication.topic != *topic || publication.copies == 1)
+        let is_once = |publication: &Publication| publication.copies == 1 && publication.crashes == 0;
+        self.publications.iter().all(|publication| *publication.topic != *topic || is_once(publication))
     }
 
     /// Every acknowledged publication has reached every durable session whose subscription was certain while
@@ -433,8 +489,13 @@ impl Book {
         }
         // A delivery at QoS 1 returns to the group when its session ends; one at QoS 2 that has begun does not.
         let may_return = members.iter().any(|member| member.has_at(publication, QoS::AtLeastOnce));
-        let most = publication.copies + if may_return { ends } else { 0 };
+        // One at QoS 1 does not wait for a record, so a crash may take it back.
+        let most = publication.copies + if may_return { ends + self.crashes_since(publication) } else { 0 };
         (having > most).then(|| Fault::Duplicate(format!("{} for {having} members", what())))
+    }
+
+    fn crashes_since(&self, publication: &Publication) -> usize {
+        self.crashes.iter().filter(|crash| **crash > publication.began).count()
     }
 
     /// A will is published once for a connection that ended without DISCONNECT, and not for one that lasts.
@@ -460,7 +521,8 @@ impl Book {
     /// A newcomer was given the last value of every topic it asked for, and nothing else.
     fn check_retained(&self, newcomer: usize) -> Vec<Fault> {
         let mut last: BTreeMap<&str, &Publication> = BTreeMap::new();
-        for publication in self.publications.iter().filter(|publication| publication.retain) {
+        let is_taken = |publication: &&Publication| publication.retain && !publication.is_refused;
+        for publication in self.publications.iter().filter(is_taken) {
             last.insert(&publication.topic, publication);
         }
         last.retain(|_, publication| !publication.payload.is_empty());
@@ -555,6 +617,7 @@ impl Subscriber {
         if *delivery.topic != *publication.topic
             || delivery.qos > publication.qos
             || (delivery.retain && !publication.retain)
+            || (publication.is_refused && publication.copies == 1)
         {
             faults.push(Fault::Invented(format!("{}, but it is {}", self.got(delivery), publication.name())));
         }
@@ -586,9 +649,12 @@ impl Subscriber {
         *all += 1;
         *here += 1;
         *first += usize::from(!delivery.dup);
+        // What does not wait for a record may be followed by a copy that the publisher sent after a crash.
+        let routed = publication.copies + publication.crashes;
         let is_too_often = match delivery.qos {
-            QoS::AtLeastOnce => *here > publication.copies || *first > publication.copies,
-            QoS::AtMostOnce | QoS::ExactlyOnce => *all > publication.copies,
+            QoS::AtLeastOnce => *here > routed || *first > routed,
+            QoS::ExactlyOnce if self.durable => *all > publication.copies,
+            QoS::AtMostOnce | QoS::ExactlyOnce => *all > routed,
         };
         // A message of a group comes again from a member whose session ended, to whoever is left.
         let is_shared = self.intervals.iter().any(|interval| interval.share.is_some());
@@ -633,7 +699,8 @@ impl Subscriber {
         let key = (publication.publisher, Arc::clone(&publication.topic), delivery.qos, waits);
         let (last, seen) = order.entry(key).or_default();
         let is_first = seen.insert(number);
-        if is_first && number < *last && publication.copies == 1 && !is_shared {
+        let is_routed_once = publication.copies == 1 && publication.crashes == 0;
+        if is_first && number < *last && is_routed_once && !is_shared {
             faults.push(Fault::Disorder(self.got(delivery)));
         }
         *last = (*last).max(number);

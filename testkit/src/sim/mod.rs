@@ -4,7 +4,9 @@
 //! what the broker answers. Nothing waits; [`Sim::advance`] is how time passes.
 
 mod client;
+mod crash;
 mod expect;
+mod journal;
 mod ledger;
 mod locks;
 mod network;
@@ -17,22 +19,24 @@ mod world;
 pub use expect::{
     VERSIONS, ack, disconnect, disconnect_with_expiry, raw, raw_connect, raw_text, will, will_after,
 };
+pub use journal::{Crash, Durability};
 pub use ledger::{Entry, Fault, Ledger};
 pub use locks::Locks;
 pub use network::{Faults, Mangle};
 pub use random::Random;
-pub use replay::check_replay;
+pub use replay::{check_remembered, check_replay};
 pub use talk::{EVERY_QOS, ack_with, in_many_worlds, payloads, subscribe_with, texts};
 pub use wire::{ConnectOptions, Wire, connect, filters, publish, subscribe, unsubscribe};
 pub use world::{ClientOptions, Handle, WillOptions, World, WorldOptions};
 
+use journal::{FromJournal, Journal, JournalStep};
 use noctule_auth::{AllowAll, Authority};
 use noctule_codec::{Packet, ProtocolVersion};
 use noctule_engine::{
-    Carrier, Directory, Drop, Effects, Event, Flush, Mail, Next, Record, Request, Shard, ShardConfig,
-    ShardId, Stats, Turn,
+    Carrier, Directory, Drop, Effects, Event, Flush, Mail, Next, Record, Request, Shard, ShardId, Stats, Turn,
 };
 use noctule_session::{ConnectionId, Instant, Limits, Position, Session};
+use noctule_store::simulated::SimulatedDisk;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -50,6 +54,14 @@ pub struct SimOptions {
     pub shuffled: bool,
     /// Who may do what.
     pub authority: Arc<dyn Authority + Send + Sync>,
+    /// When an acknowledgement leaves.
+    pub durability: Durability,
+    /// The journal's sizes: by default so small that segments fill and are freed all the time.
+    pub journal: noctule_store::Options,
+    /// The oldest segment is freed after so many new bytes of records.
+    pub reclaim_after_bytes: u64,
+    /// Whether what is recorded is written down for a person.
+    pub is_traced: bool,
 }
 
 /// A broker with its clients' connections.
@@ -57,8 +69,18 @@ pub struct Sim {
     options: SimOptions,
     random: Random,
     now: Instant,
-    directory: Directory,
+    directory: Arc<Directory>,
+    /// None while the broker is down.
     nodes: Vec<Node>,
+    disk: SimulatedDisk,
+    journal: Option<Journal>,
+    /// The call of the disk at which the power goes.
+    power_until: u64,
+    lives: u64,
+    /// When the broker's last life ended.
+    ended_at: Instant,
+    /// Nobody is read any more.
+    is_stopping: bool,
     wires: Vec<Wire>,
     /// Messages the broker dropped, in order.
     pub drops: Vec<Drop>,
@@ -68,18 +90,42 @@ pub struct Sim {
     pub records: Vec<Record>,
     /// The most bytes that were on their way to one shard.
     pub mail_bytes_peak: u64,
+    /// What was recorded, if it is to be written down.
+    trace: Vec<String>,
 }
 
 struct Node {
     shard: Shard,
-    mailbox: VecDeque<Mail>,
+    mailbox: VecDeque<Parcel>,
+    /// How far it has heard that the journal keeps what it was given.
+    heard: Position,
     /// What the inputs of its turn have brought about and nobody sees yet.
     fx: Effects,
 }
 
+/// What comes to a shard.
+enum Parcel {
+    Mail(Mail),
+    FromJournal(FromJournal),
+}
+
 impl Default for SimOptions {
     fn default() -> Self {
-        Self { seed: 1, shards: 1, limits: Limits::default(), shuffled: false, authority: Arc::new(AllowAll) }
+        Self {
+            seed: 1,
+            shards: 1,
+            limits: Limits::default(),
+            shuffled: false,
+            authority: Arc::new(AllowAll),
+            durability: Durability::Memory,
+            journal: noctule_store::Options {
+                segment_bytes: 16 << 10,
+                first_segment_bytes: 8 << 10,
+                journal_bytes_max: 0,
+            },
+            reclaim_after_bytes: 2 << 10,
+            is_traced: false,
+        }
     }
 }
 
@@ -96,28 +142,27 @@ impl Sim {
 
     /// A broker set up like this.
     pub fn with(options: SimOptions) -> Self {
-        let limits = Arc::new(options.limits.clone());
-        let node = |id| Node {
-            shard: Shard::new(
-                ShardConfig { id: ShardId(id), shards: options.shards, seed: options.seed },
-                Arc::clone(&limits),
-                Arc::clone(&options.authority),
-            ),
-            mailbox: VecDeque::new(),
-            fx: Effects::default(),
-        };
-        Self {
+        let mut sim = Self {
             random: Random::new(options.seed),
             now: Instant::from_millis(1_000_000),
-            directory: Directory::new::<Locks>(options.shards),
-            nodes: (0..options.shards).map(node).collect(),
+            directory: Arc::new(Directory::new::<Locks>(options.shards)),
+            nodes: Vec::new(),
+            disk: SimulatedDisk::new(options.seed),
+            journal: None,
+            power_until: u64::MAX,
+            lives: 0,
+            ended_at: Instant::default(),
+            is_stopping: false,
             wires: Vec::new(),
             drops: Vec::new(),
             events: Vec::new(),
             records: Vec::new(),
             mail_bytes_peak: 0,
+            trace: Vec::new(),
             options,
-        }
+        };
+        sim.restart().expect("an empty disk can be read");
+        sim
     }
 
     /// Opens a connection. It arrives at a shard that the seed decides.
@@ -225,7 +270,8 @@ impl Sim {
         self.run();
         while self.now < end {
             let timeouts = self.nodes.iter().filter_map(|node| node.shard.next_timeout());
-            let next = timeouts.chain(self.wires.iter().filter_map(Wire::waits_until)).min();
+            let retries = self.journal.iter().filter_map(Journal::next_timeout);
+            let next = timeouts.chain(retries).chain(self.wires.iter().filter_map(Wire::waits_until)).min();
             self.now = next.map_or(end, |next| next.max(self.now).min(end));
             for shard in 0..self.nodes.len() {
                 self.turn(shard, Shard::handle_timeouts);
@@ -243,7 +289,7 @@ impl Sim {
         self.now
     }
 
-    /// Stops the broker in order.
+    /// Stops the broker in order, of which nothing is remembered.
     pub fn shut_down(&mut self) {
         for shard in 0..self.nodes.len() {
             self.turn(shard, Shard::fire_last_wills);
@@ -291,28 +337,15 @@ impl Sim {
         while holds(self) && self.step() {}
     }
 
-    /// One thing that can happen: bytes arrive, mail arrives, or a connection is flushed.
+    /// One thing that can happen: bytes arrive, mail arrives, a connection is flushed, a commit is done.
     fn step(&mut self) -> bool {
-        let mut steps: Vec<Step> = Vec::new();
-        for (wire, state) in self.wires.iter().enumerate() {
-            // What was told to wait for the next turn does, and nothing is sent before a turn has ended.
-            let is_between_turns = self.nodes[state.shard].fx.is_empty();
-            if state.wants_to_write(self.now) && (is_between_turns || state.next == Next::Read) {
-                steps.push(Step::Bytes(wire));
-            }
-            if state.wants_flush && state.can_read() && is_between_turns {
-                steps.push(Step::Flush(wire));
-            }
-        }
-        for (shard, node) in self.nodes.iter().enumerate() {
-            if !node.fx.is_empty() {
-                steps.push(Step::EndTurn(shard));
-            } else if node.shard.next_timeout().is_some_and(|at| at <= self.now) {
-                steps.push(Step::Timeouts(shard));
-            }
-        }
-        let mailboxes = self.nodes.iter().enumerate().filter(|(_, node)| !node.mailbox.is_empty());
-        steps.extend(mailboxes.map(|(shard, _)| Step::Mail(shard)));
+        self.step_of(|_| true)
+    }
+
+    /// One thing of these that can happen.
+    fn step_of(&mut self, is_meant: impl Fn(Step) -> bool) -> bool {
+        let mut steps = self.steps();
+        steps.retain(|step| is_meant(*step));
         if steps.is_empty() {
             return false;
         }
@@ -320,11 +353,50 @@ impl Sim {
         match steps[choice] {
             Step::Bytes(wire) => self.deliver_bytes(wire),
             Step::Flush(wire) => self.flush(wire),
-            Step::Mail(shard) => self.deliver_mail(shard),
+            Step::Parcel(shard) => self.deliver_parcel(shard),
             Step::EndTurn(shard) => self.end_turn(shard),
             Step::Timeouts(shard) => self.turn(shard, Shard::handle_timeouts),
+            Step::Hear(shard) => self.hear_of_commit(shard),
+            Step::Journal(step) => self.take_journal_step(step),
         }
         true
+    }
+
+    /// Everything that can happen, in the order in which it does where the seed does not decide.
+    fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if self.is_down() || self.is_power_off() {
+            return steps;
+        }
+        for (wire, state) in self.wires.iter().enumerate().filter(|(_, state)| !state.is_closed) {
+            // What was told to wait for the next turn does, and nothing is sent before a turn has ended.
+            let is_between_turns = self.nodes[state.shard].fx.is_empty();
+            let wants_to_write = !self.is_stopping && state.wants_to_write(self.now);
+            if wants_to_write && (is_between_turns || state.next == Next::Read) {
+                steps.push(Step::Bytes(wire));
+            }
+            if state.wants_flush && state.can_read() && is_between_turns {
+                steps.push(Step::Flush(wire));
+            }
+        }
+        for (shard, node) in self.nodes.iter().enumerate() {
+            if !node.fx.is_empty() || node.shard.has_to_restate() {
+                steps.push(Step::EndTurn(shard));
+            } else if node.shard.next_timeout().is_some_and(|at| at <= self.now) {
+                steps.push(Step::Timeouts(shard));
+            }
+        }
+        let mailboxes = self.nodes.iter().enumerate().filter(|(_, node)| !node.mailbox.is_empty());
+        steps.extend(mailboxes.map(|(shard, _)| Step::Parcel(shard)));
+        if let Some(journal) = &self.journal {
+            let kept = journal.kept();
+            let hears =
+                |node: &Node| node.fx.is_empty() && node.shard.waits_for_journal() && node.heard < kept;
+            let shards = self.nodes.iter().enumerate().filter(|(_, node)| hears(node));
+            steps.extend(shards.map(|(shard, _)| Step::Hear(shard)));
+            steps.extend(journal.steps(self.now).map(Step::Journal));
+        }
+        steps
     }
 
     fn deliver_bytes(&mut self, wire: usize) {
@@ -372,18 +444,51 @@ impl Sim {
         }
         if flush == Flush::Close {
             state.close();
+            state.has_said_all = true;
             self.nodes[shard].shard.forget(id);
         }
     }
 
-    fn deliver_mail(&mut self, shard: usize) {
-        if let Some(mail) = self.nodes[shard].mailbox.pop_front() {
-            self.directory.mail.handled(shard_id(shard), mail.bytes());
-            self.turn(shard, |shard, turn| shard.receive_mail(mail, turn));
-            for wire in self.wires.iter_mut().filter(|wire| wire.next == Next::Blocked) {
-                wire.next = Next::Yield;
+    fn deliver_parcel(&mut self, shard: usize) {
+        match self.nodes[shard].mailbox.pop_front() {
+            Some(Parcel::Mail(mail)) => self.deliver_mail(shard, mail),
+            Some(Parcel::FromJournal(FromJournal::Contents(subscriber, contents))) => {
+                self.turn(shard, |shard, turn| shard.receive_contents(subscriber, contents, turn));
             }
+            Some(Parcel::FromJournal(FromJournal::Places(places))) => {
+                self.turn(shard, |shard, _| shard.receive_places(places));
+            }
+            Some(Parcel::FromJournal(FromJournal::Restate(before))) => {
+                self.turn(shard, |shard, _| shard.restate(before));
+            }
+            None => {}
         }
+    }
+
+    fn deliver_mail(&mut self, shard: usize, mail: Mail) {
+        self.directory.mail.handled(shard_id(shard), mail.bytes());
+        self.turn(shard, |shard, turn| shard.receive_mail(mail, turn));
+        for wire in self.wires.iter_mut().filter(|wire| wire.next == Next::Blocked) {
+            wire.next = Next::Yield;
+        }
+    }
+
+    /// A shard learns how far the journal is, which it does when a turn begins.
+    fn hear_of_commit(&mut self, shard: usize) {
+        let Some(kept) = self.journal.as_ref().map(Journal::kept) else { return };
+        self.nodes[shard].heard = kept;
+        self.turn(shard, |shard, turn| shard.committed(kept, turn));
+    }
+
+    fn take_journal_step(&mut self, step: JournalStep) {
+        if self.options.is_traced {
+            self.trace
+                .push(format!("the journal's {step:?}, kept {:?}", self.journal.as_ref().map(Journal::kept)));
+        }
+        let Self { journal: Some(journal), nodes, directory, now, .. } = self else { return };
+        journal.take_step(step, *now, directory, |shard, parcel| {
+            nodes[usize::from(shard.0)].mailbox.push_back(Parcel::FromJournal(parcel));
+        });
     }
 
     /// One input of a turn. The turn ends here, or at a time that the seed decides, so that other shards can
@@ -399,13 +504,20 @@ impl Sim {
 
     fn end_turn(&mut self, shard: usize) {
         let mut fx = std::mem::take(&mut self.nodes[shard].fx);
-        let mut carried = Carried { records: &mut self.records, mail: Vec::new() };
+        let Self { journal, records, trace, options, .. } = self;
+        let mut carried = Carried {
+            shard: shard_id(shard),
+            journal: journal.as_mut(),
+            records,
+            mail: Vec::new(),
+            trace: options.is_traced.then_some(trace),
+        };
         let mut turn = Turn { now: self.now, directory: &self.directory, fx: &mut fx };
         self.nodes[shard].shard.end_turn(&mut carried, &mut turn);
         for (home, mail) in carried.mail {
             self.directory.mail.sent(home, mail.bytes());
             self.mail_bytes_peak = self.mail_bytes_peak.max(self.directory.mail.bytes(home));
-            self.nodes[usize::from(home.0)].mailbox.push_back(mail);
+            self.nodes[usize::from(home.0)].mailbox.push_back(Parcel::Mail(mail));
         }
         for id in fx.dirty.drain(..) {
             if let Some(wire) = self.wires.get_mut(id.slot as usize) {
@@ -420,18 +532,33 @@ impl Sim {
 
 /// What the end of a turn hands to the machine.
 struct Carried<'a> {
+    shard: ShardId,
+    journal: Option<&'a mut Journal>,
+    /// Kept where there is no journal, to be looked at.
     records: &'a mut Vec<Record>,
     mail: Vec<(ShardId, Mail)>,
+    trace: Option<&'a mut Vec<String>>,
 }
 
 impl Carrier for Carried<'_> {
     fn append(&mut self, records: &mut Vec<Record>) -> Position {
-        self.records.append(records);
-        Position::NOWHERE
+        if let Some(trace) = &mut self.trace {
+            trace.extend(records.iter().map(|record| format!("shard {} records {record:?}", self.shard.0)));
+        }
+        match &mut self.journal {
+            Some(journal) => journal.append(records),
+            None => {
+                self.records.append(records);
+                Position::NOWHERE
+            }
+        }
     }
 
     fn ask(&mut self, requests: std::vec::Drain<'_, Request>) {
-        assert_eq!(requests.count(), 0, "nothing was left to a journal");
+        for request in requests {
+            let journal = self.journal.as_mut().expect("nothing is left to a journal that is not there");
+            journal.ask(self.shard, request);
+        }
     }
 
     fn send(&mut self, mail: std::vec::Drain<'_, (ShardId, Mail)>) {
@@ -453,9 +580,12 @@ impl Default for Sim {
 enum Step {
     Bytes(usize),
     Flush(usize),
-    Mail(usize),
+    Parcel(usize),
     EndTurn(usize),
     Timeouts(usize),
+    /// A shard hears how far the journal is.
+    Hear(usize),
+    Journal(JournalStep),
 }
 
 /// Steps after which a broker that was given nothing more to do should have come to rest.

@@ -25,6 +25,8 @@ pub struct Wire {
     pub(super) next: Next,
     pub(super) wants_flush: bool,
     pub(super) is_closed: bool,
+    /// The broker has closed it behind its last word.
+    pub(super) has_said_all: bool,
 }
 
 impl Wire {
@@ -41,6 +43,7 @@ impl Wire {
             next: Next::Read,
             wants_flush: false,
             is_closed: false,
+            has_said_all: false,
         }
     }
 

@@ -3,10 +3,10 @@
 //!
 //! [`World`] is for stories in MQTT's words and for chaos; [`Sim`] is for tests that look at packets.
 
-use super::client::{SimClient, Stream};
+use super::client::{SimClient, Stream, Wanted};
 use super::ledger::{Entry, Ledger};
 use super::network::{Faults, Pipe};
-use super::{Random, Sim, SimOptions};
+use super::{Crash, Random, Sim, SimOptions};
 use noctule_codec::{
     Properties, Property, ProtocolVersion, QoS, ReasonCode, SubscribeFilters, SubscriptionOptions,
     UnsubscribeFilters,
@@ -73,6 +73,10 @@ pub struct World {
     random: Random,
     clients: Vec<SimClient>,
     streams: Vec<Stream>,
+    /// After so many steps of the broker it ends like this.
+    crash_in: Option<(usize, Crash)>,
+    /// The journal may refuse what needs a record.
+    pub may_refuse: bool,
 }
 
 impl Default for ClientOptions {
@@ -145,6 +149,8 @@ impl World {
             faults: options.faults,
             clients: Vec::new(),
             streams: Vec::new(),
+            crash_in: None,
+            may_refuse: false,
         }
     }
 
@@ -217,6 +223,48 @@ impl World {
             self.streams[stream].broker_notices_at = Some(self.sim.now);
         }
         self.settle();
+    }
+
+    /// The broker ends, and with it every connection. Clients go on and try to connect.
+    pub fn crash(&mut self, crash: Crash) {
+        self.crash_in = None;
+        self.sim.crash(crash);
+        self.ledger.write(Entry::Crashed { crash });
+        for stream in 0..self.streams.len() {
+            let is_current = self.clients[self.streams[stream].client].stream == Some(stream);
+            let has_ended = crash == Crash::Stop && self.sim.wires[self.streams[stream].wire].has_said_all;
+            if is_current && !self.streams[stream].is_broken && !has_ended {
+                // What the broker has written last is in the kernel's hands.
+                if self.random.one_in(2) {
+                    self.pump_down(stream);
+                }
+                self.break_stream(stream);
+            }
+        }
+    }
+
+    /// The broker ends after so many of its steps, in the middle of whatever is going on then.
+    pub fn crash_after(&mut self, steps: usize, crash: Crash) {
+        self.crash_in = Some((steps, crash));
+    }
+
+    /// The broker starts again. If the power goes meanwhile, it starts once more.
+    ///
+    /// # Panics
+    /// If the journal cannot be read.
+    pub fn restart(&mut self) {
+        while let Err(cause) = self.sim.restart() {
+            assert!(self.sim.is_power_off(), "the journal cannot be read: {cause}");
+            self.sim.crash(Crash::PowerCut);
+        }
+        self.settle();
+    }
+
+    /// The broker ends and is back after this time.
+    pub fn crash_and_recover(&mut self, crash: Crash, millis: u64) {
+        self.crash(crash);
+        self.run_for(millis);
+        self.restart();
     }
 
     /// Lets a client say DISCONNECT.
@@ -302,6 +350,9 @@ impl World {
     /// Whether every client is connected, every wish is confirmed, every publication is settled, nothing is
     /// on its way and the broker owes nothing to anybody who is connected.
     pub fn is_settled(&self) -> bool {
+        if self.sim.is_down() {
+            return false;
+        }
         let is_settled = |client: &SimClient| {
             client.machine.is_connected()
                 && client.unsettled.is_empty()
@@ -385,6 +436,11 @@ impl World {
     fn connect_again(&mut self, client: Handle) {
         self.give_up(client.0);
         let state = &mut self.clients[client.0];
+        if self.sim.is_down() {
+            let later = self.random.below(RECONNECT_MILLIS_MAX) as u64;
+            state.connect_at = Some(self.sim.now + 1 + later);
+            return;
+        }
         state.connect_at = None;
         state.connections += 1;
         let options = state.options.connect(state.must_start_clean, state.connections);
@@ -393,7 +449,8 @@ impl World {
         let delayed = state.options.will.as_ref().is_some_and(|will| will.delay_seconds > 0);
         let clean_start = options.clean_start;
         state.machine.connect(options, self.sim.now).expect("short options");
-        self.ledger.write(Entry::Connecting { client: client.0, clean_start, will, delayed });
+        let leaves_session = state.options.leaves_session(clean_start);
+        self.ledger.write(Entry::Connecting { client: client.0, clean_start, leaves_session, will, delayed });
         let wire = self.sim.open();
         self.sim.wires[wire].version = state.options.version;
         if state.is_slow {
@@ -483,7 +540,11 @@ impl World {
         if !state.machine.is_connected() {
             return;
         }
-        for wanted in state.wanted.iter_mut().filter(|wanted| wanted.asked.is_none()) {
+        let now = self.sim.now;
+        let is_due =
+            |wanted: &&mut Wanted| wanted.asked.is_none() && wanted.again_at.is_none_or(|at| at <= now);
+        for wanted in state.wanted.iter_mut().filter(is_due) {
+            wanted.again_at = None;
             let filter = Arc::clone(&wanted.filter);
             let token = if wanted.is_wanted {
                 let options = SubscriptionOptions { qos: wanted.qos, ..SubscriptionOptions::default() };
@@ -517,9 +578,19 @@ impl World {
             }
             Event::Published { token, outcome } => self.handle_published(client, token, outcome),
             Event::Subscribed { token, reason_codes, .. } => {
-                self.handle_answer(client, token, reason_codes.first().and_then(|code| granted(*code)));
+                let code = reason_codes.first().copied().unwrap_or(ReasonCode::UnspecifiedError);
+                match granted(code) {
+                    None if self.may_refuse => self.handle_refusal(client, token),
+                    granted => self.handle_answer(client, token, granted),
+                }
             }
-            Event::Unsubscribed { token, .. } => self.handle_answer(client, token, None),
+            Event::Unsubscribed { token, reason_codes, .. } => {
+                let is_refused = reason_codes.first() == Some(&ReasonCode::UnspecifiedError);
+                match is_refused && self.may_refuse {
+                    true => self.handle_refusal(client, token),
+                    false => self.handle_answer(client, token, None),
+                }
+            }
             Event::Repeated { dup, same_connection, .. } => {
                 if !dup || same_connection {
                     let what = format!("QoS 2 repeated with dup {dup}, same connection {same_connection}");
@@ -535,12 +606,20 @@ impl World {
                 }
             }
             Event::Disconnected { cause: DisconnectCause::Server { reason_code, .. } } => {
-                if reason_code != ReasonCode::SessionTakenOver && reason_code != ReasonCode::KeepAliveTimeout
-                {
+                let is_ordinary = matches!(
+                    reason_code,
+                    ReasonCode::SessionTakenOver
+                        | ReasonCode::KeepAliveTimeout
+                        | ReasonCode::ServerShuttingDown
+                );
+                if !is_ordinary {
                     let what = format!("the broker said DISCONNECT {reason_code}");
                     self.ledger.write(Entry::Wrong { client, what });
                 }
             }
+            Event::Refused { reason_code: ReasonCode::ServerUnavailable, .. } if self.may_refuse => {}
+            // A broker that stops says so to who has not had CONNACK.
+            Event::Refused { reason_code: ReasonCode::ServerBusy, .. } => {}
             Event::Refused { reason_code, .. } => {
                 let what = format!("the broker refused CONNECT with {reason_code}");
                 self.ledger.write(Entry::Wrong { client, what });
@@ -575,6 +654,11 @@ impl World {
         unsettled.remove(place);
         match outcome {
             PublishOutcome::Acknowledged(_) => self.ledger.write(Entry::Acknowledged { client, token }),
+            PublishOutcome::Refused(ReasonCode::QuotaExceeded | ReasonCode::UnspecifiedError)
+                if self.may_refuse =>
+            {
+                self.ledger.write(Entry::Refused { client, token });
+            }
             outcome => {
                 let what = format!("a publication ended as {outcome:?}");
                 self.ledger.write(Entry::Wrong { client, what });
@@ -589,6 +673,16 @@ impl World {
             wanted.is_confirmed = true;
         }
         self.ledger.write(Entry::Answered { client, request, granted });
+    }
+
+    /// The broker could not record what was asked for. It is asked again later.
+    fn handle_refusal(&mut self, client: usize, request: Token) {
+        let again_at = self.sim.now + ASK_AGAIN_MILLIS;
+        let mut wanted = self.clients[client].wanted.iter_mut();
+        if let Some(wanted) = wanted.find(|wanted| wanted.asked == Some(request)) {
+            wanted.asked = None;
+            wanted.again_at = Some(again_at);
+        }
     }
 }
 
@@ -605,12 +699,34 @@ impl World {
                 has_moved |= self.pump_stream(stream);
             }
             for _ in 0..1 + self.random.below(8) {
-                has_moved |= self.sim.step();
+                has_moved |= self.step_broker();
             }
             if !has_moved {
                 return;
             }
         }
+    }
+
+    /// Lets the broker take a step, which may be its last.
+    fn step_broker(&mut self) -> bool {
+        let has_moved = self.sim.step();
+        for what in self.sim.trace.drain(..) {
+            self.ledger.write(Entry::Broker { what });
+        }
+        if self.sim.is_power_off() {
+            self.crash(Crash::PowerCut);
+            return true;
+        }
+        match &mut self.crash_in {
+            Some((0, crash)) => {
+                let crash = *crash;
+                self.crash(crash);
+                return true;
+            }
+            Some((steps, _)) if has_moved => *steps -= 1,
+            _ => {}
+        }
+        has_moved
     }
 
     /// Gives a client what has arrived and sends what it writes.
@@ -718,8 +834,10 @@ impl World {
 
     fn next_time(&self) -> Option<Instant> {
         let shards = self.sim.nodes.iter().filter_map(|node| node.shard.next_timeout());
+        let retries = self.sim.journal.iter().filter_map(super::Journal::next_timeout);
         let clients =
             self.clients.iter().flat_map(|client| [client.machine.next_timeout(), client.connect_at]);
+        let asked_again = self.clients.iter().flat_map(|client| &client.wanted).filter_map(|it| it.again_at);
         let streams = self.streams.iter().flat_map(|stream| {
             let is_current = self.clients[stream.client].stream.is_some();
             let reads = !self.sim.wires[stream.wire].from_broker.is_empty();
@@ -733,6 +851,7 @@ impl World {
             ]
         });
         let now = self.sim.now;
+        let shards = shards.chain(retries).chain(asked_again);
         shards.chain(clients.flatten()).chain(streams.flatten()).filter(|at| *at > now).min()
     }
 
@@ -776,5 +895,7 @@ fn granted(reason_code: ReasonCode) -> Option<QoS> {
 const SLOW_READER_BYTES: usize = 64;
 /// Time between two reads of a slow reader.
 const SLOW_READER_MILLIS: u64 = 40;
+/// Time after which a client asks again for what was refused.
+const ASK_AGAIN_MILLIS: u64 = 300;
 /// Longest time until a client connects again.
 const RECONNECT_MILLIS_MAX: usize = 400;

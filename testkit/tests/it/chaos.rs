@@ -18,7 +18,7 @@ const FILTERS: [&str; 5] = ["a/+", "a/#", "a/x", "+/x", "b/x"];
 const JOBS: &str = "$share/workers/job/#";
 
 /// The seeds to run: the one that is asked for, or as many as are asked for.
-fn seeds(default: u64) -> std::ops::Range<u64> {
+pub(crate) fn seeds(default: u64) -> std::ops::Range<u64> {
     let number = |name| std::env::var(name).ok().and_then(|text: String| text.parse::<u64>().ok());
     match number("NOCTULE_SEED") {
         Some(seed) => seed..seed + 1,
@@ -288,10 +288,10 @@ fn a_network_that_loses_or_repeats_whole_packets_is_found() {
 }
 
 /// A broker and its clients with what they are about to do.
-struct Chaos {
-    world: World,
-    random: Random,
-    watcher: Handle,
+pub(crate) struct Chaos {
+    pub(crate) world: World,
+    pub(crate) random: Random,
+    pub(crate) watcher: Handle,
     publishers: Vec<Handle>,
     subscribers: Vec<Handle>,
     workers: Vec<Handle>,
@@ -299,10 +299,19 @@ struct Chaos {
     /// Who comes when everything has settled.
     newcomer: Handle,
     published: u32,
+    /// Messages are up to so long.
+    bytes_max: usize,
 }
 
 impl Chaos {
     fn new(seed: u64, shards: u16, mangle: Option<Mangle>) -> Self {
+        let sim = SimOptions { seed, shards, ..SimOptions::default() };
+        Self::with(sim, mangle, 40)
+    }
+
+    /// A world whose broker is set up like this, but for its limits, with messages up to so long.
+    pub(crate) fn with(sim: SimOptions, mangle: Option<Mangle>, bytes_max: usize) -> Self {
+        let SimOptions { seed, shards, .. } = sim;
         let mut random = Random::new(seed.wrapping_mul(31) ^ u64::from(shards));
         let limits = Limits {
             receive_maximum: 1 + random.below(20) as u16,
@@ -322,7 +331,8 @@ impl Chaos {
             fragments: random.one_in(2),
             mangle,
         };
-        let sim = SimOptions { seed, shards, limits, shuffled: true, ..SimOptions::default() };
+        let is_traced = std::env::var_os("NOCTULE_SEED").is_some();
+        let sim = SimOptions { limits, shuffled: true, is_traced, ..sim };
         let mut chaos = Self {
             world: World::with(WorldOptions { sim, faults }),
             random,
@@ -333,6 +343,7 @@ impl Chaos {
             retained_qos: Vec::new(),
             newcomer: Handle(0),
             published: 0,
+            bytes_max,
         };
         chaos.populate();
         chaos
@@ -417,10 +428,13 @@ impl Chaos {
     }
 
     /// What happened, if a single seed was asked for.
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         let entries = self.world.ledger.entries.iter().enumerate();
         match std::env::var_os("NOCTULE_SEED") {
-            Some(_) => entries.map(|(at, entry)| format!("{at} {entry}\n")).collect(),
+            Some(_) => {
+                let entries = entries.map(|(at, entry)| format!("{at} {entry}\n"));
+                entries.chain([self.world.sim.describe_journal()]).collect()
+            }
             None => String::new(),
         }
     }
@@ -430,7 +444,7 @@ impl Chaos {
         check_replay(&self.world.sim.records, self.world.sim.sessions())
     }
 
-    fn act(&mut self) {
+    pub(crate) fn act(&mut self) {
         match self.random.below(12) {
             0..=4 => self.publish(),
             5 => self.publish_retained(),
@@ -515,11 +529,11 @@ impl Chaos {
 
     fn payload(&mut self) -> String {
         self.published += 1;
-        format!("message {}{}", self.published, ".".repeat(self.random.below(40)))
+        format!("message {}{}", self.published, ".".repeat(self.random.below(self.bytes_max)))
     }
 
     /// Who comes after everything has settled is given the last values.
-    fn check_retained(&mut self) -> Vec<Fault> {
+    pub(crate) fn check_retained(&mut self) -> Vec<Fault> {
         let newcomer = self.world.connect("newcomer");
         self.newcomer = newcomer;
         self.world.subscribe(newcomer, "kept/#", QoS::ExactlyOnce);

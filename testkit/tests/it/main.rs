@@ -4,6 +4,7 @@ mod alias;
 mod bounds;
 mod chaos;
 mod connect;
+mod crash;
 mod disconnect;
 mod expiry;
 mod flow;

@@ -10,9 +10,10 @@
 
 use super::bell::Call;
 use super::{Job, Journal};
+use crate::archive::for_shards;
 use crate::data_dir::DataDir;
 use crate::shared::{Parcel, Shared};
-use noctule_engine::{JournalState, ShardId};
+use noctule_engine::ShardId;
 use noctule_session::Position;
 use noctule_store::{Committer, Directory, Prepared, State};
 use std::sync::Arc;
@@ -234,14 +235,6 @@ impl Keeper {
             }
         }
         self.say_state();
-    }
-}
-
-fn for_shards(state: State) -> JournalState {
-    match state {
-        State::Open => JournalState::Open,
-        State::Full => JournalState::Full,
-        State::Failing | State::ReadOnly => JournalState::Failing,
     }
 }
 

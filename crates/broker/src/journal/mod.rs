@@ -13,8 +13,9 @@ mod threads;
 pub(crate) use recovery::{Recovered, open};
 pub(crate) use threads::JournalThreads;
 
+use crate::archive::Scratch;
 use bell::Bell;
-use noctule_engine::{Frames, Record, Request, ShardId, Subscriber};
+use noctule_engine::{Record, Request, ShardId, Subscriber};
 use noctule_session::{Missing, Position};
 use noctule_store::Appender;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -56,13 +57,6 @@ pub(crate) enum Job {
     Stop,
 }
 
-/// Buffers of one shard for the bytes of its records.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    frames: Frames,
-    places: Vec<noctule_store::Position>,
-}
-
 impl Journal {
     pub(crate) fn new(
         appender: Arc<Appender>,
@@ -84,14 +78,9 @@ impl Journal {
 
     /// Gives records their places, tells publications theirs, and says where the journal reaches then.
     pub(crate) fn append(&self, records: &mut Vec<Record>, scratch: &mut Scratch) -> Position {
-        let Scratch { frames, places } = scratch;
-        places.clear();
-        frames.fill(records);
-        let end = self.appender.append(frames.bodies(), places);
-        frames.tell_places(records, places.iter().map(|place| Position(place.get())));
-        self.again_bytes.fetch_add(frames.again_bytes(), Ordering::Relaxed);
-        records.clear();
-        Position(end.get())
+        let end = scratch.append(&self.appender, records);
+        self.again_bytes.fetch_add(scratch.again_bytes(), Ordering::Relaxed);
+        end
     }
 
     /// Has what was appended written: at once if a shard waits, otherwise soon.

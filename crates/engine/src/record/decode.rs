@@ -280,7 +280,6 @@ impl<'a> Reader<'a> {
         let number = self.message()?;
         let flags = self.u8()?;
         let phase = wire::phase_from_bits(flags >> wire::PHASE_SHIFT);
-        let phase = phase.ok_or(RecordError::Value { field: "a phase" })?;
         Ok(Delivered {
             number,
             qos: qos(flags)?,
@@ -296,6 +295,7 @@ impl<'a> Reader<'a> {
                 Phase::Waiting => None,
                 _ => Some(self.packet_id()?),
             },
+            is_maybe_sent: flags >> wire::PHASE_SHIFT == wire::MAYBE_SENT,
         })
     }
 
@@ -603,6 +603,7 @@ mod tests {
                 group: None,
                 phase: Phase::Waiting,
                 packet_id: None,
+                is_maybe_sent: false,
             };
             let held = SessionChange::Held { delivered, position: Position(position) };
             assert_eq!(bytes, encoded(&Record::Session { session: SessionNumber(1), change: held }));
@@ -660,7 +661,7 @@ mod tests {
             bytes
         };
         let value = |field| RecordError::Value { field };
-        let cases: [(u8, &[u8], RecordError); 10] = [
+        let cases: [(u8, &[u8], RecordError); 9] = [
             (0, b"", RecordError::UnknownKind { kind: 0 }),
             (13, b"", RecordError::UnknownKind { kind: 13 }),
             (45, b"", RecordError::UnknownKind { kind: 45 }),
@@ -670,7 +671,6 @@ mod tests {
             (40, b"\x01\x02\xC3\x28", RecordError::Text { field: "a filter" }),
             (34, b"\x01\x01\0", value("a packet id")),
             (36, b"\x01\x01\x01\x01\x03", value("a reason code")),
-            (32, b"\x01\x01\xC1\x01\0", value("a phase")),
         ];
         for (kind, content, error) in cases {
             assert_eq!(Record::decode(&bytes(kind, content)).err(), Some(error), "{kind} {content:?}");

@@ -208,11 +208,12 @@ fn publication_flags(qos: QoS, retain: bool, expires: bool) -> u8 {
 }
 
 fn put_delivered(delivered: &Delivered, out: &mut Vec<u8>) {
-    let Delivered { number, bytes, qos, retain, subscription_ids, group, phase, packet_id } = delivered;
+    let Delivered { number, bytes, qos, retain, subscription_ids, group, phase, packet_id, .. } = delivered;
     debug_assert!(*phase != Phase::Settled, "what is settled is not recorded as held");
     debug_assert_eq!(*phase == Phase::Waiting, packet_id.is_none(), "what was sent has a packet id");
     put_number(number.0, out);
-    out.push(delivery_flags(*qos, *retain, subscription_ids, group.is_some(), *phase));
+    let maybe_sent = if delivered.is_maybe_sent { wire::MAYBE_SENT << wire::PHASE_SHIFT } else { 0 };
+    out.push(delivery_flags(*qos, *retain, subscription_ids, group.is_some(), *phase) | maybe_sent);
     put_number((*bytes).into(), out);
     put_subscription_ids(subscription_ids, out);
     group.iter().for_each(|group| put_number(group.0, out));

@@ -189,20 +189,13 @@ fn will() -> impl Strategy<Value = StoredWill> {
 
 fn delivered() -> impl Strategy<Value = Delivered> {
     let phase = prop_oneof![
-        Just((Phase::Waiting, None)),
-        packet_id().prop_map(|id| (Phase::Sent, Some(id))),
-        packet_id().prop_map(|id| (Phase::Received, Some(id))),
+        any::<bool>().prop_map(|is_maybe_sent| (Phase::Waiting, None, is_maybe_sent)),
+        packet_id().prop_map(|id| (Phase::Sent, Some(id), false)),
+        packet_id().prop_map(|id| (Phase::Received, Some(id), false)),
     ];
     (message(), any::<u32>(), qos(), any::<bool>(), subscription_ids(), option::of(group()), phase).prop_map(
-        |(number, bytes, qos, retain, subscription_ids, group, (phase, packet_id))| Delivered {
-            number,
-            bytes,
-            qos,
-            retain,
-            subscription_ids,
-            group,
-            phase,
-            packet_id,
+        |(number, bytes, qos, retain, subscription_ids, group, (phase, packet_id, is_maybe_sent))| {
+            Delivered { number, bytes, qos, retain, subscription_ids, group, phase, packet_id, is_maybe_sent }
         },
     )
 }

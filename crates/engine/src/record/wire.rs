@@ -79,13 +79,15 @@ pub(super) const fn phase_bits(phase: Phase) -> u8 {
     }
 }
 
+/// Stands in the place of the phase of what waits and may have been sent before a crash.
+pub(super) const MAYBE_SENT: u8 = 3;
+
 /// The phase with this number.
-pub(super) const fn phase_from_bits(bits: u8) -> Option<Phase> {
+pub(super) const fn phase_from_bits(bits: u8) -> Phase {
     match bits {
-        0 => Some(Phase::Waiting),
-        1 => Some(Phase::Sent),
-        2 => Some(Phase::Received),
-        _ => None,
+        1 => Phase::Sent,
+        2 => Phase::Received,
+        _ => Phase::Waiting,
     }
 }
 

@@ -129,9 +129,18 @@ impl Replay {
         let (number, bytes) = (message.number, queue_bytes(&message));
         for target in owed {
             let FrameTarget { session, qos, retain, subscription_ids } = target;
-            let (group, phase, packet_id) = (None, Phase::Waiting, None);
-            let delivered =
-                Delivered { number, bytes, qos, retain, subscription_ids, group, phase, packet_id };
+            let (group, phase, packet_id, is_maybe_sent) = (None, Phase::Waiting, None, false);
+            let delivered = Delivered {
+                number,
+                bytes,
+                qos,
+                retain,
+                subscription_ids,
+                group,
+                phase,
+                packet_id,
+                is_maybe_sent,
+            };
             self.session(session).apply(&SessionChange::Held { delivered, position });
         }
         for group in groups {
@@ -250,6 +259,7 @@ fn without_content(change: SessionChange) -> SessionChange {
                 group,
                 phase: Phase::Waiting,
                 packet_id: None,
+                is_maybe_sent: false,
             },
             position: position_of(&message),
         },

@@ -79,8 +79,9 @@ impl Replayed {
             SessionChange::RetainedSent { filter } | SessionChange::Unsubscribed { filter } => {
                 self.phases.end(filter);
             }
+            // What may have been sent was given before, and is only said again.
             SessionChange::Held { delivered, .. }
-                if delivered.retain && delivered.phase == Phase::Waiting =>
+                if delivered.retain && delivered.phase == Phase::Waiting && !delivered.is_maybe_sent =>
             {
                 self.phases.give(delivered.number);
             }

@@ -80,6 +80,7 @@ fn delivered(message: u64, packet_id: Option<u16>, group: Option<u64>) -> Delive
         group: group.map(GroupNumber),
         phase: if packet_id.is_some() { Phase::Sent } else { Phase::Waiting },
         packet_id: packet_id.map(id),
+        is_maybe_sent: false,
     }
 }
 

@@ -1,0 +1,310 @@
+//! The journal of a simulated broker: the code that ships, on a simulated disk. What the broker's two threads do is
+//! cut into steps here, and the seed decides when each of them happens.
+
+use super::SimOptions;
+use noctule_broker::archive::{Archive, NotWritten, Scratch, for_shards};
+use noctule_engine::{Content, Directory, JournalState, Record, Request, ShardId, Subscriber};
+use noctule_session::{Instant, MemoryGauge, MessageNumber, Missing, Position};
+use noctule_store::simulated::SimulatedDisk;
+use noctule_store::{Appender, CommitError, Committer, Opened, Prepared, State};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// When an acknowledgement leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// At once: nothing outlives the broker.
+    #[default]
+    Memory,
+    /// Once the kernel has what it promises: it outlives the process.
+    Os,
+    /// Once the disk has what it promises.
+    Disk,
+}
+
+/// How a broker ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// Its process is killed; the kernel goes on.
+    Kill,
+    /// The machine loses its power.
+    PowerCut,
+    /// It is told to stop.
+    Stop,
+}
+
+/// What comes to a shard from the journal.
+#[derive(Debug)]
+pub(super) enum FromJournal {
+    Contents(Subscriber, Vec<Content>),
+    Places(Vec<(MessageNumber, Position)>),
+    Restate(Position),
+}
+
+/// Something that the journal could do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum JournalStep {
+    /// Reads for a session, or moves what is about to be freed.
+    Read,
+    /// Frees what was said again.
+    Free,
+    /// Makes a segment ahead of need.
+    Prepare,
+    /// Has the shards say again what still counts of the oldest segment.
+    Reclaim,
+    /// Tries again what failed.
+    Retry,
+    /// Writes what was appended, and makes it durable.
+    Commit,
+}
+
+/// The journal in one life of the broker.
+pub(super) struct Journal {
+    appender: Arc<Appender>,
+    committer: Committer<SimulatedDisk>,
+    archive: Archive<SimulatedDisk>,
+    scratch: Scratch,
+    shards: u16,
+    waits_for_disk: bool,
+    jobs: VecDeque<Job>,
+    /// The first job waits until more than this is written.
+    unwritten: Option<noctule_store::Position>,
+    reclaiming: Option<Reclaiming>,
+    /// Bytes that were appended since the last reclaim began, but for those that say again what was there.
+    fresh_bytes: u64,
+    reclaims_after: u64,
+    has_to_prepare: bool,
+    has_failed: bool,
+    /// When something that failed is tried again.
+    retry_at: Option<Instant>,
+    /// A full journal has been tried to be given room since the last retry.
+    has_made_room: bool,
+    /// Segments that were freed.
+    pub(super) freed: usize,
+}
+
+enum Job {
+    Load { shard: ShardId, subscriber: Subscriber, missing: VecDeque<Missing>, contents: Vec<Content> },
+    Move { shard: ShardId, missing: VecDeque<Missing>, places: Vec<(MessageNumber, Position)> },
+    Forget,
+}
+
+/// How far the shards have come with saying again what is about to be freed.
+struct Reclaiming {
+    before: Position,
+    shards_missing: u16,
+    position: Position,
+}
+
+impl Journal {
+    pub(super) fn new(opened: Opened<SimulatedDisk>, options: &SimOptions) -> Self {
+        let Opened { appender, committer, reader, .. } = opened;
+        Self {
+            appender,
+            committer,
+            archive: Archive::new(reader),
+            scratch: Scratch::default(),
+            shards: options.shards,
+            waits_for_disk: options.durability == Durability::Disk,
+            jobs: VecDeque::new(),
+            unwritten: None,
+            reclaiming: None,
+            fresh_bytes: 0,
+            reclaims_after: options.reclaim_after_bytes,
+            has_to_prepare: true,
+            has_failed: false,
+            retry_at: None,
+            has_made_room: false,
+            freed: 0,
+        }
+    }
+
+    /// Gives records their places and says where the journal reaches then.
+    pub(super) fn append(&mut self, records: &mut Vec<Record>) -> Position {
+        let before = self.appender.end().get();
+        let end = self.scratch.append(&self.appender, records);
+        self.fresh_bytes += (end.0 - before).saturating_sub(self.scratch.again_bytes());
+        end
+    }
+
+    /// Everything before this is kept as promised.
+    pub(super) fn kept(&self) -> Position {
+        let kept = if self.waits_for_disk { self.appender.durable() } else { self.appender.written() };
+        Position(kept.get())
+    }
+
+    /// Takes what a shard wants.
+    pub(super) fn ask(&mut self, shard: ShardId, request: Request) {
+        match request {
+            Request::Load { subscriber, missing } => {
+                let (missing, contents) = (missing.into(), Vec::new());
+                self.jobs.push_back(Job::Load { shard, subscriber, missing, contents });
+            }
+            Request::Move { contents } => {
+                let (missing, places) = (contents.into(), Vec::new());
+                self.jobs.push_back(Job::Move { shard, missing, places });
+            }
+            Request::Restated { position } => {
+                if let Some(reclaiming) = &mut self.reclaiming {
+                    reclaiming.shards_missing -= 1;
+                    reclaiming.position = reclaiming.position.max(position);
+                }
+            }
+        }
+    }
+
+    /// When something that failed is tried again.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// What could be done now.
+    pub(super) fn steps(&self, now: Instant) -> impl Iterator<Item = JournalStep> {
+        let can_read = !self.jobs.is_empty() && self.unwritten.is_none_or(|at| self.appender.written() > at);
+        let has_to_commit = self.kept().0 < self.appender.end().get() || !self.is_restated_durable();
+        let steps = [
+            (JournalStep::Read, can_read),
+            (JournalStep::Free, !self.has_failed && self.can_free()),
+            (JournalStep::Prepare, !self.has_failed && self.has_to_prepare),
+            (JournalStep::Reclaim, !self.has_failed && self.is_worth_reclaiming()),
+            (JournalStep::Retry, self.retry_at.is_some_and(|at| at <= now)),
+            (JournalStep::Commit, !self.has_failed && has_to_commit),
+        ];
+        steps.into_iter().filter(|(_, is_possible)| *is_possible).map(|(step, _)| step)
+    }
+
+    /// Does one of the steps and hands what comes of it to the shards.
+    pub(super) fn take_step(
+        &mut self,
+        step: JournalStep,
+        now: Instant,
+        directory: &Directory,
+        mut hand: impl FnMut(ShardId, FromJournal),
+    ) {
+        match step {
+            JournalStep::Read => self.read(&directory.memory, &mut hand),
+            JournalStep::Free => self.free(),
+            JournalStep::Prepare => self.prepare(),
+            JournalStep::Reclaim => self.begin_reclaiming(&mut hand),
+            JournalStep::Retry => {
+                self.has_made_room = false;
+                self.commit();
+                self.prepare();
+            }
+            JournalStep::Commit => self.commit(),
+        }
+        let is_well = self.appender.state() == State::Open && !self.has_failed;
+        if is_well {
+            self.retry_at = None;
+        } else if self.retry_at.is_none_or(|at| at <= now) {
+            self.retry_at = Some(now + RETRY_MILLIS);
+        }
+        directory.journal.set(self.state());
+    }
+
+    fn state(&self) -> JournalState {
+        for_shards(self.appender.state())
+    }
+
+    /// Writes what is left and ends the journal so that nothing of it is in doubt.
+    pub(super) fn close(mut self) -> Result<(), CommitError> {
+        self.committer.commit(true)?;
+        self.committer.close()
+    }
+
+    fn commit(&mut self) {
+        let sync = self.waits_for_disk || !self.is_restated_durable();
+        let committed = self.committer.commit(sync);
+        self.has_failed = committed.is_err();
+        self.has_to_prepare |= committed.is_ok_and(|committed| committed.bytes > 0);
+    }
+
+    fn prepare(&mut self) {
+        self.has_to_prepare = matches!(self.committer.prepare_spare(), Ok(Prepared::More));
+    }
+
+    /// Does the first job, as far as what it reads is written.
+    fn read(&mut self, memory: &MemoryGauge, hand: &mut impl FnMut(ShardId, FromJournal)) {
+        self.unwritten = None;
+        let Some(mut job) = self.jobs.pop_front() else { return };
+        match self.work_on(&mut job, memory) {
+            Ok(()) => match job {
+                Job::Load { shard, subscriber, contents, .. } => {
+                    hand(shard, FromJournal::Contents(subscriber, contents));
+                }
+                Job::Move { shard, places, .. } => hand(shard, FromJournal::Places(places)),
+                Job::Forget => {}
+            },
+            Err(NotWritten) => {
+                self.unwritten = Some(self.appender.written());
+                self.jobs.push_front(job);
+            }
+        }
+    }
+
+    fn work_on(&mut self, job: &mut Job, memory: &MemoryGauge) -> Result<(), NotWritten> {
+        match job {
+            Job::Load { missing, contents, .. } => {
+                while let Some(next) = missing.front() {
+                    contents.push(self.archive.load(*next, memory)?);
+                    missing.pop_front();
+                }
+            }
+            Job::Move { missing, places, .. } => {
+                while let Some(next) = missing.front() {
+                    let moved = self.archive.move_content(*next, &self.appender)?;
+                    places.extend(moved.map(|moved| (next.number, moved.position)));
+                    missing.pop_front();
+                }
+            }
+            Job::Forget => self.archive.forget_moves(),
+        }
+        self.archive.give_back_room();
+        Ok(())
+    }
+
+    /// In production a journal has to grow first; here whatever can be reclaimed is.
+    fn is_worth_reclaiming(&self) -> bool {
+        let is_full = self.appender.state() == State::Full && !self.has_made_room;
+        let has_to = self.fresh_bytes >= self.reclaims_after || is_full;
+        self.reclaiming.is_none() && has_to && self.committer.segments().len() > 1
+    }
+
+    fn begin_reclaiming(&mut self, hand: &mut impl FnMut(ShardId, FromJournal)) {
+        let Some(oldest) = self.committer.segments().into_iter().next() else { return };
+        let before = Position(oldest.end.get());
+        (self.fresh_bytes, self.has_made_room) = (0, true);
+        self.reclaiming =
+            Some(Reclaiming { before, shards_missing: self.shards, position: Position::NOWHERE });
+        self.jobs.push_back(Job::Forget);
+        for shard in (0..self.shards).map(ShardId) {
+            hand(shard, FromJournal::Restate(before));
+        }
+    }
+
+    /// Whether nothing that was said again has still to become durable.
+    fn is_restated_durable(&self) -> bool {
+        let is_missing =
+            |it: &Reclaiming| it.shards_missing == 0 && it.position.0 > self.appender.durable().get();
+        !self.reclaiming.as_ref().is_some_and(is_missing)
+    }
+
+    fn can_free(&self) -> bool {
+        let is_restated = self.reclaiming.as_ref().is_some_and(|it| it.shards_missing == 0);
+        is_restated && self.is_restated_durable()
+    }
+
+    fn free(&mut self) {
+        let Some(Reclaiming { before, .. }) = &self.reclaiming else { return };
+        match self.committer.release(noctule_store::Position::new(before.0)) {
+            Ok(released) => {
+                self.freed += released.segments;
+                self.reclaiming = None;
+            }
+            Err(_) => self.has_failed = true,
+        }
+    }
+}
+
+/// What failed is tried again after this.
+const RETRY_MILLIS: u64 = 1000;
