@@ -25,12 +25,11 @@ pub use config::Config;
 
 use accepting::Accepting;
 use archive::Archive;
-use config::Durability;
 use data_dir::DataDir;
 use journal::{JournalThreads, Recovered};
 use mio::{Poll, Token, Waker};
 use noctule_engine::{Content, Restorer, Shard, ShardId, Turn};
-use noctule_session::{Instant, MessageNumber, Missing, Position, Publication};
+use noctule_session::{Durability, Instant, MessageNumber, Missing, Position, Publication};
 use noctule_store::Directory;
 use noctule_transport::{BindError, Listener, OpenFileLimit, raise_open_file_limit};
 use runtime::{Front, Runtime};
@@ -126,7 +125,7 @@ pub fn run(mut config: Config) -> Result<(), Error> {
 
 /// Reads the journal, unless nothing is to be remembered.
 fn open_journal(config: &Config) -> Result<Option<Recovered>, Error> {
-    if config.durability == Durability::Memory {
+    if config.limits.durability == Durability::Memory {
         warn!("durability is memory: sessions, queued and retained messages are lost when the broker stops");
         return Ok(None);
     }
@@ -159,9 +158,9 @@ fn assemble(
     let (remembered, journal) = match recovered {
         None => (None, None),
         Some(Recovered { remembered, opened }) => {
-            let waits_for_disk = config.durability == Durability::Disk;
+            let syncs = config.limits.durability == Durability::Disk;
             let lost_at = latest.max(data_dir.last_alive());
-            let (threads, reader) = JournalThreads::new(opened, &shared, waits_for_disk, data_dir)?;
+            let (threads, reader) = JournalThreads::new(opened, &shared, syncs, data_dir)?;
             (Some((remembered, lost_at, reader)), Some(threads))
         }
     };

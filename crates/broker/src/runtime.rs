@@ -14,7 +14,7 @@ use noctule_engine::{
     Carrier, Effects, Flush, Handover, Mail, Next, Received, Record, Request, Shard, ShardConfig, ShardId,
     Turn,
 };
-use noctule_session::{ConnectionId, Instant, Position};
+use noctule_session::{ConnectionId, Durability, Instant, Position};
 use noctule_transport::Read;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -143,9 +143,11 @@ impl Runtime {
 
     /// Lets leave what waited for the journal.
     fn hear_of_commits(&mut self) {
-        let Some(journal) = self.journal.as_ref().filter(|_| self.shard.waits_for_journal()) else { return };
+        let waits = waits_for_journal(&self.shard);
+        let Some(journal) = self.journal.as_ref().filter(|_| waits) else { return };
+        let (written, durable) = journal.committed();
         let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
-        self.shard.committed(journal.kept(), &mut turn);
+        self.shard.committed(written, durable, &mut turn);
     }
 
     fn heed_signals(&mut self) {
@@ -479,9 +481,11 @@ impl Runtime {
         };
         let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
         self.shard.end_turn(&mut carried, &mut turn);
-        let (has_appended, waits) = (carried.has_appended, self.shard.waits_for_journal());
-        if let Some(journal) = self.journal.as_ref().filter(|_| has_appended || waits) {
-            journal.ring(self.me, waits);
+        let has_appended = carried.has_appended;
+        if let Some(journal) = &self.journal
+            && (has_appended || waits_for_journal(&self.shard))
+        {
+            journal.ring(self.me, &self.shard);
         }
         self.send_parcels();
         self.to_flush.append(&mut self.fx.dirty);
@@ -591,7 +595,7 @@ impl Runtime {
             self.carry_out();
             self.flush_connections();
         }
-        while self.shard.waits_for_journal() && self.now < deadline {
+        while waits_for_journal(&self.shard) && self.now < deadline {
             self.rest_while_stopping(events)?;
             self.receive_parcels();
             self.hear_of_commits();
@@ -660,6 +664,11 @@ impl Carrier for Carried<'_> {
             self.parcels[usize::from(home.0)].push(Parcel::Mail(mail));
         }
     }
+}
+
+/// Whether a shard is to be told how far the journal is.
+fn waits_for_journal(shard: &Shard) -> bool {
+    shard.waits_for(Durability::Os) || shard.waits_for(Durability::Disk)
 }
 
 /// Puts a socket on the list of those to read, once.

@@ -15,7 +15,7 @@ use crate::publish::Refusal;
 use crate::route::Route;
 use crate::shard::{Shard, Turn};
 use noctule_codec::ReasonCode;
-use noctule_session::{DropReason, Missing, Position, Publication, SessionNumber};
+use noctule_session::{DropReason, Durability, Missing, Position, Publication, SessionNumber};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -56,11 +56,19 @@ pub enum Content {
 pub(crate) struct Commits {
     /// Where the journal reached when this shard last appended something.
     pub(crate) appended: Position,
-    /// The journal keeps everything up to here.
-    kept: Position,
-    waiting: VecDeque<(Position, Waiting)>,
+    /// What waits for the kernel to have it, and what waits for the disk.
+    os: Queue,
+    disk: Queue,
     /// Wills among what waits.
     wills: usize,
+}
+
+/// What waits for the journal to get somewhere.
+#[derive(Debug, Default)]
+struct Queue {
+    /// It has got here.
+    kept: Position,
+    waiting: VecDeque<(Position, Waiting)>,
 }
 
 /// What leaves once the records of its turn are kept.
@@ -90,33 +98,50 @@ impl Waiting {
         self.wills.is_empty() && self.promises.is_empty()
     }
 
-    /// Takes out what tells of records.
-    fn split_off(&mut self) -> Self {
-        let wills = std::mem::take(&mut self.wills);
-        Self { wills, promises: self.promises.extract_if(.., |promise| promise.needs_journal).collect() }
+    /// Takes out the promises that need this much.
+    fn split_off(&mut self, level: Durability) -> Self {
+        let promises = self.promises.extract_if(.., |promise| promise.durability == level).collect();
+        Self { wills: Vec::new(), promises }
     }
 }
 
-impl Commits {
-    /// Whether everything that this shard has recorded is kept.
-    pub(crate) fn is_kept(&self) -> bool {
-        self.appended <= self.kept && self.waiting.is_empty()
-    }
-
-    /// Whether a will waits, which what comes now must not overtake.
-    pub(crate) fn has_wills(&self) -> bool {
-        self.wills > 0
-    }
-
-    fn wait(&mut self, waiting: Waiting) {
-        self.wills += waiting.wills.len();
-        self.waiting.push_back((self.appended, waiting));
+impl Queue {
+    fn is_kept(&self, appended: Position) -> bool {
+        appended <= self.kept && self.waiting.is_empty()
     }
 
     /// The next of what waits whose time has come.
     fn due(&mut self) -> Option<Waiting> {
         let kept = self.kept;
-        let (_, waiting) = self.waiting.pop_front_if(|(position, _)| *position <= kept)?;
+        self.waiting.pop_front_if(|(position, _)| *position <= kept).map(|(_, waiting)| waiting)
+    }
+}
+
+impl Commits {
+    /// Whether a will waits, which what comes now must not overtake.
+    pub(crate) fn has_wills(&self) -> bool {
+        self.wills > 0
+    }
+
+    /// Takes what has to wait out of what a turn has brought about. Wills wait for as much as sessions do.
+    fn hold_back(&mut self, leaving: &mut Waiting, level_of_wills: Durability) {
+        for (queue, level) in [(&mut self.os, Durability::Os), (&mut self.disk, Durability::Disk)] {
+            if queue.is_kept(self.appended) {
+                continue;
+            }
+            let mut later = leaving.split_off(level);
+            if level == level_of_wills {
+                later.wills = std::mem::take(&mut leaving.wills);
+            }
+            if !later.is_empty() {
+                self.wills += later.wills.len();
+                queue.waiting.push_back((self.appended, later));
+            }
+        }
+    }
+
+    fn due(&mut self) -> Option<Waiting> {
+        let waiting = self.disk.due().or_else(|| self.os.due())?;
         self.wills -= waiting.wills.len();
         Some(waiting)
     }
@@ -139,14 +164,19 @@ impl Refusal {
 }
 
 impl Shard {
-    /// Whether anything waits for the journal, so that [`committed`](Self::committed) is to be called.
-    pub fn waits_for_journal(&self) -> bool {
-        !self.commits.waiting.is_empty()
+    /// Whether anything waits for the journal's [commits](Self::committed): to be with the kernel, or on the disk.
+    pub fn waits_for(&self, level: Durability) -> bool {
+        match level {
+            Durability::Memory => false,
+            Durability::Os => !self.commits.os.waiting.is_empty(),
+            Durability::Disk => !self.commits.disk.waiting.is_empty(),
+        }
     }
 
-    /// The journal keeps everything up to here, in the way that was asked of it.
-    pub fn committed(&mut self, kept: Position, turn: &mut Turn<'_>) {
-        self.commits.kept = self.commits.kept.max(kept);
+    /// The kernel has the journal up to `written`, and the disk up to `durable`.
+    pub fn committed(&mut self, written: Position, durable: Position, turn: &mut Turn<'_>) {
+        self.commits.os.kept = self.commits.os.kept.max(written);
+        self.commits.disk.kept = self.commits.disk.kept.max(durable);
         while let Some(waiting) = self.commits.due() {
             self.let_leave(waiting, turn);
         }
@@ -156,12 +186,7 @@ impl Shard {
     /// left, which may have brought about more.
     pub(crate) fn leave_when_kept(&mut self, turn: &mut Turn<'_>) -> bool {
         let mut waiting = Waiting::of(turn.fx);
-        if !self.commits.is_kept() {
-            let later = waiting.split_off();
-            if !later.is_empty() {
-                self.commits.wait(later);
-            }
-        }
+        self.commits.hold_back(&mut waiting, self.limits.durability);
         let leaves = !waiting.is_empty();
         if leaves {
             self.let_leave(waiting, turn);

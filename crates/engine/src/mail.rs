@@ -3,7 +3,7 @@
 use crate::directory::Subscriber;
 use crate::route::{Route, Target};
 use noctule_codec::ReasonCode;
-use noctule_session::{ConnectionId, GroupNumber, Outgoing, Publication, SessionNumber};
+use noctule_session::{ConnectionId, Durability, GroupNumber, Outgoing, Publication, SessionNumber};
 use std::sync::Arc;
 
 /// The number of a shard, from 0.
@@ -91,16 +91,21 @@ pub struct Promise {
     pub packet: Option<Outgoing>,
     /// What else happens then.
     pub then: Then,
-    /// It tells of something that is recorded, so it is kept only once that is kept.
-    pub needs_journal: bool,
+    /// How safe the records it tells of have to be before it is kept; memory: it waits for none.
+    pub durability: Durability,
     /// It tells of subscriptions, so it is kept only after [grace](crate::Shard::end_turn).
     pub needs_grace: bool,
 }
 
 impl Promise {
     /// A packet that waits for records alone.
-    pub(crate) fn new(connection: ConnectionId, packet: Option<Outgoing>, then: Then) -> Self {
-        Self { connection, packet, then, needs_journal: true, needs_grace: false }
+    pub(crate) fn new(
+        connection: ConnectionId,
+        packet: Option<Outgoing>,
+        then: Then,
+        durability: Durability,
+    ) -> Self {
+        Self { connection, packet, then, durability, needs_grace: false }
     }
 }
 

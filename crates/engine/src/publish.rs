@@ -6,7 +6,7 @@
 use crate::effects::Event;
 use crate::groups::DebtChange;
 use crate::journal::FiredWill;
-use crate::mail::{Then, Violation};
+use crate::mail::{Promise, Then, Violation};
 use crate::record::Frame;
 use crate::route::Route;
 use crate::routes::{Asked, Kind, Known};
@@ -14,7 +14,9 @@ use crate::shard::{Shard, Turn};
 use crate::{Change, Record};
 use noctule_auth::Action;
 use noctule_codec::{Ack, Packet, PacketId, Properties, Property, ProtocolVersion, Publish, QoS, ReasonCode};
-use noctule_session::{AckKind, DropReason, Link, Outgoing, Publication, SessionChange, SessionNumber};
+use noctule_session::{
+    AckKind, DropReason, Durability, Link, Outgoing, Publication, SessionChange, SessionNumber,
+};
 use std::sync::Arc;
 
 /// Whose publication it is.
@@ -43,8 +45,8 @@ impl Origin {
 pub(crate) struct Published {
     /// Somebody gets it.
     pub(crate) has_subscribers: bool,
-    /// It had to be recorded, so its acknowledgement waits.
-    pub(crate) is_recorded: bool,
+    /// What its acknowledgement waits for: that the record of it is that safe. Memory: nothing.
+    pub(crate) waits_for: Durability,
 }
 
 /// A publication that is not accepted: the code for its acknowledgement, the reason for the ledger.
@@ -95,7 +97,8 @@ impl Shard {
             let session = &self.sessions[slot].session;
             let is_taken = message.qos == QoS::ExactlyOnce && session.is_durable();
             let origin = Origin::Client(session.number, packet_id.filter(|_| is_taken));
-            if has_to_be_recorded(&message, origin, route) {
+            let level = self.limits.durability_of(&message.topic);
+            if has_to_be_recorded(&message, origin, route, level) {
                 return self.refuse_publish(slot, packet_id, &message, refusal, turn);
             }
         }
@@ -180,12 +183,14 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
         if qos == QoS::ExactlyOnce {
-            self.acknowledge(slot, ack(qos, packet_id, ReasonCode::Success), true, turn);
+            let waits_for = self.limits.durability;
+            self.acknowledge(slot, ack(qos, packet_id, ReasonCode::Success), waits_for, turn);
             return Ok(());
         }
         self.check_id_in_use_can_be_told(slot, packet_id)?;
         self.check_receive_maximum(slot)?;
-        self.acknowledge(slot, ack(qos, packet_id, ReasonCode::PacketIdentifierInUse), false, turn);
+        let ack = ack(qos, packet_id, ReasonCode::PacketIdentifierInUse);
+        self.acknowledge(slot, ack, Durability::Memory, turn);
         Ok(())
     }
 
@@ -343,7 +348,7 @@ impl Shard {
                 true => ReasonCode::Success,
                 false => ReasonCode::NoMatchingSubscribers,
             };
-            self.acknowledge(slot, ack(message.qos, packet_id, code), published.is_recorded, turn);
+            self.acknowledge(slot, ack(message.qos, packet_id, code), published.waits_for, turn);
         }
         self.publications.give_back(message);
     }
@@ -374,7 +379,7 @@ impl Shard {
         let Some(packet_id) = packet_id else { return Ok(()) };
         if version == ProtocolVersion::V5 {
             let ack = refusing_ack(message.qos, packet_id, reason_code, wants_reason.then_some(&*cause));
-            self.acknowledge(slot, ack, false, turn);
+            self.acknowledge(slot, ack, Durability::Memory, turn);
             return Ok(());
         }
         // 3.x cannot be told. Its QoS 2 goes on with PUBREL, so the id is taken, and PUBREC waits for that.
@@ -382,20 +387,25 @@ impl Shard {
         if is_taken {
             self.record_session(slot, SessionChange::InboundTaken { packet_id }, turn);
         }
-        self.acknowledge(slot, ack(message.qos, packet_id, ReasonCode::Success), is_taken, turn);
+        let waits_for = if is_taken { self.limits.durability } else { Durability::Memory };
+        self.acknowledge(slot, ack(message.qos, packet_id, ReasonCode::Success), waits_for, turn);
         Ok(())
     }
 
     /// Answers a publication, accepted or refused. PUBACKs of one connection leave in order of arrival
     /// [MQTT-4.6.0-2], so one that need not wait does wait behind one that must.
-    fn acknowledge(&mut self, slot: usize, ack: Outgoing, waits: bool, turn: &mut Turn<'_>) {
+    fn acknowledge(&mut self, slot: usize, ack: Outgoing, waits_for: Durability, turn: &mut Turn<'_>) {
         let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return };
-        if !waits && link.acks_promised == 0 {
+        if waits_for == Durability::Memory && link.acks_promised == 0 {
             send_ack(link, ack);
             return self.mark_dirty(slot, turn);
         }
+        // One that waits for less than the one in front of it waits for as much.
+        let level = if link.acks_promised == 0 { waits_for } else { waits_for.max(link.acks_wait_for) };
+        link.acks_wait_for = level;
         link.acks_promised = link.acks_promised.saturating_add(1);
-        self.promise(slot, ack, Then::AckLeft, turn);
+        let promise = Promise::new(link.connection, Some(ack), Then::AckLeft, level);
+        turn.fx.promises.push(promise);
     }
 
     /// Gives a publication to everybody it is owed to, here and on other shards.
@@ -409,7 +419,7 @@ impl Shard {
         let publisher = origin.session();
         let published = Published {
             has_subscribers: route.reaches_anybody(publisher),
-            is_recorded: record_publication(message, origin, route, turn),
+            waits_for: self.record_publication(message, origin, route, turn),
         };
         if message.retain {
             turn.fx.retained_staged.stage(message, turn.directory);
@@ -439,6 +449,49 @@ impl Shard {
         for roster in &route.groups {
             self.share(roster, message, turn);
         }
+    }
+
+    /// Leaves the record of a publication in the effects, if a restart has to know of it. Says how safe that has to
+    /// be before the publication is acknowledged.
+    fn record_publication(
+        &self,
+        message: &Arc<Publication>,
+        origin: Origin,
+        route: &Route,
+        turn: &mut Turn<'_>,
+    ) -> Durability {
+        let level = self.limits.durability_of(&message.topic);
+        if !has_to_be_recorded(message, origin, route, level) {
+            return Durability::Memory;
+        }
+        let (inbound, will_of) = match origin {
+            Origin::Client(session, packet_id) => (packet_id.map(|packet_id| (session, packet_id)), None),
+            Origin::Will(session) => (None, Some(session)),
+            Origin::Broker => (None, None),
+        };
+        if level == Durability::Memory {
+            // The publication is forgotten, its id and the will it was are not.
+            let taken =
+                inbound.map(|(session, packet_id)| (session, SessionChange::InboundTaken { packet_id }));
+            let ended = will_of.map(|session| (session, SessionChange::WillSet { will: None }));
+            let changes = taken.into_iter().chain(ended);
+            turn.fx.records.extend(changes.map(|(session, change)| Record::Session { session, change }));
+            return self.limits.durability;
+        }
+        let qos = message.qos;
+        let groups = route.groups.iter().filter(|roster| qos > QoS::AtMostOnce && roster.is_durable());
+        let groups: Vec<_> = groups.map(|roster| roster.group()).collect();
+        turn.fx.debts.extend(groups.iter().map(|group| DebtChange::Owed(*group, Arc::clone(message))));
+        turn.fx.records.push(Record::Published(Box::new(Frame {
+            message: Arc::clone(message),
+            inbound,
+            retained: message.retain,
+            will_of,
+            owed: route.durable(message, origin.session()),
+            groups,
+        })));
+        // The id is the session's, which follows the level of sessions.
+        if inbound.is_some() { level.max(self.limits.durability) } else { level }
     }
 
     /// Whether another retained message fits the bounds. Clearing one always does, and replacing one by one
@@ -507,51 +560,16 @@ fn ack(qos: QoS, packet_id: PacketId, reason_code: ReasonCode) -> Outgoing {
     Outgoing::Ack(kind, packet_id, reason_code)
 }
 
-/// Whether a restart has to know of a publication.
-fn has_to_be_recorded(message: &Publication, origin: Origin, route: &Route) -> bool {
+/// Whether a restart has to know of a publication of which this much is promised.
+fn has_to_be_recorded(message: &Publication, origin: Origin, route: &Route, level: Durability) -> bool {
+    let is_known_by_id = matches!(origin, Origin::Client(_, Some(_)) | Origin::Will(_));
     // What the broker says of itself is said again after a restart.
     let is_kept = message.retain && origin != Origin::Broker;
-    let is_known_by_id = matches!(origin, Origin::Client(_, Some(_)) | Origin::Will(_));
-    is_kept
-        || is_known_by_id
-        || owes_group(message, route)
-        || route.owes_durable(message.qos, origin.session())
+    let is_owed = || owes_group(message, route) || route.owes_durable(message.qos, origin.session());
+    is_known_by_id || (level > Durability::Memory && (is_kept || is_owed()))
 }
 
 /// Whether shared groups with durable members are owed a publication.
 fn owes_group(message: &Publication, route: &Route) -> bool {
     message.qos > QoS::AtMostOnce && route.groups.iter().any(|roster| roster.is_durable())
-}
-
-/// Leaves the record of a publication in the effects, if a restart has to know of it.
-fn record_publication(
-    message: &Arc<Publication>,
-    origin: Origin,
-    route: &Route,
-    turn: &mut Turn<'_>,
-) -> bool {
-    if !has_to_be_recorded(message, origin, route) {
-        return false;
-    }
-    let inbound = match origin {
-        Origin::Client(session, packet_id) => packet_id.map(|packet_id| (session, packet_id)),
-        _ => None,
-    };
-    let will_of = match origin {
-        Origin::Will(session) => Some(session),
-        _ => None,
-    };
-    let qos = message.qos;
-    let groups = route.groups.iter().filter(|roster| qos > QoS::AtMostOnce && roster.is_durable());
-    let groups: Vec<_> = groups.map(|roster| roster.group()).collect();
-    turn.fx.debts.extend(groups.iter().map(|group| DebtChange::Owed(*group, Arc::clone(message))));
-    turn.fx.records.push(Record::Published(Box::new(Frame {
-        message: Arc::clone(message),
-        inbound,
-        retained: message.retain,
-        will_of,
-        owed: route.durable(message, origin.session()),
-        groups,
-    })));
-    true
 }

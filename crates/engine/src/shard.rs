@@ -24,8 +24,8 @@ use crate::timers::{Timer, Timers};
 use crate::{Mail, Record, Request, Stats};
 use noctule_auth::{Action, Authority};
 use noctule_session::{
-    ConnectionId, DropReason, Instant, Limits, Outgoing, Position, Publication, Session, SessionEffects,
-    SessionNumber,
+    ConnectionId, DropReason, Durability, Instant, Limits, Outgoing, Position, Publication, Session,
+    SessionEffects, SessionNumber,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -320,10 +320,11 @@ impl Shard {
         if let Some(link) = &session.link {
             let connection = link.connection;
             let promises = self.session_fx.promises.drain(..);
-            let promise = |packet| Promise::new(connection, Some(packet), Then::Nothing);
+            let level = self.limits.durability;
+            let promise = |packet| Promise::new(connection, Some(packet), Then::Nothing, level);
             turn.fx.promises.extend(promises.map(promise));
             if std::mem::take(&mut self.session_fx.reserves_ids) {
-                turn.fx.promises.push(Promise::new(connection, None, Then::IdsReserved));
+                turn.fx.promises.push(Promise::new(connection, None, Then::IdsReserved, level));
             }
         }
         self.session_fx.promises.clear();
@@ -409,9 +410,10 @@ impl Shard {
             if is_of_subscriptions {
                 link.subscriptions_promised = link.subscriptions_promised.saturating_add(1);
             }
-            let needs_journal = is_durable || !is_of_subscriptions;
-            let promise = Promise::new(link.connection, Some(packet), then);
-            turn.fx.promises.push(Promise { needs_journal, needs_grace, ..promise });
+            let waits = is_durable || !is_of_subscriptions;
+            let level = if waits { self.limits.durability } else { Durability::Memory };
+            let promise = Promise::new(link.connection, Some(packet), then, level);
+            turn.fx.promises.push(Promise { needs_grace, ..promise });
         }
     }
 

@@ -3,11 +3,17 @@
 //! Everything a client can grow has a bound here. The configuration fills this in; the code below it only
 //! reads. A limit of `0` means "no limit" only where its comment says so.
 
+use crate::{Durability, DurabilityRule};
 use noctule_codec::QoS;
 
 /// What clients may use and how much of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
+    /// What an acknowledgement promises.
+    pub durability: Durability,
+    /// What is promised of publications on some topics, and of their retained values; the first rule about a topic
+    /// counts. Sessions follow `durability`, and where that is memory everything is.
+    pub durability_rules: Vec<DurabilityRule>,
     /// Time between a connection and its complete CONNECT, in milliseconds.
     pub connect_timeout_ms: u64,
     /// Longest packet accepted, in bytes; announced as Maximum Packet Size.
@@ -88,9 +94,22 @@ pub struct Limits {
     pub disconnect_refused_v3: bool,
 }
 
+impl Limits {
+    /// What is promised of a publication on this topic.
+    pub fn durability_of(&self, topic: &str) -> Durability {
+        let rule = self.durability_rules.iter().find(|rule| rule.is_about(topic));
+        match (self.durability, rule) {
+            (Durability::Memory, _) | (_, None) => self.durability,
+            (_, Some(rule)) => rule.level,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            durability: Durability::Disk,
+            durability_rules: Vec::new(),
             connect_timeout_ms: 10_000,
             packet_bytes_max: 8 << 20,
             receive_maximum: 1024,

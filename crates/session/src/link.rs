@@ -1,7 +1,7 @@
 //! The part of a session that lives and dies with one connection.
 
 use crate::output::{Outgoing, Output, Wire};
-use crate::{AliasesIn, AliasesOut, Instant, Limits, Pace};
+use crate::{AliasesIn, AliasesOut, Durability, Instant, Limits, Pace};
 use noctule_codec::{Connect, ProtocolVersion};
 
 /// A connection as the runtime names it. The generation tells a reused slot from its former owner.
@@ -28,6 +28,8 @@ pub struct Link {
     pub receive_maximum: u16,
     /// Acknowledgements of publications of the client that wait for their records.
     pub acks_promised: u16,
+    /// How safe their records have to be, at most.
+    pub acks_wait_for: Durability,
     /// Deliveries that wait for their records, or behind one that does.
     pub publishes_promised: u32,
     /// SUBACKs and UNSUBACKs that wait until what they tell of is in force everywhere.
@@ -79,6 +81,7 @@ impl Link {
             aliases_in: AliasesIn::default(),
             receive_maximum,
             acks_promised: 0,
+            acks_wait_for: Durability::Memory,
             publishes_promised: 0,
             subscriptions_promised: 0,
             is_reserving_ids: false,
@@ -101,6 +104,7 @@ impl Link {
             aliases_in: AliasesIn::default(),
             receive_maximum: 0,
             acks_promised: 0,
+            acks_wait_for: Durability::Memory,
             publishes_promised: 0,
             subscriptions_promised: 0,
             is_reserving_ids: false,

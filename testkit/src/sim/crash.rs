@@ -132,7 +132,9 @@ impl Sim {
     /// Stops in order: nobody is read any more, promises are kept, everybody is told.
     fn stop(&mut self) {
         self.is_stopping = true;
-        while self.nodes.iter().any(|node| node.shard.waits_for_journal()) && self.step() {}
+        while self.nodes.iter().any(|node| node.shard.waits_for(noctule_session::Durability::Disk))
+            && self.step()
+        {}
         for shard in 0..self.nodes.len() {
             self.turn(shard, |shard, turn| shard.shut_down(true, turn));
         }

@@ -390,8 +390,11 @@ impl Sim {
         steps.extend(mailboxes.map(|(shard, _)| Step::Parcel(shard)));
         if let Some(journal) = &self.journal {
             let kept = journal.kept();
-            let hears =
-                |node: &Node| node.fx.is_empty() && node.shard.waits_for_journal() && node.heard < kept;
+            let hears = |node: &Node| {
+                node.fx.is_empty()
+                    && node.shard.waits_for(noctule_session::Durability::Disk)
+                    && node.heard < kept
+            };
             let shards = self.nodes.iter().enumerate().filter(|(_, node)| hears(node));
             steps.extend(shards.map(|(shard, _)| Step::Hear(shard)));
             steps.extend(journal.steps(self.now).map(Step::Journal));
@@ -477,7 +480,7 @@ impl Sim {
     fn hear_of_commit(&mut self, shard: usize) {
         let Some(kept) = self.journal.as_ref().map(Journal::kept) else { return };
         self.nodes[shard].heard = kept;
-        self.turn(shard, |shard, turn| shard.committed(kept, turn));
+        self.turn(shard, |shard, turn| shard.committed(kept, kept, turn));
     }
 
     fn take_journal_step(&mut self, step: JournalStep) {

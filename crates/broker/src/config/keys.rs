@@ -44,13 +44,24 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "durability",
-        kind: Kind::Word(field!(durability)),
+        kind: Kind::Word(field!(limits.durability)),
         flag: Some(Flag { value_name: "LEVEL" }),
         help: "What an acknowledgement promises",
         details: "What is promised to clients whose sessions outlive their connections, and of retained \
                   messages. `disk`: it survives a power cut, because the disk has it before it is \
                   acknowledged. `os`: it survives the end of the broker, but not of the machine. `memory`: a \
                   restart loses everything, and nothing is written.",
+        hint: "",
+    },
+    Key {
+        name: "durability_rules",
+        kind: Kind::Rules(field!(limits.durability_rules)),
+        flag: None,
+        help: "What is promised of publications on some topics, as FILTER=LEVEL",
+        details: "The first rule whose filter matches a topic says what the acknowledgement of a publication \
+                  there promises, and whether its retained value is kept: `sensors/#=memory` writes nothing \
+                  of them. Sessions, their subscriptions and packet ids follow `durability`; where that is \
+                  `memory`, rules mean nothing.",
         hint: "",
     },
     Key {
@@ -535,6 +546,7 @@ mod tests {
             Kind::Text { .. } | Kind::Path(_) => text("other"),
             Kind::Log(_) => text("trace"),
             Kind::Listen(_) => text("tcp://[::1]:1"),
+            Kind::Rules(_) => text("a/#=memory"),
             Kind::Word(field) => {
                 let words = (field.get)(&Config::default()).words();
                 words.into_iter().find(|word| default != Value::Text((*word).into())).and_then(text)

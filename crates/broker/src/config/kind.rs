@@ -14,7 +14,8 @@ use noctule_transport::{ListenUrl, ListenUrlError};
 use super::raw::Raw;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 use super::value::{FOREVER, Value};
-use super::{Config, Durability, Http, LogFilter, LogFilterError, LogFormat};
+use super::{Config, Http, LogFilter, LogFilterError, LogFormat};
+use noctule_session::{Durability, DurabilityRule};
 
 /// What a key takes and where it goes.
 pub(super) enum Kind {
@@ -38,6 +39,8 @@ pub(super) enum Kind {
     Log(Field<LogFilter>),
     /// Places to listen.
     Listen(Field<Vec<ListenUrl>>),
+    /// Rules of durability.
+    Rules(Field<Vec<DurabilityRule>>),
 }
 
 /// A field of [`Config`].
@@ -77,6 +80,9 @@ impl Kind {
             Self::Log(field) => Value::Text((field.get)(config).to_string()),
             Self::Listen(field) => {
                 Value::List((field.get)(config).iter().map(ListenUrl::to_string).collect())
+            }
+            Self::Rules(field) => {
+                Value::List((field.get)(config).iter().map(DurabilityRule::to_string).collect())
             }
         }
     }
@@ -122,6 +128,10 @@ impl Kind {
                 let items = raw.list().filter(|items| !items.is_empty()).ok_or_else(refused)?;
                 *(field.get_mut)(config) = listen_urls(&items)?;
             }
+            Self::Rules(field) => {
+                let items = raw.list().ok_or_else(refused)?;
+                *(field.get_mut)(config) = durability_rules(&items)?;
+            }
         }
         Ok(())
     }
@@ -148,12 +158,13 @@ impl Kind {
             Self::Path(_) => "a path".into(),
             Self::Log(_) => "a text like \"info\" or \"warn,noctule_broker=debug\"".into(),
             Self::Listen(_) => "an array of at least one URL, like [\"tcp://localhost:1883\"]".into(),
+            Self::Rules(_) => "an array of rules, like [\"sensors/#=memory\", \"alarms/#=disk\"]".into(),
         }
     }
 
     /// Whether the flag of the key may be given several times.
     pub(super) fn is_list(&self) -> bool {
-        matches!(self, Self::Listen(_))
+        matches!(self, Self::Listen(_) | Self::Rules(_))
     }
 }
 
@@ -162,7 +173,7 @@ impl Refusal {
         Self { element: None, message }
     }
 
-    fn of_element(index: usize, raw: &Raw, reason: impl Display) -> Self {
+    fn of_element<R: Display>(index: usize, raw: &Raw, reason: R) -> Self {
         Self { element: Some(index), message: format!("{raw}: {reason}") }
     }
 }
@@ -232,6 +243,18 @@ fn listen_urls(items: &[Raw]) -> Result<Vec<ListenUrl>, Vec<Refusal>> {
         }
     }
     if refusals.is_empty() { Ok(urls) } else { Err(refusals) }
+}
+
+fn durability_rules(items: &[Raw]) -> Result<Vec<DurabilityRule>, Vec<Refusal>> {
+    let mut rules = Vec::with_capacity(items.len());
+    let mut refusals = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        match item.text().unwrap_or_default().parse() {
+            Ok(rule) => rules.push(rule),
+            Err(reason) => refusals.push(Refusal::of_element::<String>(index, item, reason)),
+        }
+    }
+    if refusals.is_empty() { Ok(rules) } else { Err(refusals) }
 }
 
 fn listen_url(item: &Raw, before: &[ListenUrl]) -> Result<ListenUrl, String> {
@@ -348,8 +371,7 @@ impl Named for Http {
 }
 
 impl Named for Durability {
-    const NAMES: &'static [(&'static str, Self)] =
-        &[("disk", Self::Disk), ("os", Self::Os), ("memory", Self::Memory)];
+    const NAMES: &'static [(&'static str, Self)] = &Self::NAMES;
 }
 
 impl Named for LogFormat {

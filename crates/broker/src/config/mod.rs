@@ -46,8 +46,6 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The HTTP API.
     pub http: Http,
-    /// What an acknowledgement promises.
-    pub durability: Durability,
     /// Go on without what is damaged in the journal. It is said for one start, never in a file.
     pub recover: bool,
     /// Bytes that the journal may take; 0: as many as its disk has.
@@ -80,18 +78,6 @@ pub enum Http {
     Off,
 }
 
-/// What an acknowledgement promises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Durability {
-    /// What was acknowledged survives a power cut: it is on the disk.
-    Disk,
-    /// What was acknowledged survives the end of the broker: the kernel has it, and writes it in its own time.
-    Os,
-    /// The message is in memory; a restart loses everything.
-    Memory,
-}
-
 /// The form of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -110,7 +96,6 @@ impl Default for Config {
             listen: vec![ListenUrl::tcp(Host::Localhost, 1883)],
             data_dir: "./noctule-data".into(),
             http: Http::Off,
-            durability: Durability::Disk,
             recover: false,
             journal_bytes_max: 0,
             shards: 0,

@@ -104,8 +104,23 @@ impl Keeper {
         }
     }
 
+    /// Writes what has gathered, and syncs it where that is the rule or somebody waits for it. Who waits for the
+    /// kernel alone does not wait for the sync.
     fn commit(&mut self) {
-        match self.committer.commit(self.journal.waits_for_disk) {
+        let [os, disk] = &self.journal.is_wanted;
+        let (os, disk) = (os.swap(false, Ordering::AcqRel), disk.swap(false, Ordering::AcqRel));
+        let syncs = self.journal.syncs || disk;
+        if os || !syncs {
+            self.commit_to(false);
+            self.tell_shards();
+        }
+        if syncs {
+            self.commit_to(true);
+        }
+    }
+
+    fn commit_to(&mut self, sync: bool) {
+        match self.committer.commit(sync) {
             Ok(committed) => self.has_to_prepare |= committed.bytes > 0,
             Err(cause) if self.said == State::Open => {
                 error!(%cause, "the journal cannot be written; what has to be recorded is refused until it can");

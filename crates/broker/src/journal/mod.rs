@@ -15,8 +15,8 @@ pub(crate) use threads::JournalThreads;
 
 use crate::archive::Scratch;
 use bell::Bell;
-use noctule_engine::{Record, Request, ShardId, Subscriber};
-use noctule_session::{Missing, Position};
+use noctule_engine::{Record, Request, Shard, ShardId, Subscriber};
+use noctule_session::{Durability, Missing, Position};
 use noctule_store::Appender;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -26,7 +26,10 @@ use std::sync::{Arc, mpsc};
 pub(crate) struct Journal {
     appender: Arc<Appender>,
     /// Promises wait for the disk; otherwise for the kernel alone.
-    waits_for_disk: bool,
+    /// Everything is synced; otherwise only what somebody waits for.
+    syncs: bool,
+    /// Somebody waits for the kernel alone, or for the disk.
+    is_wanted: [AtomicBool; 2],
     bell: Bell,
     jobs: mpsc::Sender<Job>,
     /// Shards that wait for a commit.
@@ -58,15 +61,11 @@ pub(crate) enum Job {
 }
 
 impl Journal {
-    pub(crate) fn new(
-        appender: Arc<Appender>,
-        waits_for_disk: bool,
-        jobs: mpsc::Sender<Job>,
-        shards: u16,
-    ) -> Self {
+    pub(crate) fn new(appender: Arc<Appender>, syncs: bool, jobs: mpsc::Sender<Job>, shards: u16) -> Self {
         Self {
             appender,
-            waits_for_disk,
+            syncs,
+            is_wanted: [AtomicBool::new(false), AtomicBool::new(false)],
             bell: Bell::default(),
             jobs,
             waiting: (0..shards).map(|_| AtomicBool::new(false)).collect(),
@@ -84,19 +83,22 @@ impl Journal {
     }
 
     /// Has what was appended written: at once if a shard waits, otherwise soon.
-    pub(crate) fn ring(&self, shard: ShardId, is_waiting: bool) {
-        if is_waiting {
-            self.waiting[usize::from(shard.0)].store(true, Ordering::Release);
-            self.bell.ring_now();
-        } else {
-            self.bell.ring_soon();
+    pub(crate) fn ring(&self, id: ShardId, shard: &Shard) {
+        let waits = [Durability::Os, Durability::Disk].map(|level| shard.waits_for(level));
+        if waits == [false, false] {
+            return self.bell.ring_soon();
         }
+        for (wanted, _) in self.is_wanted.iter().zip(waits).filter(|(_, waits)| *waits) {
+            wanted.store(true, Ordering::Release);
+        }
+        self.waiting[usize::from(id.0)].store(true, Ordering::Release);
+        self.bell.ring_now();
     }
 
-    /// Everything before this is kept as promised.
-    pub(crate) fn kept(&self) -> Position {
-        let kept = if self.waits_for_disk { self.appender.durable() } else { self.appender.written() };
-        Position(kept.get())
+    /// Up to where the kernel has everything, and the disk.
+    pub(crate) fn committed(&self) -> (Position, Position) {
+        let [written, durable] = [self.appender.written(), self.appender.durable()];
+        (Position(written.get()), Position(durable.get()))
     }
 
     /// Passes on what a shard wants.

@@ -23,12 +23,12 @@ impl JournalThreads {
     pub(crate) fn new(
         opened: Opened<Directory>,
         shared: &Arc<Shared>,
-        waits_for_disk: bool,
+        syncs: bool,
         data_dir: DataDir,
     ) -> io::Result<(Self, Reader<Directory>)> {
         let Opened { appender, committer, reader, .. } = opened;
         let (sender, jobs) = mpsc::channel();
-        let journal = Arc::new(Journal::new(appender, waits_for_disk, sender, shared.shards()));
+        let journal = Arc::new(Journal::new(appender, syncs, sender, shared.shards()));
         let keeper = Keeper::new(committer, Arc::clone(shared), Arc::clone(&journal), data_dir);
         let library =
             Library::new(Archive::new(reader.clone()), Arc::clone(shared), Arc::clone(&journal), jobs);
