@@ -121,7 +121,6 @@ impl Journal {
                 session,
                 client_id,
                 user_name: None,
-                receive_maximum: 1024,
             });
             self.change(number, SessionChange::ExpirySet { session_expiry_interval: u32::MAX });
             self.append(&Record::SessionDetached { session, at: NOW });

@@ -157,12 +157,10 @@ impl Shard {
         let records = &mut turn.fx.records;
         if is_state_old {
             let user_name = resident.identity.user_name.clone();
-            let receive_maximum = resident.session.link.as_ref().map_or(0, |link| link.receive_maximum);
             records.push(Record::SessionOpened {
                 session: resident.session.number,
                 client_id: resident.session.client_id.clone(),
                 user_name,
-                receive_maximum,
             });
             resident.recorded_at = appended.max(before);
             name_groups(&resident.session, turn.directory, records);

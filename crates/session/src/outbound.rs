@@ -498,13 +498,12 @@ impl Outbound {
         self.ids_run &= !is_begun;
     }
 
-    /// The broker crashed while the peer was connected: it may have been sent this many QoS 1 deliveries whose
-    /// marks are lost.
-    pub(crate) fn suspect(&mut self, receive_maximum: u16) {
+    /// The broker crashed while the peer was connected: it may have been sent QoS 1 deliveries whose marks are lost.
+    /// Settlements may be lost as well, so the peer's window does not bound them, but the reserved ids do.
+    pub(crate) fn suspect(&mut self) {
         let Some(list) = &mut self.list else { return };
-        let unmarked = usize::from(receive_maximum).saturating_sub(list.begun);
         let waiting = list.entries.iter_mut().filter(|entry| entry.phase == Phase::Waiting);
-        for entry in waiting.take(unmarked).filter(|entry| entry.qos == QoS::AtLeastOnce) {
+        for entry in waiting.take(IDS_RESERVED_MAX).filter(|entry| entry.qos == QoS::AtLeastOnce) {
             entry.is_maybe_sent = true;
         }
     }
@@ -827,6 +826,8 @@ const SETTLED_MAX: usize = 64;
 const CAPACITY_KEPT: usize = 64;
 /// Packet ids are reserved so many at a time, the next ones when half of them are left.
 const ID_BLOCK: u16 = 1024;
+/// Another block is reserved when half of one is left.
+const IDS_RESERVED_MAX: usize = ID_BLOCK as usize * 3 / 2;
 /// Contents that are read back at once, and their bytes.
 const LOADED_AT_ONCE: usize = 256;
 const LOADED_BYTES: u64 = 1 << 20;
