@@ -292,7 +292,6 @@ impl Shard {
                 session: number,
                 client_id: Arc::clone(&session.client_id),
                 user_name: resident.identity.user_name.clone(),
-                receive_maximum: session.link.as_ref().map_or(0, |link| link.receive_maximum),
             };
             turn.fx.records.push(opened);
             let expiry = SessionChange::ExpirySet { session_expiry_interval };

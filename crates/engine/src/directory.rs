@@ -351,7 +351,7 @@ impl Directory {
 
     /// Appends records and makes the retained messages among the changes visible, while nobody else changes them:
     /// the last one in the journal is the last one in the tree. Of the messages to be recorded `again`, those
-    /// that are still retained are.
+    /// that are still retained are, in front: the turn itself may replace them.
     pub(crate) fn retain(
         &self,
         changes: &mut Vec<Change>,
@@ -363,7 +363,7 @@ impl Directory {
             let is_retained = |message: &Arc<Publication>| {
                 retained.get(&message.topic).is_some_and(|kept| kept.number == message.number)
             };
-            records.extend(again.into_iter().filter(is_retained).map(Record::Retained));
+            records.splice(0..0, again.into_iter().filter(is_retained).map(Record::Retained));
             append(records);
             for message in changes.extract_if(.., |change| matches!(change, Change::Retain(_))) {
                 if let Change::Retain(message) = message {
@@ -374,7 +374,7 @@ impl Directory {
     }
 
     /// Appends records and changes what groups are owed, while nobody else does: what is recorded again of it
-    /// says what is so at its place in the journal.
+    /// says what is so at its place in the journal, in front of what the turn changes.
     pub(crate) fn change_debts(
         &self,
         changes: &mut Vec<DebtChange>,
@@ -383,7 +383,9 @@ impl Directory {
         append: impl FnOnce(&mut Vec<Record>),
     ) {
         self.debts.change(|debts| {
-            again.into_iter().for_each(|before| records.extend(debts.recorded_before(before)));
+            if let Some(before) = again {
+                records.splice(0..0, debts.recorded_before(before));
+            }
             append(records);
             changes.drain(..).for_each(|change| debts.apply(change));
         });

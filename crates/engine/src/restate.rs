@@ -223,7 +223,6 @@ fn say_state(
         session: number,
         client_id: session.client_id.clone(),
         user_name: resident.identity.user_name.clone(),
-        receive_maximum: session.link.as_ref().map_or(0, |link| link.receive_maximum),
     });
     say_groups(session, directory, records);
     let mut record = |change| records.push(Record::Session { session: number, change });

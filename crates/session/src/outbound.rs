@@ -489,6 +489,17 @@ impl Outbound {
         matches!(self.ids, Ids::Reserved(left) if left <= ID_BLOCK / 2)
     }
 
+    /// Puts what was sent, in a list that is made of records, in the order in which it was: that of the ids, of
+    /// which this one would be the last. What was said again has lost its place, and is to be sent again at it
+    /// [MQTT-4.6.0-1].
+    pub(crate) fn order_begun(&mut self, last: PacketId) {
+        let (ids, last) = (u32::from(self.last_id.get()), u32::from(last.get()));
+        let age = |entry: &Owed| entry.packet_id.map(|id| (last + ids - u32::from(id.get())) % ids);
+        let Some(list) = &mut self.list else { return };
+        let begun = list.first_waiting();
+        list.entries.make_contiguous()[..begun].sort_by_key(|entry| std::cmp::Reverse(age(entry)));
+    }
+
     /// All ids up to this one may be in use; the broker has forgotten which.
     pub(crate) fn pass_over_ids(&mut self, up_to: PacketId) {
         self.next_id = self.id_after(up_to);
@@ -528,13 +539,12 @@ impl Outbound {
         list.entries.extend(waiting.into_owed());
     }
 
-    /// The broker crashed while the peer was connected: it may have been sent this many QoS 1 deliveries whose
-    /// marks are lost.
-    pub(crate) fn suspect(&mut self, receive_maximum: u16) {
+    /// The broker crashed while the peer was connected: it may have been sent QoS 1 deliveries whose marks are lost.
+    /// Settlements may be lost as well, so the peer's window does not bound them, but the reserved ids do.
+    pub(crate) fn suspect(&mut self) {
         let Some(list) = &mut self.list else { return };
-        let unmarked = usize::from(receive_maximum).saturating_sub(list.begun);
         let waiting = list.entries.iter_mut().filter(|entry| entry.phase == Phase::Waiting);
-        for entry in waiting.take(unmarked).filter(|entry| entry.qos == QoS::AtLeastOnce) {
+        for entry in waiting.take(IDS_RESERVED_MAX).filter(|entry| entry.qos == QoS::AtLeastOnce) {
             entry.is_maybe_sent = true;
         }
     }
@@ -894,6 +904,8 @@ const LONG: usize = 1024;
 const CAPACITY_KEPT: usize = 64;
 /// Packet ids are reserved so many at a time, the next ones when half of them are left.
 const ID_BLOCK: u16 = 1024;
+/// Another block is reserved when half of one is left.
+const IDS_RESERVED_MAX: usize = ID_BLOCK as usize * 3 / 2;
 /// Contents that are read back at once, and their bytes.
 const LOADED_AT_ONCE: usize = 256;
 const LOADED_BYTES: u64 = 1 << 20;
@@ -983,6 +995,17 @@ mod tests {
         outbound.receive(packet_id);
         let numbers = |limit| outbound.recorded_before(Position(limit), usize::MAX).count();
         assert_eq!((numbers(5), numbers(6)), (0, 1));
+    }
+
+    #[test]
+    fn what_was_said_again_is_sent_again_in_the_order_of_the_packet_ids() {
+        let mut outbound = Outbound::default();
+        for (number, packet_id) in [(1, Some(7)), (2, Some(65_535)), (3, None), (4, Some(3)), (5, None)] {
+            outbound.hold(held(number, packet_id, None), Position(1));
+        }
+        outbound.order_begun(PacketId::new(1024).expect("not zero"));
+        let ids: Vec<_> = outbound.iter().map(|owed| owed.packet_id.map(PacketId::get)).collect();
+        assert_eq!(ids, [Some(65_535), Some(3), Some(7), None, None]);
     }
 
     #[test]

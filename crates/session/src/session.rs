@@ -128,13 +128,17 @@ impl Session {
         }
     }
 
-    /// Comes back after a crash or a stop, made of its records. What was connected may have been sent up to
-    /// `receive_maximum` messages that no record marks as sent; no packet id is used again before the last one
-    /// that was reserved.
-    pub fn recover(&mut self, ids_up_to: Option<PacketId>, receive_maximum: u16) {
+    /// Comes back after a crash or a stop, made of its records. One that was connected may have been sent messages
+    /// that no record marks as sent; no packet id is used again before the last one that was reserved.
+    pub fn recover(&mut self, ids_up_to: Option<PacketId>, was_connected: bool) {
         self.outbound.end_of_records();
-        ids_up_to.into_iter().for_each(|up_to| self.outbound.pass_over_ids(up_to));
-        self.outbound.suspect(receive_maximum);
+        if let Some(up_to) = ids_up_to {
+            self.outbound.order_begun(up_to);
+            self.outbound.pass_over_ids(up_to);
+        }
+        if was_connected {
+            self.outbound.suspect();
+        }
     }
 
     /// What [`SessionChange::Owed`] does, without a reference to the message more than is kept.

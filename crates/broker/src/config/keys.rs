@@ -650,8 +650,11 @@ mod tests {
             assert_eq!(differing, [key.name]);
             key.kind.write(&mut all, &raw).expect("it was taken before");
         }
+        // A list takes as many lines as it has items; it has been seen to change above.
+        all.limits.durability_rules.clear();
         let lines = |config: &Config| -> Vec<String> {
-            format!("{:#?}", config.limits).lines().map(str::to_owned).collect()
+            let lines = format!("{:#?}", config.limits);
+            lines.lines().filter(|line| !line.contains("durability_rules")).map(str::to_owned).collect()
         };
         let (before, after) = (lines(&before), lines(&all));
         let fields = 1..before.len() - 1;

@@ -149,7 +149,6 @@ impl<'a> Reader<'a> {
     fn session_opened(&mut self) -> Result<Record, RecordError> {
         Ok(Record::SessionOpened {
             session: self.session()?,
-            receive_maximum: self.number_within("a receive maximum")?,
             client_id: self.text("a client id")?.into(),
             user_name: match self.flag("a user name's flag")? {
                 true => Some(self.text("a user name")?.into()),

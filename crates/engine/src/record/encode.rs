@@ -42,9 +42,8 @@ impl Record {
         match self {
             Self::Published(frame) => put_frame(frame, out),
             Self::Moved(message) | Self::Retained(message) => put_publication(message, out),
-            Self::SessionOpened { session, client_id, user_name, receive_maximum } => {
+            Self::SessionOpened { session, client_id, user_name } => {
                 put_number(session.0, out);
-                put_number((*receive_maximum).into(), out);
                 put_text(client_id, out);
                 out.push(user_name.is_some().into());
                 user_name.iter().for_each(|user_name| put_text(user_name, out));

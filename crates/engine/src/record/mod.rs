@@ -37,8 +37,6 @@ pub enum Record {
         client_id: Arc<str>,
         /// Who opened it, for the permission of its will.
         user_name: Option<Box<str>>,
-        /// Messages above QoS 0 that the client accepts at a time, so many may be on their way to it.
-        receive_maximum: u16,
     },
     /// Something changed in a session.
     Session {

@@ -47,14 +47,9 @@ pub(crate) fn records() -> impl Strategy<Value = Record> {
 }
 
 fn session_opened() -> impl Strategy<Value = Record> {
-    (session(), text(), option::of(text()), any::<u16>()).prop_map(
-        |(session, client_id, user_name, receive_maximum)| Record::SessionOpened {
-            session,
-            client_id: client_id.into(),
-            user_name: user_name.map(Into::into),
-            receive_maximum,
-        },
-    )
+    (session(), text(), option::of(text())).prop_map(|(session, client_id, user_name)| {
+        Record::SessionOpened { session, client_id: client_id.into(), user_name: user_name.map(Into::into) }
+    })
 }
 
 fn group_named() -> impl Strategy<Value = Record> {

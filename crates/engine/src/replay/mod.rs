@@ -69,8 +69,8 @@ impl Replay {
                 self.seen.publication(&message);
                 self.retained.set(&message, position);
             }
-            Record::SessionOpened { session, client_id, user_name, receive_maximum } => {
-                self.session(session).open(client_id, user_name, receive_maximum);
+            Record::SessionOpened { session, client_id, user_name } => {
+                self.session(session).open(client_id, user_name);
             }
             Record::Session { session, change } => self.change(session, change),
             Record::SessionDetached { session, at } => {

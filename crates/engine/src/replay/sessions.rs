@@ -30,7 +30,6 @@ pub(super) struct Replayed {
     /// A record that was not said again may come before the one that opens it.
     is_opened: bool,
     user_name: Option<Box<str>>,
-    receive_maximum: u16,
     ids_up_to: Option<PacketId>,
     is_connected: bool,
     detached_at: Option<Instant>,
@@ -43,7 +42,6 @@ impl Replayed {
             session: Session::new(number, Arc::default()),
             is_opened: false,
             user_name: None,
-            receive_maximum: 0,
             ids_up_to: None,
             is_connected: false,
             detached_at: None,
@@ -52,10 +50,9 @@ impl Replayed {
     }
 
     /// It has a connection, the first or another one.
-    pub(super) fn open(&mut self, client_id: Arc<str>, user_name: Option<Box<str>>, receive_maximum: u16) {
+    pub(super) fn open(&mut self, client_id: Arc<str>, user_name: Option<Box<str>>) {
         self.session.client_id = client_id;
         self.user_name = user_name;
-        self.receive_maximum = receive_maximum;
         self.is_opened = true;
         self.is_connected = true;
         self.detached_at = None;
@@ -113,7 +110,7 @@ impl Replayed {
             return None;
         }
         self.drop_lost();
-        self.session.recover(self.ids_up_to, if self.is_connected { self.receive_maximum } else { 0 });
+        self.session.recover(self.ids_up_to, self.is_connected);
         Some(RememberedSession {
             session: self.session,
             user_name: self.user_name,

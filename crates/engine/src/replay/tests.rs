@@ -10,7 +10,6 @@ fn opened(session: u64) -> Record {
         session: SessionNumber(session),
         client_id: format!("c{session}").into(),
         user_name: None,
-        receive_maximum: 10,
     }
 }
 
@@ -402,25 +401,27 @@ fn who_opened_a_session_last_is_remembered() {
         session: SessionNumber(1),
         client_id: "c".into(),
         user_name: Some(user_name.into()),
-        receive_maximum: 1,
     };
     let session = only([opened("ann"), opened("bob")]);
     assert_eq!((session.user_name.as_deref(), &*session.session.client_id), (Some("bob"), "c"));
 }
 
 #[test]
-fn what_may_have_been_sent_is_within_the_window_of_the_last_connection() {
-    let opened = |receive_maximum| Record::SessionOpened {
-        session: SessionNumber(1),
-        client_id: "c".into(),
-        user_name: None,
-        receive_maximum,
+fn what_waited_for_a_connected_client_may_have_been_sent() {
+    let maybe = |behind: &[Record]| {
+        let numbers = [7, 8].map(|number| published(number, &[1], &[]));
+        let records = [&[opened(1)][..], &numbers, &[begun(1, 7, 1)], behind].concat();
+        only(records).session.outbound.iter().map(Owed::is_maybe_sent).collect::<Vec<_>>()
     };
-    let numbers = [7, 8, 9].map(|number| published(number, &[1], &[]));
-    let records = [&[opened(9)][..], &numbers, &[begun(1, 7, 1), opened(2)]].concat();
-    let session = only(records).session;
-    let maybe: Vec<_> = session.outbound.iter().map(Owed::is_maybe_sent).collect();
-    assert_eq!(maybe, [false, true, false]);
+    assert_eq!(maybe(&[]), [false, true]);
+    assert_eq!(maybe(&[detached(1)]), [false, false]);
+}
+
+#[test]
+fn as_much_may_have_been_sent_as_there_are_reserved_packet_ids() {
+    let published = (1..=2000).map(|number| published(number, &[1], &[]));
+    let session = only([opened(1)].into_iter().chain(published)).session;
+    assert_eq!(session.outbound.iter().filter(|owed| owed.is_maybe_sent()).count(), 1536);
 }
 
 #[test]
