@@ -9,7 +9,6 @@ use crate::connection::{Connection, State};
 use crate::directory::{Directory, Subscriber};
 use crate::effects::{Drop, Effects, Event};
 use crate::grace::Graces;
-use crate::groups::DebtChange;
 use crate::journal::Commits;
 use crate::mail::{Promise, ShardId, Then};
 use crate::publications::Publications;
@@ -309,10 +308,9 @@ impl Shard {
         for (group, message) in self.session_fx.group_settled.drain(..) {
             let is_durable = session.is_durable();
             if is_durable || turn.directory.groups.read(|groups| groups.is_durable(group)) {
-                turn.fx.debts.push(DebtChange::Done(group, message));
-                // The settlement of a durable session says it.
-                let settled = (!is_durable).then_some(Record::GroupDropped { group, message });
-                turn.fx.records.extend(settled);
+                // Reclaim may forget that the session held the message before it forgets that the group was owed it;
+                // from then on the settlement alone says nothing of the group.
+                crate::share::end_debt(group, message, turn);
             }
         }
         let changes = self.session_fx.changes.drain(..);
