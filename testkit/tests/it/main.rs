@@ -8,6 +8,7 @@ mod crash;
 mod disconnect;
 mod expiry;
 mod flow;
+mod levels;
 mod malformed;
 mod permission;
 mod publish;

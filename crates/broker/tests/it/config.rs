@@ -296,9 +296,13 @@ fn mistakes_in_a_file_name_line_column_and_what_is_allowed() {
         ),
         (
             "durability",
-            "durability = \"os\"",
-            "durability.toml:1:14: durability: found \"os\", allowed is \"memory\" (disk and os are not there yet; \
-             memory loses everything at a restart)",
+            "durability = \"tape\"",
+            "durability.toml:1:14: durability: found \"tape\", allowed is \"disk\", \"os\" or \"memory\"",
+        ),
+        (
+            "rules",
+            "durability_rules = [\"a/#=disk\", \"a/#/b=os\"]",
+            "rules.toml:1:33: durability_rules: \"a/#/b=os\": `#` stands in level 1 of the topic filter and is not the last one",
         ),
         (
             "shards",

@@ -11,7 +11,8 @@ use crate::support::{folder, noctule, outcome};
 const SHOWN: &str = r#"listen = ["tcp://localhost:1883"]          # default
 data_dir = "/srv/noctule"                  # --data-dir
 http = "off"                               # default
-durability = "memory"                      # default
+durability = "disk"                        # default
+durability_rules = []                      # default
 shards = 0                                 # default
 pin_shards = false                         # default
 log = "info"                               # default
@@ -32,6 +33,7 @@ server_moved = false                       # default
 connections_max = 0                        # default
 connects_per_second_max = 0                # default
 sessions_max = 1000000                     # default
+journal_bytes_max = "0B"                   # default
 memory_bytes_max = "0B"                    # default
 messages_per_second_max = 0                # default
 bytes_per_second_max = "0B"                # default
@@ -142,9 +144,8 @@ fn show_reads_the_file_the_environment_names_and_no_other() {
 #[test]
 fn show_refuses_what_serve_refuses() {
     let folder = folder("show_bad");
-    let (code, stdout, stderr) = outcome(&mut noctule(&folder, &["config", "show", "--durability", "disk"]));
-    let expected = "--durability: found \"disk\", allowed is \"memory\" (disk and os are not there yet; \
-                    memory loses everything at a restart)\n";
+    let (code, stdout, stderr) = outcome(&mut noctule(&folder, &["config", "show", "--durability", "tape"]));
+    let expected = "--durability: found \"tape\", allowed is \"disk\", \"os\" or \"memory\"\n";
     assert_eq!((code, stdout.as_str(), stderr.as_str()), (2, "", expected));
 }
 

@@ -22,7 +22,7 @@ fn signal(broker: &Broker, signal: Signal) {
 #[test]
 fn the_last_wills_cross_from_shard_to_shard() {
     let mut command = serve("last_wills");
-    let mut broker = Broker::start(command.args(["--shards", "2"]));
+    let mut broker = Broker::start(command.args(["--shards", "2", "--durability", "memory"]));
     let address = broker.address();
     let mut witnesses: Vec<Peer> = (0..4).map(|n| Peer::connect(address, &format!("witness-{n}"))).collect();
     witnesses.iter_mut().for_each(|witness| witness.subscribe("status/+"));
@@ -62,7 +62,8 @@ fn with_will(address: SocketAddr, client_id: &str) -> Peer {
 
 #[test]
 fn sigterm_publishes_wills_says_0x8b_and_exits_with_0() {
-    let mut broker = Broker::start(&mut serve("sigterm"));
+    // What is remembered fires its wills after the next start; what is not fires them now.
+    let mut broker = Broker::start(serve("sigterm").args(["--durability", "memory"]));
     let address = broker.address();
     let mut witness = Peer::connect(address, "witness");
     witness.subscribe("status/+");
