@@ -168,7 +168,7 @@ impl Shard {
             }
             let place = |number| places.get(&number).copied();
             let say = |delivered, position| {
-                let change = SessionChange::Held { delivered, position };
+                let change = SessionChange::Held { delivered: Box::new(delivered), position };
                 fx.records.push(Record::Session { session: part.session, change });
             };
             resident.session.outbound.move_up(*before, part.below, part.deliveries, place, say);

@@ -293,6 +293,22 @@ fn record_end(group: GroupNumber, message: &Publication, turn: &mut Turn<'_>) {
     }
 }
 
+/// Records that groups are done with messages that a member has settled, as far as the journal knows of them.
+///
+/// A durable member's settlement is recorded as well. But reclaim may forget that the session held the message
+/// before it forgets that the group was owed it, and from then on the settlement says nothing of the group.
+pub(crate) fn end_debts(
+    settled: impl Iterator<Item = (GroupNumber, MessageNumber)>,
+    is_member_durable: bool,
+    turn: &mut Turn<'_>,
+) {
+    for (group, message) in settled {
+        if is_member_durable || is_durable(group, turn) {
+            end_debt(group, message, turn);
+        }
+    }
+}
+
 /// Records that a group is done with a message that the journal knows it was owed.
 pub(crate) fn end_debt(group: GroupNumber, message: MessageNumber, turn: &mut Turn<'_>) {
     turn.fx.records.push(Record::GroupDropped { group, message });

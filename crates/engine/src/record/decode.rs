@@ -159,7 +159,9 @@ impl<'a> Reader<'a> {
 
     fn change(&mut self, kind: Kind) -> Result<SessionChange, RecordError> {
         Ok(match kind {
-            Kind::Held => SessionChange::Held { delivered: self.delivered()?, position: self.position()? },
+            Kind::Held => {
+                SessionChange::Held { delivered: Box::new(self.delivered()?), position: self.position()? }
+            }
             Kind::IdsReserved => SessionChange::IdsReserved { up_to: self.packet_id()? },
             Kind::Begun => SessionChange::Begun { message: self.message()?, packet_id: self.packet_id()? },
             Kind::Received => SessionChange::Received { packet_id: self.packet_id()? },
@@ -604,7 +606,7 @@ mod tests {
                 packet_id: None,
                 is_maybe_sent: false,
             };
-            let held = SessionChange::Held { delivered, position: Position(position) };
+            let held = SessionChange::Held { delivered: Box::new(delivered), position: Position(position) };
             assert_eq!(bytes, encoded(&Record::Session { session: SessionNumber(1), change: held }));
         }
     }

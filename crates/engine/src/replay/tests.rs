@@ -84,7 +84,7 @@ fn delivered(message: u64, packet_id: Option<u16>, group: Option<u64>) -> Delive
 }
 
 fn held(session: u64, delivered: Delivered, position: u64) -> Record {
-    change(session, SessionChange::Held { delivered, position: Position(position) })
+    change(session, SessionChange::Held { delivered: Box::new(delivered), position: Position(position) })
 }
 
 /// A retained message that a subscription brings.
