@@ -228,9 +228,11 @@ fn find_part(
     contents_max: usize,
     contents: &mut Vec<Missing>,
 ) -> Part {
-    let outbound = &resident.session.outbound;
-    let mut part = Part { slot, session: resident.session.number, below: from.below, deliveries: 0 };
-    for (place, owed) in outbound.recorded_before(before, from.below) {
+    let session = &resident.session;
+    let mut part = Part { slot, session: session.number, below: from.below, deliveries: 0 };
+    // A session that ends with its connection is known for its will alone.
+    let below = if session.is_durable() { from.below } else { 0 };
+    for (place, owed) in session.outbound.recorded_before(before, below) {
         if part.deliveries == contents_max {
             return part;
         }
@@ -258,11 +260,24 @@ fn say_state(
         client_id: session.client_id.clone(),
         user_name: resident.identity.user_name.clone(),
     });
-    say_groups(session, directory, records);
     let mut record = |change| records.push(Record::Session { session: number, change });
     let session_expiry_interval = session.session_expiry_interval;
     record(SessionChange::ExpirySet { session_expiry_interval });
     record(SessionChange::WillSet { will: session.will.clone() });
+    if session.is_durable() {
+        say_groups(session, directory, records);
+        say_what_outlives_connections(resident, records);
+    }
+    if session.link.is_none() {
+        let at = session.detached_at().unwrap_or(now);
+        records.push(Record::SessionDetached { session: number, at });
+    }
+}
+
+/// What of a session's state counts only where it outlives its connection.
+fn say_what_outlives_connections(resident: &Resident, records: &mut Vec<Record>) {
+    let session = &resident.session;
+    let mut record = |change| records.push(Record::Session { session: session.number, change });
     record(SessionChange::IdsReserved { up_to: session.outbound.last_reserved_id() });
     for packet_id in session.inbound.iter() {
         record(SessionChange::InboundTaken { packet_id });
@@ -270,10 +285,6 @@ fn say_state(
     for (filter, subscription) in session.subscriptions.iter() {
         let brings_retained = resident.retained.has(filter);
         record(SessionChange::Subscribed { filter: filter.into(), subscription, brings_retained });
-    }
-    if session.link.is_none() {
-        let at = session.detached_at().unwrap_or(now);
-        records.push(Record::SessionDetached { session: number, at });
     }
 }
 
