@@ -51,6 +51,11 @@ impl GroupDebts {
         }
     }
 
+    /// A message that a group is owed.
+    pub(crate) fn get(&self, group: GroupNumber, message: MessageNumber) -> Option<Arc<Publication>> {
+        self.by_group.get(&(group, message)).cloned()
+    }
+
     /// What stands in the journal before this position, to be recorded there again.
     pub(crate) fn recorded_before(&self, before: Position) -> impl Iterator<Item = Record> {
         let is_before = move |message: &Publication| {

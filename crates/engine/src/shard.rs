@@ -86,6 +86,8 @@ pub struct Shard {
     /// Sessions that may leave contents to the journal.
     pub(crate) letting_go: Vec<(SessionNumber, usize)>,
     pub(crate) restating: Option<Box<Restating>>,
+    /// Other shards that have sent everything in front of what is being recorded anew.
+    pub(crate) all_sent: u16,
 }
 
 impl Shard {
@@ -116,6 +118,7 @@ impl Shard {
             commits: Commits::default(),
             letting_go: Vec::new(),
             restating: None,
+            all_sent: 0,
         }
     }
 
@@ -156,6 +159,7 @@ impl Shard {
             Mail::Left { group } => self.end_empty_group(group, turn),
             Mail::Grace { from, ticket } => self.receive_grace(from, ticket, turn),
             Mail::Graced { ticket } => self.receive_graced(ticket, turn),
+            Mail::AllSent => self.receive_all_sent(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The end of a simulated broker, and its return with what its journal remembers.
 
-use super::journal::{Crash, Durability, Journal};
-use super::{Locks, Node, Parcel, Sim, Step, check_remembered};
+use super::journal::{Crash, Journal};
+use super::{Durability, Locks, Node, Parcel, Sim, Step, check_remembered};
 use noctule_broker::archive::Archive;
 use noctule_engine::{
     Content, Directory, Effects, Record, Remembered, Replay, Restorer, Shard, ShardConfig, ShardId, Turn,
@@ -132,9 +132,8 @@ impl Sim {
     /// Stops in order: nobody is read any more, promises are kept, everybody is told.
     fn stop(&mut self) {
         self.is_stopping = true;
-        while self.nodes.iter().any(|node| node.shard.waits_for(noctule_session::Durability::Disk))
-            && self.step()
-        {}
+        let waits = |node: &Node| [Durability::Os, Durability::Disk].map(|level| node.shard.waits_for(level));
+        while self.nodes.iter().any(|node| waits(node) != [false, false]) && self.step() {}
         for shard in 0..self.nodes.len() {
             self.turn(shard, |shard, turn| shard.shut_down(true, turn));
         }
@@ -166,7 +165,7 @@ impl Sim {
                 Arc::clone(&self.options.authority),
             ),
             mailbox: VecDeque::<Parcel>::new(),
-            heard: Position::NOWHERE,
+            heard: (Position::NOWHERE, Position::NOWHERE),
             fx: Effects::default(),
         };
         self.nodes = (0..self.options.shards).map(node).collect();

@@ -17,6 +17,11 @@ fn every_promise_outlives_crashes_on_three_shards() {
     survives_crashes(3, Durability::Disk, 700);
 }
 
+#[test]
+fn every_promise_outlives_the_process_where_the_kernel_is_trusted() {
+    survives_crashes(3, Durability::Os, 200);
+}
+
 fn survives_crashes(shards: u16, durability: Durability, seeds_default: u64) {
     let mut failed = Vec::new();
     for seed in seeds(seeds_default) {
