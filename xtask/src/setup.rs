@@ -20,6 +20,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("strace", "strace"),
 ];
 
 /// Folders of the build folder's `peers`, with the pinned requirements each is made from.

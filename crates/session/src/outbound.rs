@@ -736,7 +736,8 @@ impl Outbound {
 
     /// Keeps no list if nothing is owed.
     pub(crate) fn give_back_room(&mut self) {
-        if self.list().entries.is_empty() {
+        // While the list is made of records, what waits stands behind the entries.
+        if self.list().entries.is_empty() && self.list().owed == 0 {
             self.list = None;
         }
     }

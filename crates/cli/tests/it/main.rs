@@ -2,6 +2,7 @@
 
 mod bench;
 mod config;
+mod durability;
 mod hostile;
 mod peer;
 mod prove;

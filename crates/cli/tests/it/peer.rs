@@ -9,9 +9,10 @@ use noctule_codec::{
     SubscribeFilters, SubscriptionOptions,
 };
 
-/// A connection that speaks MQTT 5.0.
+/// A connection that speaks MQTT 5.0, or what it was told to speak.
 pub(crate) struct Peer {
     pub(crate) socket: TcpStream,
+    version: ProtocolVersion,
     received: Vec<u8>,
 }
 
@@ -21,7 +22,12 @@ impl Peer {
         let socket = TcpStream::connect(address).expect("the broker listens");
         socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
         socket.set_nodelay(true).expect("a socket");
-        Self { socket, received: Vec::new() }
+        Self { socket, version: ProtocolVersion::V5, received: Vec::new() }
+    }
+
+    /// Speaks another version from here on.
+    pub(crate) fn speaking(self, version: ProtocolVersion) -> Self {
+        Self { version, ..self }
     }
 
     /// A connection whose CONNECT was accepted.
@@ -35,18 +41,18 @@ impl Peer {
     }
 
     pub(crate) fn send(&mut self, packet: &Packet<'_>) {
-        self.socket.write_all(&encoded(packet)).expect("the broker reads");
+        self.socket.write_all(&encoded_as(self.version, packet)).expect("the broker reads");
     }
 
     /// Sends a packet, unless the broker has closed the connection.
     pub(crate) fn send_unless_closed(&mut self, packet: &Packet<'_>) {
-        let _ = self.socket.write_all(&encoded(packet));
+        let _ = self.socket.write_all(&encoded_as(self.version, packet));
     }
 
     /// Looks at the next packet; `None` once the broker has closed the connection in order.
     pub(crate) fn receive<T>(&mut self, look: impl FnOnce(&Packet<'_>) -> T) -> Option<T> {
         loop {
-            let mut decoder = Decoder::client(ProtocolVersion::V5, u32::MAX);
+            let mut decoder = Decoder::client(self.version, u32::MAX);
             if let Some((packet, length)) = decoder.decode(&self.received).expect("the broker sends packets")
             {
                 let seen = look(&packet);
@@ -122,8 +128,12 @@ pub(crate) fn publish<'a>(topic: &'a str, payload: &'a [u8]) -> Publish<'a> {
 }
 
 pub(crate) fn encoded(packet: &Packet<'_>) -> Vec<u8> {
+    encoded_as(ProtocolVersion::V5, packet)
+}
+
+fn encoded_as(version: ProtocolVersion, packet: &Packet<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    packet.encode(ProtocolVersion::V5, &mut bytes).expect("test packets can be encoded");
+    packet.encode(version, &mut bytes).expect("test packets can be encoded");
     bytes
 }
 

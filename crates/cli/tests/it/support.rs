@@ -40,16 +40,22 @@ pub(crate) struct Broker {
 
 impl Broker {
     pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary");
+        let started = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = started.unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         Self { child, stdout }
     }
 
     /// The ready line, without its end.
     pub(crate) fn ready(&mut self) -> String {
+        self.line().strip_suffix('\n').expect("a whole line").to_owned()
+    }
+
+    /// The next line on standard output; empty if the broker ends before it.
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
-        self.stdout.read_line(&mut line).expect("a line");
-        line.strip_suffix('\n').expect("a whole line").to_owned()
+        self.stdout.read_line(&mut line).expect("UTF-8");
+        line
     }
 
     /// Where it listens, from the ready line.
@@ -57,6 +63,14 @@ impl Broker {
         let line = self.ready();
         let (_, address) = line.rsplit_once("tcp://").expect("an address");
         address.parse().expect("an address")
+    }
+
+    /// Kills the broker as a crash would; what it said on standard error.
+    pub(crate) fn kill(mut self) -> String {
+        self.child.kill().expect("a running broker");
+        let mut stderr = String::new();
+        self.child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("UTF-8");
+        stderr
     }
 
     /// Stops the broker in order; standard output after the ready line, and standard error.

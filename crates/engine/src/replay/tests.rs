@@ -348,6 +348,15 @@ fn what_is_owed_is_what_the_records_say() {
 }
 
 #[test]
+fn what_waits_is_still_owed_when_a_long_window_has_been_settled() {
+    let published = (1..=101).map(|number| published(number, &[1], &[]));
+    let begun = (1..=100).map(|number| begun(1, number, number as u16));
+    let settled = (1..=100).map(|number| settled(1, number, Some(number as u16)));
+    let records = [opened(1), detached(1)].into_iter().chain(published).chain(begun).chain(settled);
+    assert_eq!(owed(&remember(records)), "c1: 101@103\n");
+}
+
+#[test]
 fn retained_messages_are_the_last_ones_of_the_journal() {
     let again = |message| Record::Retained(publication(message).into());
     let stories: Vec<Story<(u64, &str, u64)>> = vec![
