@@ -15,11 +15,11 @@
 //! [`Mail::AllSent`]. What a session takes of the retained messages or of a group after that stands where the first
 //! shard has recorded it.
 
-use crate::{Mail, Record, ShardId};
 use crate::directory::Directory;
 use crate::journal::Request;
 use crate::resident::Resident;
 use crate::shard::{Shard, Turn};
+use crate::{Mail, Record, ShardId};
 use hashbrown::HashMap;
 use noctule_session::{MessageNumber, Missing, Phase, Position, Session, SessionChange, SessionNumber};
 use noctule_topic::{ParsedFilter, RetainedCursor, Subscription};

@@ -20,10 +20,10 @@ pub use expect::{
     VERSIONS, ack, disconnect, disconnect_with_expiry, raw, raw_connect, raw_text, will, will_after,
 };
 pub use journal::Crash;
-pub use noctule_session::Durability;
 pub use ledger::{Entry, Fault, Ledger};
 pub use locks::Locks;
 pub use network::{Faults, Mangle};
+pub use noctule_session::Durability;
 pub use random::Random;
 pub use replay::{check_remembered, check_replay};
 pub use talk::{EVERY_QOS, ack_with, in_many_worlds, payloads, subscribe_with, texts};
@@ -109,7 +109,8 @@ impl Node {
     fn has_to_hear(&self, (written, durable): (Position, Position)) -> bool {
         let hears = |level, heard, committed| self.shard.waits_for(level) && heard < committed;
         self.fx.is_empty()
-            && (hears(Durability::Os, self.heard.0, written) || hears(Durability::Disk, self.heard.1, durable))
+            && (hears(Durability::Os, self.heard.0, written)
+                || hears(Durability::Disk, self.heard.1, durable))
     }
 }
 
