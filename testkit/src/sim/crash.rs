@@ -4,7 +4,7 @@ use super::journal::{Crash, Journal};
 use super::{Durability, Locks, Node, Parcel, Sim, Step, check_remembered};
 use noctule_broker::archive::Archive;
 use noctule_engine::{
-    Content, Directory, Effects, Record, Remembered, Replay, Restorer, Shard, ShardConfig, ShardId, Turn,
+    Content, Directory, Effects, JournalState, Record, Remembered, Replay, Restorer, Shard, ShardConfig, ShardId, Turn,
 };
 use noctule_session::{MessageNumber, Missing, Position, Publication};
 use noctule_store::simulated::SimulatedDisk;
@@ -79,6 +79,16 @@ impl Sim {
     /// Segments of the journal that were freed since the broker started.
     pub fn segments_freed(&self) -> usize {
         self.journal.as_ref().map_or(0, |journal| journal.freed)
+    }
+
+    /// Whether the journal takes records.
+    pub fn journal_state(&self) -> JournalState {
+        self.directory.journal.state()
+    }
+
+    /// Whether everything that was recorded is on the disk.
+    pub fn is_journal_at_rest(&self) -> bool {
+        self.journal.as_ref().is_none_or(Journal::is_at_rest)
     }
 
     /// Says what a crash would change now, while everything is at rest: nothing.

@@ -123,6 +123,12 @@ impl Journal {
         (Position(self.appender.written().get()), Position(self.appender.durable().get()))
     }
 
+    /// Whether the kernel has everything, or the disk if everything is to be synced.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let committed = if self.syncs { self.appender.durable() } else { self.appender.written() };
+        committed == self.appender.end()
+    }
+
     /// Takes what a shard wants.
     pub(super) fn ask(&mut self, shard: ShardId, request: Request) {
         match request {
