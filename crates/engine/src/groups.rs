@@ -95,6 +95,12 @@ pub(crate) struct Member {
     is_available: AtomicBool,
 }
 
+impl Member {
+    pub(crate) fn new(subscriber: Subscriber, interest: Interest, is_available: bool) -> Self {
+        Self { subscriber, interest, is_available: AtomicBool::new(is_available) }
+    }
+}
+
 impl Groups {
     /// Goes on with a search for the groups whose filter matches a topic; says whether it is complete.
     pub(crate) fn search(
@@ -151,17 +157,14 @@ impl Groups {
         filter: &TopicFilter,
         number: GroupNumber,
         home: ShardId,
-        subscriber: Subscriber,
-        interest: Interest,
-        is_available: bool,
+        member: Member,
     ) {
         let number = *self.numbers.entry((share_name.into(), filter.as_str().into())).or_insert(number);
         let group = self.groups.entry(number).or_insert_with(|| {
             self.by_filter.insert(filter, number, ());
             Group { home, members: BTreeMap::new(), next: Arc::default(), roster: OnceLock::new() }
         });
-        let member = Member { subscriber, interest, is_available: AtomicBool::new(is_available) };
-        group.members.insert(subscriber, Arc::new(member));
+        group.members.insert(member.subscriber, Arc::new(member));
         group.roster.take();
     }
 

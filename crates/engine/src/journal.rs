@@ -164,7 +164,7 @@ impl Refusal {
         let (reason_code, cause) = match state {
             JournalState::Open => return None,
             JournalState::Full => {
-                (ReasonCode::QuotaExceeded, "the journal has no room (storage.journal_bytes_max or its disk)")
+                (ReasonCode::QuotaExceeded, "the journal has no room (limits.journal_bytes_max or its disk)")
             }
             JournalState::Failing => {
                 (ReasonCode::UnspecifiedError, "the journal cannot be written; the broker's log says why")

@@ -2,10 +2,10 @@
 //!
 //! The journal frees its oldest segment, and nothing else. Before it does, the first shard records the retained
 //! messages, and what shared groups are owed, that stand in front of the limit; their contents are in memory. Then
-//! every shard walks over its sessions, batch by batch. It finds the contents that they are owed and that stand in front of the limit; whoever keeps the
-//! journal records them anew and says where. Then the shard records what is still owed of the batch at that
-//! moment, and the state of its sessions where that stands in front of the limit. A step is the last thing of its
-//! turn, so what it says is true at its place in the journal.
+//! every shard walks over its sessions, batch by batch. It finds the contents that they are owed and that stand in
+//! front of the limit; whoever keeps the journal records them anew and says where. Then the shard records what is
+//! still owed of the batch at that moment, and the state of its sessions where that stands in front of the limit. A
+//! step is the last thing of its turn, so what it says is true at its place in the journal.
 //!
 //! The deliveries of a session are said from the last one to the first: after a restart each then joins the front
 //! of what stands behind the limit.

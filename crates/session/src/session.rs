@@ -104,7 +104,7 @@ impl Session {
                 self.owe(Offer { message, qos: *qos, retain: *retain, subscription_ids, group: *group });
             }
             SessionChange::Held { delivered, position } => {
-                self.outbound.hold((**delivered).clone(), *position)
+                self.outbound.hold((**delivered).clone(), *position);
             }
             SessionChange::Begun { message, packet_id } => self.outbound.begin(*message, *packet_id),
             SessionChange::Received { packet_id } => self.outbound.receive(*packet_id),

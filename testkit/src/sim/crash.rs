@@ -4,7 +4,8 @@ use super::journal::{Crash, Journal};
 use super::{Durability, Locks, Node, Parcel, Sim, Step, check_remembered};
 use noctule_broker::archive::Archive;
 use noctule_engine::{
-    Content, Directory, Effects, JournalState, Record, Remembered, Replay, Restorer, Shard, ShardConfig, ShardId, Turn,
+    Content, Directory, Effects, JournalState, Record, Remembered, Replay, Restorer, Shard, ShardConfig,
+    ShardId, Turn,
 };
 use noctule_session::{MessageNumber, Missing, Position, Publication};
 use noctule_store::simulated::SimulatedDisk;

@@ -169,7 +169,8 @@ impl Crashes {
             }
             // The kernel forgets what it could not write: once, and the journal goes on elsewhere.
             3 => disk.fail_when(move |call| {
-                (call.number == soon && call.operation == Operation::SyncData).then_some(DiskFault::SyncForgets)
+                (call.number == soon && call.operation == Operation::SyncData)
+                    .then_some(DiskFault::SyncForgets)
             }),
             // What cannot be read is lost, so that is another story.
             4 => disk.fail_when(move |call| {

@@ -1,3 +1,5 @@
+//! Stories of records, and what is remembered of them.
+
 use super::*;
 use crate::record::testing::{publication, records};
 use noctule_codec::{PacketId, QoS};
