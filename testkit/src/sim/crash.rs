@@ -82,6 +82,12 @@ impl Sim {
         self.journal.as_ref().map_or(0, |journal| journal.freed)
     }
 
+    /// Has the journal do nothing from now on, or go on: what waits for the disk waits that long.
+    pub fn hold_journal(&mut self, is_held: bool) {
+        self.is_journal_held = is_held;
+        self.run();
+    }
+
     /// Whether the journal takes records.
     pub fn journal_state(&self) -> JournalState {
         self.directory.journal.state()
@@ -161,7 +167,7 @@ impl Sim {
         self.journal = None;
         self.directory = Arc::new(Directory::new::<Locks>(self.options.shards));
         self.ended_at = self.now;
-        self.is_stopping = false;
+        (self.is_stopping, self.is_journal_held) = (false, false);
         self.wires.iter_mut().for_each(super::Wire::close);
     }
 

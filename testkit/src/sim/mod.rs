@@ -82,6 +82,8 @@ pub struct Sim {
     ended_at: Instant,
     /// Nobody is read any more.
     is_stopping: bool,
+    /// The disk takes its time: the journal does nothing.
+    is_journal_held: bool,
     wires: Vec<Wire>,
     /// Messages the broker dropped, in order.
     pub drops: Vec<Drop>,
@@ -168,6 +170,7 @@ impl Sim {
             lives: 0,
             ended_at: Instant::default(),
             is_stopping: false,
+            is_journal_held: false,
             wires: Vec::new(),
             drops: Vec::new(),
             events: Vec::new(),
@@ -403,7 +406,7 @@ impl Sim {
         }
         let mailboxes = self.nodes.iter().enumerate().filter(|(_, node)| !node.mailbox.is_empty());
         steps.extend(mailboxes.map(|(shard, _)| Step::Parcel(shard)));
-        if let Some(journal) = &self.journal {
+        if let Some(journal) = self.journal.as_ref().filter(|_| !self.is_journal_held) {
             let committed = journal.committed();
             let shards = self.nodes.iter().enumerate().filter(|(_, node)| node.has_to_hear(committed));
             steps.extend(shards.map(|(shard, _)| Step::Hear(shard)));
