@@ -20,6 +20,7 @@ mod sockets;
 mod sync;
 mod sys;
 mod threads;
+pub mod upkeep;
 
 pub use config::Config;
 

@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use noctule_broker::config::Problems;
+use noctule_broker::upkeep::UpkeepError;
 use thiserror::Error;
 
 /// Why a command did not do what it was asked for.
@@ -33,6 +34,12 @@ pub(crate) enum Failure {
     /// A trial found a broken promise.
     #[error("noctule: the broker did not keep what it had promised; the report says what")]
     NotDurable,
+    /// A journal could not be looked at or copied.
+    #[error("noctule: {0}")]
+    Upkeep(#[from] UpkeepError),
+    /// A journal is damaged.
+    #[error("noctule: the journal is damaged; the report says where")]
+    Damaged,
     /// Standard output takes nothing.
     #[error("noctule: cannot write to standard output: {0}")]
     Output(#[from] io::Error),
@@ -51,12 +58,15 @@ impl Failure {
             Self::Configuration(_)
             | Self::Usage(_)
             | Self::Bench(noctule_probe::Error::Usage(_))
+            | Self::Upkeep(UpkeepError::NoJournal { .. } | UpkeepError::Taken { .. })
             | Self::Prove(_) => ExitCode::from(2),
             Self::Check(_)
             | Self::Broker(_)
             | Self::Bench(_)
             | Self::Unclean
             | Self::NotDurable
+            | Self::Upkeep(_)
+            | Self::Damaged
             | Self::Output(_) => ExitCode::FAILURE,
         }
     }

@@ -1,8 +1,8 @@
 //! The `noctule` binary: the command line in front of the broker and the tools.
 //!
 //! Standard output carries what was asked for (the ready line, a shown configuration), standard error
-//! everything else. Exit codes: 0 all went well, 1 something failed while running or a measured broker lost or
-//! refused something, 2 the command line or the configuration is wrong or a trial could not be run.
+//! everything else. Exit codes: 0 all went well, 1 something failed while running, a measured broker lost or refused
+//! something or a journal is damaged, 2 the command line or the configuration is wrong or a trial could not be run.
 
 mod bench;
 mod command;
@@ -11,6 +11,7 @@ mod logging;
 mod prove;
 mod serve;
 mod settings;
+mod store;
 mod values;
 
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("config", matches)) => config(matches),
         Some(("bench", matches)) => bench::bench(matches),
         Some(("prove", matches)) => prove::prove(matches),
+        Some(("store", matches)) => store::store(matches),
         Some(_) => unreachable!("clap refuses commands that are not declared"),
     }
 }

@@ -1,6 +1,6 @@
-//! Copies a journal into another directory, while it runs or while nobody uses it.
+//! Copies a journal into another directory, from within the process that writes it or from another one.
 //!
-//! A backup of a running journal is what a power cut at that moment would have left: everything durable when it
+//! A backup of a running journal is what a crash at that moment would have left: everything durable when it
 //! began. While it copies nothing is freed, so the journal may grow; everything else goes on. The copy is read
 //! from its first frame to its last before the backup is called good.
 
@@ -56,19 +56,21 @@ pub fn backup<S: Disk, D: Disk>(
     copy(&*source.disk, &pinned.segments, durable, destination, on_progress)
 }
 
-/// Copies a journal that nobody uses.
+/// Copies a journal that nobody uses, or that another process writes to which frees no segment meanwhile.
 ///
 /// # Errors
 ///
 /// As [`backup`], and if the journal is damaged.
-pub fn backup_closed<S: Disk, D: Disk>(
+pub fn backup_from_outside<S: Disk, D: Disk>(
     source: S,
     destination: D,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<Report, BackupError> {
     let source = Arc::new(source);
-    let found = recovery::read(&source, false, &mut |_, _| Ok(()), &mut |_, _| {})?;
-    copy(&*source, &found.segments, found.end, destination, on_progress)
+    let reading = &mut |done, all| on_progress(done, 3 * all);
+    let found = recovery::read(&source, false, &mut |_, _| Ok(()), reading)?;
+    let copying = &mut |done, all| on_progress(all / 2 + done, all / 2 * 3);
+    copy(&*source, &found.segments, found.end, destination, copying)
 }
 
 fn copy<S: Disk, D: Disk>(
@@ -89,20 +91,25 @@ fn copy<S: Disk, D: Disk>(
         let file = create(&destination, segment, bytes_of(segment))?;
         let mut on_bytes = |bytes| {
             bytes_done += bytes;
-            on_progress(bytes_done, bytes_all);
+            on_progress(bytes_done, 2 * bytes_all);
         };
         copy_file(source, segment, &destination, &file, bytes_of(segment), &mut on_bytes)?;
     }
     let names = |error| Trouble::names(destination.path(""), error);
     destination.sync_directory().map_err(|error| OpenError::from(names(error)))?;
-    read_back(destination, end)
+    let mut reading = |done, all| on_progress(all + done, 2 * all);
+    read_back(destination, end, &mut reading)
 }
 
 /// The copy has to hold everything up to `end`. That nothing in it is damaged is not enough: the last frames of a
 /// journal may be broken and pass for the rest of an interrupted write.
-fn read_back<D: Disk>(destination: D, end: Position) -> Result<Report, BackupError> {
+fn read_back<D: Disk>(
+    destination: D,
+    end: Position,
+    on_progress: &mut OnProgress<'_>,
+) -> Result<Report, BackupError> {
     let destination = Arc::new(destination);
-    let copy = recovery::read(&destination, true, &mut |_, _| Ok(()), &mut |_, _| {})?;
+    let copy = recovery::read(&destination, true, &mut |_, _| Ok(()), on_progress)?;
     if let Some(damage) = copy.report.damage.first() {
         return Err(BackupError::Damaged(damage.clone()));
     }

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 pub struct Directory {
     path: PathBuf,
     handle: File,
+    /// Files are opened for reading alone.
+    is_read_only: bool,
 }
 
 /// A file of a [`Directory`].
@@ -32,7 +34,16 @@ impl Directory {
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
         }
-        Ok(Self { path: path.to_owned(), handle: File::open(path)? })
+        Ok(Self { path: path.to_owned(), handle: File::open(path)?, is_read_only: false })
+    }
+
+    /// Opens the directory to look at it. Its files cannot be written to.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system says, for one that there is no directory.
+    pub fn open_to_read(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), handle: File::open(path)?, is_read_only: true })
     }
 
     fn create_file(&self, name: &str) -> io::Result<File> {
@@ -62,7 +73,8 @@ impl Disk for Directory {
     }
 
     fn open(&self, name: &str) -> io::Result<DirectoryFile> {
-        OpenOptions::new().read(true).write(true).open(self.path.join(name)).map(DirectoryFile)
+        let mut options = OpenOptions::new();
+        options.read(true).write(!self.is_read_only).open(self.path.join(name)).map(DirectoryFile)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

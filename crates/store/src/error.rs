@@ -59,7 +59,10 @@ pub enum OpenError {
         known: u32,
     },
     /// A frame came back as it was written, and who asked for it cannot make sense of it.
-    #[error("{file}, offset {offset}: {what}")]
+    #[error(
+        "{file}, offset {offset}: {what}. Restore the journal from a backup, or start once with --recover to go on \
+         without what is recorded there"
+    )]
     Frame {
         /// The file, with its path.
         file: String,

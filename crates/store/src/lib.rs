@@ -33,7 +33,7 @@ mod trouble;
 mod window;
 
 pub use appender::{Appender, State};
-pub use backup::{BackupError, backup, backup_closed};
+pub use backup::{BackupError, backup, backup_from_outside};
 pub use committer::{Committed, Committer, Prepared, Released, SegmentInfo};
 pub use directory::{Directory, DirectoryFile};
 pub use disk::{Disk, DiskFile};
@@ -43,5 +43,5 @@ pub use opening::{Opened, open, verify};
 pub use position::Position;
 pub use reader::Reader;
 pub use recovery::{OnFrame, OnProgress};
-pub use report::{Report, Torn};
+pub use report::{Report, SegmentFile, Torn};
 pub use space::Options;

@@ -32,8 +32,8 @@ pub struct Opened<D: Disk> {
 ///
 /// # Errors
 ///
-/// [`OpenError::Damaged`] if something cannot be read that had been durable. With `pass_damage`, the operator's
-/// word, it is left out and reported instead, and reading goes on at the next whole frame; nothing is repaired,
+/// [`OpenError::Damaged`] if something cannot be read that had been durable, [`OpenError::Frame`] if `on_frame`
+/// refuses what was read. With `pass_damage`, the operator's word, it is left out and reported instead, and reading goes on at the next whole frame; nothing is repaired,
 /// so the word is needed again until the segments concerned are released.
 pub fn open<D: Disk>(
     disk: D,
@@ -57,12 +57,18 @@ pub fn open<D: Disk>(
 }
 
 /// Reads a whole journal without changing anything and reports what it holds and what is wrong with it. Damage is
-/// in the report.
+/// in the report, and so is every frame that `on_frame` refuses.
+///
+/// Another process may write the journal meanwhile, but must not free segments.
 ///
 /// # Errors
 ///
 /// If the disk fails or the journal is of another format.
-pub fn verify<D: Disk>(disk: D, on_progress: &mut OnProgress<'_>) -> Result<Report, OpenError> {
-    let found = recovery::read(&Arc::new(disk), true, &mut |_, _| Ok(()), on_progress)?;
+pub fn verify<D: Disk>(
+    disk: D,
+    on_frame: &mut OnFrame<'_>,
+    on_progress: &mut OnProgress<'_>,
+) -> Result<Report, OpenError> {
+    let found = recovery::read(&Arc::new(disk), true, on_frame, on_progress)?;
     Ok(found.report)
 }

@@ -1,14 +1,15 @@
 //! Reads a journal from its first frame to its last and decides what is torn and what is damaged.
 //!
 //! Reading changes nothing; [`Found::make_durable`] does, and may be interrupted anywhere: what it writes is what
-//! is there already, and zeros over what is cut.
+//! is there already, and zeros over what is cut. A journal may be read while another process writes it, as long as
+//! that one frees no segment meanwhile: what is found is then a journal that ended while it was read.
 
 use crate::disk::{Disk, DiskFile};
 use crate::format::{
     FORMAT_VERSION, HeaderError, Identity, SEGMENT_HEADER_BYTES, SegmentHeader, offset_of, position_at,
 };
 use crate::names::Name;
-use crate::report::{Report, Torn};
+use crate::report::{Report, SegmentFile, Torn};
 use crate::scan::{Frame, Scan};
 use crate::table::Segment;
 use crate::trouble::Trouble;
@@ -64,7 +65,8 @@ impl<F> Candidate<F> {
     }
 }
 
-/// Reads all segments and gives every whole frame to `on_frame`.
+/// Reads all segments and gives every whole frame to `on_frame`. Damage, and a frame that is refused, ends the reading;
+/// with `pass_damage` it is reported, and reading goes on at the next whole frame.
 pub(crate) fn read<D: Disk>(
     disk: &Arc<D>,
     pass_damage: bool,
@@ -184,9 +186,13 @@ impl<D: Disk> Reading<'_, '_, D> {
             };
             self.segment(candidate, &header, limit)?;
         }
-        self.found.report.segments = candidates.len();
+        self.found.report.files = candidates.iter().map(|candidate| self.file_of(candidate)).collect();
         (self.on_progress)(self.bytes_all, self.bytes_all);
         Ok(())
+    }
+
+    fn file_of(&self, candidate: &Candidate<D::File>) -> SegmentFile {
+        SegmentFile { file: self.found.disk.path(&candidate.name), bytes: candidate.bytes }
     }
 
     fn check_gap(
@@ -283,8 +289,12 @@ impl<D: Disk> Reading<'_, '_, D> {
             return Ok(());
         }
         self.found.report.frames += 1;
-        let taken = (self.on_frame)(frame.position, frame.body);
-        taken.map_err(|what| OpenError::Frame { file: path.to_owned(), offset, what })
+        let Err(what) = (self.on_frame)(frame.position, frame.body) else { return Ok(()) };
+        let (file, bytes) = (path.to_owned(), frame.end - offset);
+        if !self.pass_damage {
+            return Err(OpenError::Frame { file, offset, what });
+        }
+        self.damage(Damage { file, offset, bytes, what })
     }
 
     /// There is no whole frame at `offset`: says where to go on, if anywhere.
@@ -310,6 +320,10 @@ impl<D: Disk> Reading<'_, '_, D> {
         }
         let rest = scan.rest(offset).map_err(failed)?;
         if rest.durable > scan.position_at(offset) {
+            // A broker that runs may have completed the frame before it wrote what stands behind.
+            if scan.is_whole_now(offset).map_err(failed)? {
+                return Ok(Some(offset));
+            }
             let next = rest.first_whole.unwrap_or(offset);
             self.damage(damage(next - offset))?;
             return Ok(Some(next));

@@ -9,12 +9,21 @@ pub struct Report {
     pub frames: u64,
     /// Bytes of all frames that were read, with their headers.
     pub bytes: u64,
-    /// Segments there are.
-    pub segments: usize,
+    /// The segments, oldest first.
+    pub files: Vec<SegmentFile>,
     /// What stood behind the last whole frame and had never been durable. It is cut, and nobody was told of it.
     pub torn: Option<Torn>,
     /// What had been durable and cannot be read.
     pub damage: Vec<Damage>,
+}
+
+/// A file of frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentFile {
+    /// The file, with its path.
+    pub file: String,
+    /// Its size, most of which may be unused in the last one.
+    pub bytes: u64,
 }
 
 /// The rest of writes that a crash interrupted.

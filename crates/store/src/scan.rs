@@ -56,6 +56,12 @@ impl<'a, F: DiskFile> Scan<'a, F> {
         position_at(offset, self.start)
     }
 
+    /// Whether there is a whole frame at `offset` by now.
+    pub(crate) fn is_whole_now(&mut self, offset: u64) -> io::Result<bool> {
+        self.window.forget();
+        Ok(self.frame_at(offset)?.is_some())
+    }
+
     /// The frame at `offset`, if there is a whole one.
     pub(crate) fn frame_at(&mut self, offset: u64) -> io::Result<Option<Frame<'_>>> {
         let position = self.position_at(offset);

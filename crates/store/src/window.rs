@@ -49,6 +49,11 @@ impl<'a, F: DiskFile> Window<'a, F> {
         Ok(&self.buffer[from..to])
     }
 
+    /// What is asked for next is read again: the file may have been written to.
+    pub(crate) fn forget(&mut self) {
+        self.buffer.clear();
+    }
+
     fn fill(&mut self, offset: u64, bytes: usize) -> io::Result<()> {
         let there = self.file_bytes.saturating_sub(offset);
         self.base = offset;

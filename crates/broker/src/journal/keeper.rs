@@ -170,8 +170,13 @@ impl Keeper {
     }
 
     fn free(&mut self, reclaiming: Reclaiming) {
-        if let Err(cause) = self.committer.release(noctule_store::Position::new(reclaiming.before.0)) {
-            return warn!(%cause, "a segment of the journal cannot be freed; it is tried again");
+        let before = noctule_store::Position::new(reclaiming.before.0);
+        match self.data_dir.unless_pinned(|| self.committer.release(before)) {
+            None => return debug!("the oldest segment of the journal is kept: another process reads it"),
+            Some(Err(cause)) => {
+                return warn!(%cause, "a segment of the journal cannot be freed; it is tried again");
+            }
+            Some(Ok(_)) => {}
         }
         self.reclaiming = None;
         self.journal.jobs.put(Job::Forget);

@@ -1,6 +1,7 @@
 //! Opening the journal: what it remembers, and the handles with which it goes on.
 
 use crate::Error;
+use crate::upkeep::journal_of;
 use noctule_engine::{Remembered, Replay};
 use noctule_session::Position;
 use noctule_store::{Directory, Opened, Options};
@@ -18,7 +19,7 @@ pub(crate) struct Recovered {
 
 /// Reads the journal of a data directory, or begins one.
 pub(crate) fn open(data_dir: &Path, options: Options, pass_damage: bool) -> Result<Recovered, Error> {
-    let path = data_dir.join("journal");
+    let path = journal_of(data_dir);
     let directory = Directory::open(&path).map_err(|source| Error::DataDir { path: path.clone(), source })?;
     let mut replay = Replay::default();
     let mut progress = Progress::new();

@@ -20,6 +20,7 @@ fn help_names_every_command_and_flag() {
             "config",
             "bench",
             "prove",
+            "store",
             "--config <FILE>",
             "--data-dir <DIR>",
             "--listen <URL>",

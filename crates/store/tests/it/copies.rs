@@ -1,8 +1,11 @@
 //! Backups, of a running journal and of one that nobody uses.
 
 use crate::support::{Journal, SMALL, body};
-use noctule_store::simulated::{Fault, Operation, SimulatedDisk};
-use noctule_store::{BackupError, OpenError, Position, backup, backup_closed};
+use noctule_store::simulated::{Fault, Operation, SimulatedDisk, SimulatedFile};
+use noctule_store::{BackupError, Disk, DiskFile, OpenError, Position, backup, backup_from_outside};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn running(frames: u64) -> (SimulatedDisk, Journal) {
     let disk = SimulatedDisk::new(1);
@@ -76,17 +79,17 @@ fn a_journal_nobody_uses_is_copied_whole_or_not_at_all() {
     drop(journal);
     let disk = disk.kill();
     let copy = SimulatedDisk::new(2);
-    let report = backup_closed(disk.copy(), copy.clone(), &mut |_, _| {}).expect("it is copied");
+    let report = backup_from_outside(disk.copy(), copy.clone(), &mut |_, _| {}).expect("it is copied");
     assert_eq!((report.frames, Journal::open(&copy).frames.len()), (30, 30));
 
-    let again = backup_closed(disk.copy(), copy, &mut |_, _| {});
+    let again = backup_from_outside(disk.copy(), copy, &mut |_, _| {});
     assert!(matches!(again, Err(BackupError::NotEmpty { .. })), "{again:?}");
 
     let name = "0000000000000001.seg";
     let mut content = disk.content(name).expect("it is there");
     content[4200] ^= 4;
     disk.set_content(name, content);
-    let damaged = backup_closed(disk, SimulatedDisk::new(2), &mut |_, _| {});
+    let damaged = backup_from_outside(disk, SimulatedDisk::new(2), &mut |_, _| {});
     assert!(matches!(damaged, Err(BackupError::Open(OpenError::Damaged(_)))), "{damaged:?}");
 }
 
@@ -122,4 +125,97 @@ fn reading_a_copy_does_not_need_the_spare_files() {
     assert_eq!(again.frames.len(), 30);
     assert_eq!(again.read(Position::FIRST), body(0, 500));
     again.say(&body(31, 5000));
+}
+
+/// A disk that is written to while it is read: of one byte the first reader sees what was there before.
+#[derive(Debug)]
+struct Written {
+    disk: SimulatedDisk,
+    byte: u64,
+    is_there: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct WrittenFile {
+    file: SimulatedFile,
+    byte: u64,
+    is_there: Arc<AtomicBool>,
+}
+
+impl Disk for Written {
+    type File = WrittenFile;
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.disk.list()
+    }
+
+    fn create(&self, name: &str, bytes: u64) -> io::Result<WrittenFile> {
+        self.disk.create(name, bytes).map(|file| self.file(file))
+    }
+
+    fn open(&self, name: &str) -> io::Result<WrittenFile> {
+        self.disk.open(name).map(|file| self.file(file))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.disk.remove(name)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.disk.sync_directory()
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        self.disk.free_bytes()
+    }
+
+    fn identity(&self) -> io::Result<[u8; 16]> {
+        self.disk.identity()
+    }
+}
+
+impl Written {
+    fn file(&self, file: SimulatedFile) -> WrittenFile {
+        WrittenFile { file, byte: self.byte, is_there: Arc::clone(&self.is_there) }
+    }
+}
+
+impl DiskFile for WrittenFile {
+    fn bytes(&self) -> io::Result<u64> {
+        self.file.bytes()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, offset)?;
+        if (offset..offset + read as u64).contains(&self.byte) && !self.is_there.swap(true, Ordering::AcqRel)
+        {
+            buffer[(self.byte - offset) as usize] = 0;
+        }
+        Ok(read)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_at(bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}
+
+#[test]
+fn a_frame_that_is_written_while_it_is_looked_at_is_not_damaged() {
+    let (disk, _journal) = running(3);
+    // Within the checksum of the first frame, of which the two behind it say that it had been durable.
+    let written = || Written { disk: disk.clone(), byte: 4096 + 5, is_there: Arc::default() };
+    let verified = noctule_store::verify(written(), &mut |_, _| Ok(()), &mut |_, _| {});
+    let report = verified.expect("it is read");
+    assert_eq!((report.frames, &report.damage[..]), (3, &[][..]));
+    let copy = SimulatedDisk::new(2);
+    backup_from_outside(written(), copy.clone(), &mut |_, _| {}).expect("it is copied");
+    assert_eq!(Journal::open(&copy).frames.len(), 3);
 }

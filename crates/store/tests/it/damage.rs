@@ -74,7 +74,8 @@ fn a_flipped_bit_anywhere_is_found_and_costs_at_most_its_frame() {
                 assert_eq!((&found.file, found.offset), (&name, expected), "bit in byte {offset}");
                 assert!(passed.report().damage.contains(&found), "{:?}", passed.report());
                 if offset % 7 == 0 {
-                    let verified = verify(damaged, &mut |_, _| {}).expect("it can be read");
+                    let verified =
+                        verify(damaged, &mut |_, _| Ok(()), &mut |_, _| {}).expect("it can be read");
                     assert_eq!(verified.damage, passed.report().damage);
                 }
             } else {
@@ -197,7 +198,7 @@ fn a_torn_tail_is_reported() {
     let torn_at = HEADER_BYTES + 24 + 7;
     content[torn_at + 24] ^= 1;
     disk.set_content(&segment(1), content);
-    let before = verify(disk.copy(), &mut |_, _| {}).expect("it is read");
+    let before = verify(disk.copy(), &mut |_, _| Ok(()), &mut |_, _| {}).expect("it is read");
     let again = Journal::open(&disk.kill());
     assert_eq!(again.report(), &before);
     let torn = again.report().torn.clone().expect("it is reported");
@@ -232,8 +233,9 @@ fn looking_changes_nothing() {
         (!only_looks).then(|| panic!("{call:?}"))
     });
     let mut progress = Vec::new();
-    let report = verify(damaged.clone(), &mut |done, all| progress.push((done, all))).expect("it is read");
-    assert_eq!((report.segments, report.damage.len()), (3, 1));
+    let report = verify(damaged.clone(), &mut |_, _| Ok(()), &mut |done, all| progress.push((done, all)))
+        .expect("it is read");
+    assert_eq!((report.files.len(), report.damage.len()), (3, 1));
     assert_eq!(progress.last(), Some(&(3 * 8192, 3 * 8192)));
     let after: Vec<_> = damaged.names().iter().map(|name| damaged.content(name)).collect();
     assert_eq!(before, after);
@@ -284,15 +286,24 @@ fn what_the_disk_does_not_give_is_an_error_and_with_the_word_of_the_operator_a_l
 }
 
 #[test]
-fn a_frame_nobody_understands_is_named() {
+fn a_frame_nobody_understands_is_named_and_with_the_word_of_the_operator_left_out() {
     let (disk, all) = small_journal();
+    let mut taken = 0;
     let mut on_frame = |position: noctule_store::Position, _: &[u8]| {
+        taken += 1;
         if position.get() == all[3].0 { Err("no such record".to_owned()) } else { Ok(()) }
     };
-    let error =
-        noctule_store::open(disk, SMALL, false, &mut on_frame, &mut |_, _| {}).expect_err("it is refused");
-    let expected = format!("{}, offset {}: no such record", segment(1), all[3].0 + 4095);
-    assert_eq!(error.to_string(), expected);
+    let (options, on_progress) = (SMALL, &mut |_, _| {});
+    let error = noctule_store::open(disk.copy(), options, false, &mut on_frame, on_progress);
+    let expected = format!("{}, offset {}: no such record. Restore", segment(1), all[3].0 + 4095);
+    let error = error.expect_err("it is refused").to_string();
+    assert!(error.starts_with(&expected) && error.contains("--recover"), "{error}");
+
+    let opened =
+        noctule_store::open(disk, options, true, &mut on_frame, on_progress).expect("the word was given");
+    let [damage] = &opened.report.damage[..] else { panic!("{:?}", opened.report) };
+    assert_eq!((damage.offset, damage.what.as_str()), (all[3].0 + 4095, "no such record"));
+    assert_eq!(taken, 4 + all.len());
 }
 
 #[test]

@@ -77,7 +77,8 @@ fn a_journal_in_a_real_directory() {
     assert!(found.len() > 18, "{}", found.len());
     assert_eq!(opened.appender.end(), end);
     opened.committer.close().expect("it is written");
-    let report = noctule_store::verify(folder.directory(), &mut |_, _| {}).expect("it can be read");
+    let report = noctule_store::verify(folder.directory(), &mut |_, _| Ok(()), &mut |_, _| {})
+        .expect("it can be read");
     assert_eq!((report.frames, report.torn), (found.len() as u64, None));
 }
 

@@ -47,6 +47,13 @@ impl Segment {
         self.bytes.windows(part.len()).position(|window| window == part).expect("it stands in the journal")
     }
 
+    /// Gives a changed frame the checksum it needs.
+    pub(super) fn seal(&mut self, frame: &Range<usize>) {
+        let seed = crc32c::crc32c(&self.bytes[16..40]);
+        let checksum = crc32c::crc32c_append(seed, &self.bytes[frame.start + 8..frame.end]);
+        self.bytes[frame.start + 4..frame.start + 8].copy_from_slice(&checksum.to_le_bytes());
+    }
+
     /// Puts the changed bytes where the file was.
     pub(super) fn write(&self) {
         fs::write(&self.path, &self.bytes).expect("a writable segment");

@@ -4,6 +4,7 @@ mod client;
 mod damage;
 mod files;
 mod kill;
+mod store;
 
 use std::net::SocketAddr;
 use std::path::Path;
