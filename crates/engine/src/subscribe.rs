@@ -35,6 +35,7 @@ impl Shard {
         if in_use {
             self.check_id_in_use_can_be_told(slot, subscribe.packet_id)?;
         }
+        self.check_refusal_can_be_told(slot, ProtocolVersion::V3_1_1, turn)?;
         let mut reason_codes = Vec::with_capacity(subscribe.filters.len());
         self.charge_filters(slot, subscribe.filters.len(), turn);
         for (place, (text, options)) in subscribe.filters.iter().enumerate() {
@@ -46,13 +47,14 @@ impl Shard {
             };
             reason_codes.push(result.unwrap_or_else(|code| code));
         }
+        let is_refused = is_refused(&reason_codes);
         let suback = SubAck {
             packet_id: subscribe.packet_id,
             properties: Properties::EMPTY,
             reason_codes: reason_codes.into(),
         };
         let suback = Outgoing::Packet(Box::new(Packet::SubAck(suback)));
-        self.promise_after_grace(slot, suback, Then::Subscribed, turn);
+        self.answer_subscriptions(slot, suback, Then::Subscribed, is_refused, turn);
         Ok(())
     }
 
@@ -71,7 +73,7 @@ impl Shard {
         if in_use {
             self.check_id_in_use_can_be_told(slot, unsubscribe.packet_id)?;
         }
-        self.check_unsuback_can_refuse(slot, turn)?;
+        self.check_refusal_can_be_told(slot, ProtocolVersion::V5, turn)?;
         self.charge_filters(slot, unsubscribe.filters.len(), turn);
         let mut reason_codes = Vec::with_capacity(unsubscribe.filters.len());
         for text in unsubscribe.filters.iter() {
@@ -80,14 +82,31 @@ impl Shard {
                 false => self.unsubscribe(slot, text, turn),
             });
         }
+        let is_refused = is_refused(&reason_codes);
         let unsuback = UnsubAck {
             packet_id: unsubscribe.packet_id,
             properties: Properties::EMPTY,
             reason_codes: reason_codes.into(),
         };
         let unsuback = Outgoing::Packet(Box::new(Packet::UnsubAck(unsuback)));
-        self.promise_after_grace(slot, unsuback, Then::Unsubscribed, turn);
+        self.answer_subscriptions(slot, unsuback, Then::Unsubscribed, is_refused, turn);
         Ok(())
+    }
+
+    /// Sends SUBACK or UNSUBACK once what it tells of is recorded and in force. One that has changed nothing tells of
+    /// nothing, and would wait in vain for a journal that fails.
+    fn answer_subscriptions(
+        &mut self,
+        slot: usize,
+        answer: Outgoing,
+        then: Then,
+        is_refused: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        match is_refused {
+            true => self.send(slot, answer, turn),
+            false => self.promise_after_grace(slot, answer, then, turn),
+        }
     }
 
     /// SUBACK and UNSUBACK have a code for each filter. A client that could not read its answer would wait for
@@ -217,13 +236,18 @@ impl Shard {
         }
     }
 
-    /// UNSUBACK of 3.x cannot say that nothing was changed, so there the connection ends.
-    fn check_unsuback_can_refuse(&self, slot: usize, turn: &Turn<'_>) -> Result<(), Violation> {
+    /// SUBACK of 3.1 and UNSUBACK of 3.x cannot say that nothing was changed, so there the connection ends.
+    fn check_refusal_can_be_told(
+        &self,
+        slot: usize,
+        since: ProtocolVersion,
+        turn: &Turn<'_>,
+    ) -> Result<(), Violation> {
         let link = self.sessions[slot].session.link.as_ref();
-        let is_v5 = link.is_none_or(|link| link.wire.version == ProtocolVersion::V5);
+        let can_be_told = link.is_none_or(|link| link.wire.version >= since);
         match self.check_journal(slot, turn) {
-            Err(code) if !is_v5 => {
-                Err(Violation::new(code, "the end of the subscription cannot be recorded"))
+            Err(code) if !can_be_told => {
+                Err(Violation::new(code, "the change of the subscription cannot be recorded"))
             }
             _ => Ok(()),
         }
@@ -353,6 +377,11 @@ fn brings_retained(options: SubscriptionOptions, is_new: bool) -> bool {
         RetainHandling::SendIfNew => is_new,
         RetainHandling::DoNotSend => false,
     }
+}
+
+/// Whether nothing of what was asked for is done.
+fn is_refused(reason_codes: &[ReasonCode]) -> bool {
+    reason_codes.iter().all(|code| code.is_error())
 }
 
 fn granted(qos: QoS) -> ReasonCode {

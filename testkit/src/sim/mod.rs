@@ -355,6 +355,11 @@ impl Sim {
         while holds(self) && self.step() {}
     }
 
+    /// Lets the broker take so many steps, or as many as there are.
+    pub fn run_steps(&mut self, steps: usize) {
+        let _ = (0..steps).all(|_| self.step());
+    }
+
     /// One thing that can happen: bytes arrive, mail arrives, a connection is flushed, a commit is done.
     fn step(&mut self) -> bool {
         self.step_of(|_| true)
