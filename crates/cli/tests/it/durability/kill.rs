@@ -8,8 +8,8 @@ use super::client::Client;
 use super::{SERVE, start, strace};
 use crate::support::{Broker, folder, noctule, outcome};
 
-/// Mixed load of QoS 1 and 2, online and offline, with retained messages, groups and wills: nothing acknowledged is lost,
-/// nothing of QoS 2 doubled.
+/// Mixed load of QoS 1 and 2, online and offline, with retained messages, groups and wills: nothing acknowledged is
+/// lost, nothing of QoS 2 doubled.
 #[test]
 fn kill_9_loses_nothing_that_was_acknowledged() {
     let folder = folder("kill_rounds");

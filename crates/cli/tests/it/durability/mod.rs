@@ -4,7 +4,9 @@ mod client;
 mod damage;
 mod files;
 mod kill;
+mod order;
 mod store;
+mod trace;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -29,7 +31,7 @@ fn started(command: &mut Command) -> (Broker, SocketAddr) {
 /// `noctule` with `arguments` in `folder` under strace. It is the child; strace hangs on to it and ends with it.
 fn strace(folder: &Path, options: &[&str], arguments: &[&str]) -> Command {
     let mut command = Command::new("strace");
-    command.current_dir(folder).args(["-D", "-f", "-qq"]).args(options);
+    command.current_dir(folder).args(["-D", "-f"]).args(options);
     command.arg(env!("CARGO_BIN_EXE_noctule")).args(arguments);
     command
 }
