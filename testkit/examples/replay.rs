@@ -100,7 +100,7 @@ fn brought(journal: &mut Journal) {
     }
     for message in 1..=MESSAGES {
         let delivered = Delivered { retain: true, ..delivered(message) };
-        journal.change(1, SessionChange::Held { delivered, position: Position(1) });
+        journal.change(1, SessionChange::Held { delivered: Box::new(delivered), position: Position(1) });
         journal.change(1, begun(message));
         journal.settle(1, message, Some(packet_id(message)), Settlement::Acknowledged);
     }

@@ -88,11 +88,14 @@ impl Shard {
     }
 
     /// Lets a session take a message and send what it can.
+    #[inline(always)]
     pub(crate) fn offer(&mut self, slot: usize, offer: Offer, turn: &mut Turn<'_>) {
         let session = &mut self.sessions[slot].session;
         session.offer(offer, &self.limits, &mut self.session_fx);
         session.transmit(turn.now, &self.limits, &mut self.session_fx);
-        self.let_go_later(slot);
+        if session.is_durable() {
+            self.let_go_later(slot);
+        }
         self.collect(slot, turn);
     }
 
@@ -101,11 +104,13 @@ impl Shard {
     pub(crate) fn transmit(&mut self, slot: usize, turn: &mut Turn<'_>) {
         let session = &mut self.sessions[slot].session;
         session.transmit(turn.now, &self.limits, &mut self.session_fx);
+        if session.is_durable() {
+            self.ask_for_contents(slot, turn);
+        }
         if !self.sessions[slot].retained.is_empty() {
             self.transmit_retained(slot, turn);
         }
         self.ask_for_more(slot, turn);
-        self.ask_for_contents(slot, turn);
         self.collect(slot, turn);
     }
 

@@ -9,7 +9,7 @@
 //! Numbers, counters and [generations](crate::Generations) need no guard.
 
 use crate::generations::Generations;
-use crate::groups::{DebtChange, GroupDebts, Groups};
+use crate::groups::{DebtChange, GroupDebts, Groups, Member};
 use crate::{Record, ShardId};
 use noctule_codec::SubscriptionOptions;
 use noctule_session::{GroupNumber, MemoryGauge, MessageNumber, Position, Publication, SessionNumber};
@@ -330,7 +330,13 @@ impl Directory {
             }
             Change::Join { share_name, filter, group, home, member, interest, is_available } => {
                 self.groups.change(|groups| {
-                    groups.join(&share_name, &filter, group, home, member, interest, is_available);
+                    groups.join(
+                        &share_name,
+                        &filter,
+                        group,
+                        home,
+                        Member::new(member, interest, is_available),
+                    );
                 });
                 self.generations.advance(filter.as_str());
             }
@@ -343,7 +349,7 @@ impl Directory {
                 self.groups.read(|groups| groups.set_available(group, member, is_available));
             }
             Change::Retain(message) => {
-                self.retained.change(|retained| self.retain_one(retained, message.clone()))
+                self.retained.change(|retained| self.retain_one(retained, message.clone()));
             }
             Change::Forget { topic, message } => self.forget(&topic, message),
         }

@@ -7,7 +7,9 @@ use crate::shard::{Shard, Turn};
 use crate::{Change, Mail, Record, Subscriber};
 use noctule_auth::Action;
 use noctule_codec::{Auth, Disconnect, Packet, Properties, Property, QoS, ReasonCode};
-use noctule_session::{ConnectionId, DropReason, Outgoing, Phase, Publication, SessionChange};
+use noctule_session::{
+    ConnectionId, DropReason, GroupNumber, Outgoing, Owed, Phase, Publication, SessionChange,
+};
 use noctule_topic::Subscription as ParsedSubscription;
 use std::sync::Arc;
 
@@ -146,16 +148,15 @@ impl Shard {
             if let Some(group) = owed.group().filter(|_| resident.is_recorded && !may_return) {
                 crate::share::end_debt(group, owed.number, turn);
             }
-            let Some(message) = owed.message() else {
-                // What the journal has is not read back to be listed; it is counted.
-                if owed.is_missing() {
-                    self.stats.count_drop(DropReason::SessionEnded);
+            let returns_to = owed.group().filter(|_| may_return);
+            match (returns_to, content_to_return(returns_to, owed, turn)) {
+                (Some(group), Some(message)) => self.return_to_group(group, message, turn),
+                (None, Some(message)) => {
+                    self.drop_message(&session.client_id, &message, DropReason::SessionEnded, turn);
                 }
-                continue;
-            };
-            match owed.group() {
-                Some(group) if may_return => self.return_to_group(group, Arc::clone(message), turn),
-                _ => self.drop_message(&session.client_id, message, DropReason::SessionEnded, turn),
+                // What the journal has is not read back to be listed; it is counted.
+                (_, None) if owed.is_missing() => self.stats.count_drop(DropReason::SessionEnded),
+                (_, None) => {}
             }
         }
         // An entry for a session that has ended is void, so the index can be told bit by bit.
@@ -328,6 +329,13 @@ impl Shard {
         let client_id = Arc::clone(&session.client_id);
         Self::event(turn, Event::Disconnected { client_id, address, reason_code, cause });
     }
+}
+
+/// The content of what a session is owed at its end. What returns to a group is as the group has it: the session may
+/// have left its own to the journal, or know an older place of it.
+fn content_to_return(group: Option<GroupNumber>, owed: &Owed, turn: &Turn<'_>) -> Option<Arc<Publication>> {
+    let of_group = group.and_then(|group| turn.directory.debts.read(|debts| debts.get(group, owed.number)));
+    of_group.or_else(|| owed.message().cloned())
 }
 
 fn disconnect_packet(violation: &Violation) -> Packet<'static> {

@@ -137,6 +137,21 @@ impl Effects {
         self.work >= WORK_PER_TURN
     }
 
+    /// Whether something takes its place in the journal, or has to be changed as one step with that.
+    pub(crate) fn has_to_append(&self) -> bool {
+        !self.records.is_empty()
+            || !self.retained_staged.is_empty()
+            || !self.retained_again.is_empty()
+            || !self.debts.is_empty()
+            || self.debts_again.is_some()
+            || self.is_restated
+    }
+
+    /// Whether something leaves once records are kept.
+    pub(crate) fn has_leaving(&self) -> bool {
+        !self.promises.is_empty() || !self.wills.is_empty()
+    }
+
     /// Whether the turn left nothing to do.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()

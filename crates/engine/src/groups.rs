@@ -51,6 +51,11 @@ impl GroupDebts {
         }
     }
 
+    /// A message that a group is owed.
+    pub(crate) fn get(&self, group: GroupNumber, message: MessageNumber) -> Option<Arc<Publication>> {
+        self.by_group.get(&(group, message)).cloned()
+    }
+
     /// What stands in the journal before this position, to be recorded there again.
     pub(crate) fn recorded_before(&self, before: Position) -> impl Iterator<Item = Record> {
         let is_before = move |message: &Publication| {
@@ -88,6 +93,12 @@ pub(crate) struct Member {
     pub(crate) subscriber: Subscriber,
     pub(crate) interest: Interest,
     is_available: AtomicBool,
+}
+
+impl Member {
+    pub(crate) fn new(subscriber: Subscriber, interest: Interest, is_available: bool) -> Self {
+        Self { subscriber, interest, is_available: AtomicBool::new(is_available) }
+    }
 }
 
 impl Groups {
@@ -146,17 +157,14 @@ impl Groups {
         filter: &TopicFilter,
         number: GroupNumber,
         home: ShardId,
-        subscriber: Subscriber,
-        interest: Interest,
-        is_available: bool,
+        member: Member,
     ) {
         let number = *self.numbers.entry((share_name.into(), filter.as_str().into())).or_insert(number);
         let group = self.groups.entry(number).or_insert_with(|| {
             self.by_filter.insert(filter, number, ());
             Group { home, members: BTreeMap::new(), next: Arc::default(), roster: OnceLock::new() }
         });
-        let member = Member { subscriber, interest, is_available: AtomicBool::new(is_available) };
-        group.members.insert(subscriber, Arc::new(member));
+        group.members.insert(member.subscriber, Arc::new(member));
         group.roster.take();
     }
 

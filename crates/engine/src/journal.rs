@@ -110,6 +110,11 @@ impl Queue {
         appended <= self.kept && self.waiting.is_empty()
     }
 
+    fn has_wills_before(&self, position: Position) -> bool {
+        let mut before = self.waiting.iter().take_while(|(appended, _)| *appended <= position);
+        before.any(|(_, waiting)| !waiting.wills.is_empty())
+    }
+
     /// The next of what waits whose time has come.
     fn due(&mut self) -> Option<Waiting> {
         let kept = self.kept;
@@ -121,6 +126,12 @@ impl Commits {
     /// Whether a will waits, which what comes now must not overtake.
     pub(crate) fn has_wills(&self) -> bool {
         self.wills > 0
+    }
+
+    /// Whether a will waits whose record stands before this position.
+    pub(crate) fn has_wills_before(&self, position: Position) -> bool {
+        let queues = [&self.os, &self.disk];
+        self.wills > 0 && queues.iter().any(|queue| queue.has_wills_before(position))
     }
 
     /// Takes what has to wait out of what a turn has brought about. Wills wait for as much as sessions do.
@@ -153,7 +164,7 @@ impl Refusal {
         let (reason_code, cause) = match state {
             JournalState::Open => return None,
             JournalState::Full => {
-                (ReasonCode::QuotaExceeded, "the journal has no room (storage.journal_bytes_max or its disk)")
+                (ReasonCode::QuotaExceeded, "the journal has no room (limits.journal_bytes_max or its disk)")
             }
             JournalState::Failing => {
                 (ReasonCode::UnspecifiedError, "the journal cannot be written; the broker's log says why")

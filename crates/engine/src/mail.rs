@@ -62,6 +62,8 @@ pub enum Mail {
         /// Which of its questions this is.
         ticket: u64,
     },
+    /// Everything of the sending shard that stands in the part of the journal that is to be freed has been sent.
+    AllSent,
     /// The answer: everything that the sending shard routed before it saw the change stands in front of this.
     Graced {
         /// The question.
@@ -76,7 +78,11 @@ impl Mail {
             Self::Deliver { message, .. } | Self::Share { message, .. } | Self::Backlog { message, .. } => {
                 message.bytes()
             }
-            Self::Room { .. } | Self::Left { .. } | Self::Grace { .. } | Self::Graced { .. } => 0,
+            Self::Room { .. }
+            | Self::Left { .. }
+            | Self::Grace { .. }
+            | Self::Graced { .. }
+            | Self::AllSent => 0,
         };
         content + size_of::<Self>() as u64
     }

@@ -11,7 +11,7 @@ use crate::record::Frame;
 use crate::route::Route;
 use crate::routes::{Asked, Kind, Known};
 use crate::shard::{Shard, Turn};
-use crate::{Change, Record};
+use crate::{Change, JournalState, Record};
 use noctule_auth::Action;
 use noctule_codec::{Ack, Packet, PacketId, Properties, Property, ProtocolVersion, Publish, QoS, ReasonCode};
 use noctule_session::{
@@ -85,6 +85,7 @@ impl Shard {
     }
 
     /// Accepts a publication whose route is known, unless it would have to be recorded and cannot be.
+    #[inline]
     pub(crate) fn take_publish(
         &mut self,
         slot: usize,
@@ -93,12 +94,14 @@ impl Shard {
         route: &Arc<Route>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
-        if let Some(refusal) = Refusal::of_journal(turn.directory.journal.state()) {
+        let state = turn.directory.journal.state();
+        if state != JournalState::Open
+            && let Some(refusal) = Refusal::of_journal(state)
+        {
             let session = &self.sessions[slot].session;
             let is_taken = message.qos == QoS::ExactlyOnce && session.is_durable();
             let origin = Origin::Client(session.number, packet_id.filter(|_| is_taken));
-            let level = self.limits.durability_of(&message.topic);
-            if has_to_be_recorded(&message, origin, route, level) {
+            if self.has_to_be_recorded(&message, origin, route).is_some() {
                 return self.refuse_publish(slot, packet_id, &message, refusal, turn);
             }
         }
@@ -438,6 +441,7 @@ impl Shard {
     }
 
     /// Gives a publication to the sessions and groups of its route.
+    #[inline(always)]
     pub(crate) fn deliver_publication(
         &mut self,
         route: &Arc<Route>,
@@ -451,6 +455,19 @@ impl Shard {
         }
     }
 
+    /// Whether a restart has to know of a publication, and what is promised of it then.
+    fn has_to_be_recorded(&self, message: &Publication, origin: Origin, route: &Route) -> Option<Durability> {
+        let is_known_by_id = matches!(origin, Origin::Client(_, Some(_)) | Origin::Will(_));
+        // What the broker says of itself is said again after a restart.
+        let is_kept = message.retain && origin != Origin::Broker;
+        let is_owed = || owes_group(message, route) || route.owes_durable(message.qos, origin.session());
+        if !is_known_by_id && !is_kept && !is_owed() {
+            return None;
+        }
+        let level = self.limits.durability_of(&message.topic);
+        (is_known_by_id || level > Durability::Memory).then_some(level)
+    }
+
     /// Leaves the record of a publication in the effects, if a restart has to know of it. Says how safe that has to
     /// be before the publication is acknowledged.
     fn record_publication(
@@ -460,10 +477,9 @@ impl Shard {
         route: &Route,
         turn: &mut Turn<'_>,
     ) -> Durability {
-        let level = self.limits.durability_of(&message.topic);
-        if !has_to_be_recorded(message, origin, route, level) {
+        let Some(level) = self.has_to_be_recorded(message, origin, route) else {
             return Durability::Memory;
-        }
+        };
         let (inbound, will_of) = match origin {
             Origin::Client(session, packet_id) => (packet_id.map(|packet_id| (session, packet_id)), None),
             Origin::Will(session) => (None, Some(session)),
@@ -558,15 +574,6 @@ fn refusing_ack(qos: QoS, packet_id: PacketId, reason_code: ReasonCode, cause: O
 fn ack(qos: QoS, packet_id: PacketId, reason_code: ReasonCode) -> Outgoing {
     let kind = if qos == QoS::ExactlyOnce { AckKind::PubRec } else { AckKind::PubAck };
     Outgoing::Ack(kind, packet_id, reason_code)
-}
-
-/// Whether a restart has to know of a publication of which this much is promised.
-fn has_to_be_recorded(message: &Publication, origin: Origin, route: &Route, level: Durability) -> bool {
-    let is_known_by_id = matches!(origin, Origin::Client(_, Some(_)) | Origin::Will(_));
-    // What the broker says of itself is said again after a restart.
-    let is_kept = message.retain && origin != Origin::Broker;
-    let is_owed = || owes_group(message, route) || route.owes_durable(message.qos, origin.session());
-    is_known_by_id || (level > Durability::Memory && (is_kept || is_owed()))
 }
 
 /// Whether shared groups with durable members are owed a publication.

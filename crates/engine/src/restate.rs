@@ -1,22 +1,25 @@
 //! Saying again what the journal is about to forget.
 //!
-//! The journal frees its oldest segment, and nothing else. Before it does, every shard walks over its sessions,
-//! batch by batch. It finds the contents that they are owed and that stand in front of the limit; whoever keeps the
-//! journal records them anew and says where. Then the shard records what is still owed of the batch at that
-//! moment, and the state of its sessions where that stands in front of the limit. A step is the last thing of its
-//! turn, so what it says is true at its place in the journal.
+//! The journal frees its oldest segment, and nothing else. Before it does, the first shard records the retained
+//! messages, and what shared groups are owed, that stand in front of the limit; their contents are in memory. Then
+//! every shard walks over its sessions, batch by batch. It finds the contents that they are owed and that stand in
+//! front of the limit; whoever keeps the journal records them anew and says where. Then the shard records what is
+//! still owed of the batch at that moment, and the state of its sessions where that stands in front of the limit. A
+//! step is the last thing of its turn, so what it says is true at its place in the journal.
 //!
 //! The deliveries of a session are said from the last one to the first: after a restart each then joins the front
 //! of what stands behind the limit.
 //!
-//! One shard does the same for the retained messages and for what shared groups are owed, whose contents are in
-//! memory.
+//! Nothing that stands in front of the limit may come to a session behind the walk. So no shard begins it before all
+//! have sent what they owe to others of that: the wills that waited for the journal, and everything in front of
+//! [`Mail::AllSent`]. What a session takes of the retained messages or of a group after that stands where the first
+//! shard has recorded it.
 
-use crate::Record;
 use crate::directory::Directory;
 use crate::journal::Request;
 use crate::resident::Resident;
 use crate::shard::{Shard, Turn};
+use crate::{Mail, Record, ShardId};
 use hashbrown::HashMap;
 use noctule_session::{MessageNumber, Missing, Phase, Position, Session, SessionChange, SessionNumber};
 use noctule_topic::{ParsedFilter, RetainedCursor, Subscription};
@@ -38,14 +41,20 @@ pub(crate) struct Restating {
 
 #[derive(Debug)]
 enum Step {
+    /// Wills that stand in front of the limit wait for the journal.
+    Sending,
+    /// Recording retained messages.
+    Retained(Box<[RetainedCursor; 2]>),
+    /// Telling the other shards that everything has been sent.
+    Telling,
+    /// Waiting until all others have told the same.
+    Gathering,
     /// Finding what the next batch needs.
     Finding,
     /// The contents of the batch are being moved.
     Moving,
     /// Recording the batch.
     Saying,
-    /// Recording retained messages.
-    Retained(Box<[RetainedCursor; 2]>),
     /// Done; where the journal reaches behind it is to be told.
     Done,
 }
@@ -73,16 +82,21 @@ impl Shard {
     pub fn restate(&mut self, before: Position) {
         self.restating = Some(Box::new(Restating {
             before,
-            step: Step::Finding,
+            step: Step::Sending,
             from: Place { slot: 0, below: usize::MAX },
             batch: Vec::new(),
             places: HashMap::new(),
         }));
     }
 
+    /// Another shard has sent everything in front of the limit. It may know of the limit earlier than this one.
+    pub(crate) fn receive_all_sent(&mut self) {
+        self.all_sent += 1;
+    }
+
     /// Whether there is something to be recorded anew in this turn.
     pub fn has_to_restate(&self) -> bool {
-        self.restating.as_ref().is_some_and(|restating| !matches!(restating.step, Step::Moving))
+        self.restating.as_ref().is_some_and(|restating| !self.is_waiting(restating))
     }
 
     /// Where contents stand that were to be moved. What is in none of these places is lost.
@@ -95,18 +109,45 @@ impl Shard {
 
     /// The step of a turn, behind everything else that the turn records.
     pub(crate) fn restate_step(&mut self, turn: &mut Turn<'_>) {
+        if !self.has_to_restate() {
+            return;
+        }
         let Some(mut restating) = self.restating.take() else { return };
         restating.step = match restating.step {
+            Step::Sending if self.config.id == ShardId(0) => Step::Retained(Box::new(all_retained())),
+            Step::Sending => Step::Telling,
+            Step::Retained(cursors) => restate_retained(cursors, restating.before, turn),
+            Step::Telling => self.tell_all_sent(turn),
+            Step::Gathering => {
+                self.all_sent = 0;
+                Step::Finding
+            }
             Step::Finding => self.find_batch(&mut restating, turn),
             Step::Moving => Step::Moving,
             Step::Saying => self.say_batch(&mut restating, turn),
-            Step::Retained(cursors) => restate_retained(cursors, restating.before, turn),
             Step::Done => {
                 turn.fx.is_restated = true;
                 return;
             }
         };
         self.restating = Some(restating);
+    }
+
+    /// Whether the next step is not for this shard to take.
+    fn is_waiting(&self, restating: &Restating) -> bool {
+        match restating.step {
+            Step::Sending => self.commits.has_wills_before(restating.before),
+            Step::Gathering => self.all_sent + 1 < self.config.shards,
+            Step::Moving => true,
+            _ => false,
+        }
+    }
+
+    /// Tells every other shard, behind what it has been sent.
+    fn tell_all_sent(&self, turn: &mut Turn<'_>) -> Step {
+        let others = (0..self.config.shards).map(ShardId).filter(|shard| *shard != self.config.id);
+        others.for_each(|shard| turn.fx.mail_to(shard, Mail::AllSent));
+        Step::Gathering
     }
 
     /// Finds sessions with something that stands before the limit, until the batch is full.
@@ -142,15 +183,8 @@ impl Shard {
                 Step::Moving
             }
             (true, false) => Step::Saying,
-            (true, true) if is_done => self.after_sessions(),
+            (true, true) if is_done => Step::Done,
             (true, true) => Step::Finding,
-        }
-    }
-
-    fn after_sessions(&self) -> Step {
-        match self.config.id.0 {
-            0 => Step::Retained(Box::new([RetainedCursor::of_all(false), RetainedCursor::of_all(true)])),
-            _ => Step::Done,
         }
     }
 
@@ -168,7 +202,7 @@ impl Shard {
             }
             let place = |number| places.get(&number).copied();
             let say = |delivered, position| {
-                let change = SessionChange::Held { delivered, position };
+                let change = SessionChange::Held { delivered: Box::new(delivered), position };
                 fx.records.push(Record::Session { session: part.session, change });
             };
             resident.session.outbound.move_up(*before, part.below, part.deliveries, place, say);
@@ -194,9 +228,11 @@ fn find_part(
     contents_max: usize,
     contents: &mut Vec<Missing>,
 ) -> Part {
-    let outbound = &resident.session.outbound;
-    let mut part = Part { slot, session: resident.session.number, below: from.below, deliveries: 0 };
-    for (place, owed) in outbound.recorded_before(before, from.below) {
+    let session = &resident.session;
+    let mut part = Part { slot, session: session.number, below: from.below, deliveries: 0 };
+    // A session that ends with its connection is known for its will alone.
+    let below = if session.is_durable() { from.below } else { 0 };
+    for (place, owed) in session.outbound.recorded_before(before, below) {
         if part.deliveries == contents_max {
             return part;
         }
@@ -224,11 +260,24 @@ fn say_state(
         client_id: session.client_id.clone(),
         user_name: resident.identity.user_name.clone(),
     });
-    say_groups(session, directory, records);
     let mut record = |change| records.push(Record::Session { session: number, change });
     let session_expiry_interval = session.session_expiry_interval;
     record(SessionChange::ExpirySet { session_expiry_interval });
     record(SessionChange::WillSet { will: session.will.clone() });
+    if session.is_durable() {
+        say_groups(session, directory, records);
+        say_what_outlives_connections(resident, records);
+    }
+    if session.link.is_none() {
+        let at = session.detached_at().unwrap_or(now);
+        records.push(Record::SessionDetached { session: number, at });
+    }
+}
+
+/// What of a session's state counts only where it outlives its connection.
+fn say_what_outlives_connections(resident: &Resident, records: &mut Vec<Record>) {
+    let session = &resident.session;
+    let mut record = |change| records.push(Record::Session { session: session.number, change });
     record(SessionChange::IdsReserved { up_to: session.outbound.last_reserved_id() });
     for packet_id in session.inbound.iter() {
         record(SessionChange::InboundTaken { packet_id });
@@ -236,10 +285,6 @@ fn say_state(
     for (filter, subscription) in session.subscriptions.iter() {
         let brings_retained = resident.retained.has(filter);
         record(SessionChange::Subscribed { filter: filter.into(), subscription, brings_retained });
-    }
-    if session.link.is_none() {
-        let at = session.detached_at().unwrap_or(now);
-        records.push(Record::SessionDetached { session: number, at });
     }
 }
 
@@ -262,7 +307,7 @@ fn restate_retained(mut cursors: Box<[RetainedCursor; 2]>, before: Position, tur
     let directory: &Directory = directory;
     let Some(cursor) = cursors.iter_mut().find(|cursor| !cursor.is_done()) else {
         fx.debts_again = Some(before);
-        return Step::Done;
+        return Step::Telling;
     };
     directory.retained.read(|retained| {
         cursor.advance(retained, RETAINED_VISITS, |_, message| {
@@ -274,6 +319,10 @@ fn restate_retained(mut cursors: Box<[RetainedCursor; 2]>, before: Position, tur
         })
     });
     Step::Retained(cursors)
+}
+
+fn all_retained() -> [RetainedCursor; 2] {
+    [RetainedCursor::of_all(false), RetainedCursor::of_all(true)]
 }
 
 /// Contents that are moved at once: what is said of them is a fraction of a megabyte and a few milliseconds.

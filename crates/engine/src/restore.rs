@@ -122,8 +122,10 @@ impl Shard {
     fn record_loss(&self, slot: usize, at: Instant, turn: &mut Turn<'_>) {
         let session = &self.sessions[slot].session;
         let maybe_sent = session.outbound.iter().filter(|owed| owed.is_maybe_sent());
-        let held = maybe_sent
-            .map(|owed| SessionChange::Held { delivered: owed.delivered(), position: owed.position() });
+        let held = maybe_sent.map(|owed| SessionChange::Held {
+            delivered: Box::new(owed.delivered()),
+            position: owed.position(),
+        });
         let session = session.number;
         turn.fx.records.extend(held.map(|change| Record::Session { session, change }));
         turn.fx.records.push(Record::SessionDetached { session, at });

@@ -86,6 +86,8 @@ pub struct Shard {
     /// Sessions that may leave contents to the journal.
     pub(crate) letting_go: Vec<(SessionNumber, usize)>,
     pub(crate) restating: Option<Box<Restating>>,
+    /// Other shards that have sent everything in front of what is being recorded anew.
+    pub(crate) all_sent: u16,
 }
 
 impl Shard {
@@ -116,6 +118,7 @@ impl Shard {
             commits: Commits::default(),
             letting_go: Vec::new(),
             restating: None,
+            all_sent: 0,
         }
     }
 
@@ -156,6 +159,7 @@ impl Shard {
             Mail::Left { group } => self.end_empty_group(group, turn),
             Mail::Grace { from, ticket } => self.receive_grace(from, ticket, turn),
             Mail::Graced { ticket } => self.receive_graced(ticket, turn),
+            Mail::AllSent => self.receive_all_sent(),
         }
     }
 
@@ -163,17 +167,25 @@ impl Shard {
     /// record has its place, no mail leaves before that which it was routed by, and nobody is told anything
     /// before what he is told is true. What is left are connections to flush.
     pub fn end_turn(&mut self, carrier: &mut impl Carrier, turn: &mut Turn<'_>) {
-        self.restate_step(turn);
+        if self.restating.is_some() {
+            self.restate_step(turn);
+        }
         loop {
             self.publications.count(&turn.directory.memory);
-            self.append(carrier, turn);
+            if turn.fx.has_to_append() {
+                self.append(carrier, turn);
+            }
             for change in turn.fx.take_changes() {
                 turn.directory.apply(change);
             }
             carrier.send(turn.fx.take_mail());
-            self.let_go();
-            carrier.ask(turn.fx.requests.drain(..));
-            if !self.leave_when_kept(turn) {
+            if !self.letting_go.is_empty() {
+                self.let_go();
+            }
+            if !turn.fx.requests.is_empty() {
+                carrier.ask(turn.fx.requests.drain(..));
+            }
+            if !turn.fx.has_leaving() || !self.leave_when_kept(turn) {
                 return;
             }
         }
@@ -305,13 +317,9 @@ impl Shard {
     fn collect_changes(&mut self, slot: usize, turn: &mut Turn<'_>) {
         let session = &self.sessions[slot].session;
         let number = session.number;
-        for (group, message) in self.session_fx.group_settled.drain(..) {
-            let is_durable = session.is_durable();
-            if is_durable || turn.directory.groups.read(|groups| groups.is_durable(group)) {
-                // Reclaim may forget that the session held the message before it forgets that the group was owed it;
-                // from then on the settlement alone says nothing of the group.
-                crate::share::end_debt(group, message, turn);
-            }
+        if !self.session_fx.group_settled.is_empty() {
+            let settled = self.session_fx.group_settled.drain(..);
+            crate::share::end_debts(settled, session.is_durable(), turn);
         }
         let changes = self.session_fx.changes.drain(..);
         turn.fx.records.extend(changes.map(|change| Record::Session { session: number, change }));
@@ -330,8 +338,11 @@ impl Shard {
 
     /// Keeps the publications that a session is done with, and records the messages that it could not be given.
     pub(crate) fn collect_used(&mut self, slot: usize, turn: &mut Turn<'_>) {
-        for message in self.session_fx.done.drain(..) {
+        while let Some(message) = self.session_fx.done.pop() {
             self.publications.give_back(message);
+        }
+        if self.session_fx.drops.is_empty() && self.session_fx.lost == 0 {
+            return;
         }
         for _ in 0..std::mem::take(&mut self.session_fx.lost) {
             self.stats.count_drop(DropReason::Damaged);

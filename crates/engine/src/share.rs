@@ -13,7 +13,8 @@ use hashbrown::HashMap;
 use noctule_auth::Action;
 use noctule_codec::QoS;
 use noctule_session::{
-    Delivered, DropReason, GroupNumber, MemoryGauge, MemoryShare, MessageNumber, Offer, Phase, Publication,
+    Delivered, DropReason, Durability, GroupNumber, MemoryGauge, MemoryShare, MessageNumber, Offer, Phase,
+    Publication,
 };
 use noctule_topic::Subscription as FilterText;
 use std::collections::VecDeque;
@@ -252,8 +253,20 @@ impl Shard {
                 self.drop_of_group(group, &message, DropReason::Expired, turn);
                 continue;
             }
+            if interest.durable {
+                self.record_debt(group, &message, turn);
+            }
             let target = Target::new(member, &interest);
             turn.fx.mail_to(member.home, Mail::Share { group, message, target, has_more });
+        }
+    }
+
+    /// Records that a group is owed a message that came before the group had a member worth recording it for.
+    fn record_debt(&self, group: GroupNumber, message: &Arc<Publication>, turn: &mut Turn<'_>) {
+        let is_known = turn.directory.debts.read(|debts| debts.get(group, message.number).is_some());
+        if !is_known && self.limits.durability_of(&message.topic) > Durability::Memory {
+            turn.fx.records.push(Record::GroupOwed { group, message: Arc::clone(message) });
+            turn.fx.debts.push(DebtChange::Owed(group, Arc::clone(message)));
         }
     }
 
@@ -290,6 +303,22 @@ fn record_end(group: GroupNumber, message: &Publication, turn: &mut Turn<'_>) {
     // The last durable member may have left since the message was recorded.
     if message.qos > QoS::AtMostOnce && (message.place.get().is_somewhere() || is_durable(group, turn)) {
         end_debt(group, message.number, turn);
+    }
+}
+
+/// Records that groups are done with messages that a member has settled, as far as the journal knows of them.
+///
+/// A durable member's settlement is recorded as well. But reclaim may forget that the session held the message
+/// before it forgets that the group was owed it, and from then on the settlement says nothing of the group.
+pub(crate) fn end_debts(
+    settled: impl Iterator<Item = (GroupNumber, MessageNumber)>,
+    is_member_durable: bool,
+    turn: &mut Turn<'_>,
+) {
+    for (group, message) in settled {
+        if is_member_durable || is_durable(group, turn) {
+            end_debt(group, message, turn);
+        }
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Options {
     pub messages: u32,
     /// `Wildcard`: how many filters.
     pub filters: u32,
+    /// Whether the subscribers' sessions outlive their connections, so that what they are owed is worth keeping.
+    pub durable: bool,
     /// `ConnectRate`: clients come back to a session that outlives their connection.
     pub reconnect: bool,
     /// `P2p`: for a broker that deals its clients out to so many threads by FNV-1a of the client id: a publisher and
@@ -85,6 +87,8 @@ pub struct Options {
 }
 
 impl Scenario {
+    /// Those that send to connected subscribers for a time.
+    pub const STEADY: &[Self] = &[Self::P2p, Self::FanOut, Self::FanIn, Self::Shared];
     /// All of them.
     pub const ALL: [Self; 9] = [
         Self::P2p,
@@ -182,6 +186,7 @@ impl Options {
             connections: 10_000,
             messages: 100_000,
             filters: 100_000,
+            durable: false,
             reconnect: false,
             homes_apart: None,
             user_name: None,

@@ -70,6 +70,8 @@ pub struct Setup {
     pub messages: Option<u32>,
     /// Filters, in `wildcard`.
     pub filters: Option<u32>,
+    /// Whether the subscribers' sessions outlived their connections.
+    pub durable: Option<bool>,
     /// Sessions are taken up, in `connect-rate`.
     pub reconnect: Option<bool>,
     /// Threads of the broker that publishers and their subscribers are kept apart on, if that was asked for.
@@ -197,6 +199,7 @@ impl Setup {
             connections: only(&[Scenario::Connections]).then_some(options.connections),
             messages: only(&[Scenario::Retained, Scenario::Queue]).then_some(options.messages),
             filters: only(&[Scenario::Wildcard]).then_some(options.filters),
+            durable: only(Scenario::STEADY).then_some(options.durable),
             reconnect: only(&[Scenario::ConnectRate]).then_some(options.reconnect),
             homes_apart: options.homes_apart,
         }

@@ -92,6 +92,9 @@ impl Display for Headline<'_> {
             setup.qos, setup.payload_bytes, setup.publishers, setup.subscribers
         )?;
         write!(f, ", {} topics", setup.topics)?;
+        if setup.durable == Some(true) {
+            write!(f, ", durable sessions")?;
+        }
         if let Some(filters) = setup.filters {
             write!(f, ", {filters} wildcard filters")?;
         }

@@ -23,7 +23,7 @@ pub enum SessionChange {
     /// A delivery as it is now, which joins what the session is owed or replaces what was known of it.
     Held {
         /// The delivery.
-        delivered: Delivered,
+        delivered: Box<Delivered>,
         /// Where its content is.
         position: Position,
     },

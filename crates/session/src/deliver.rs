@@ -132,12 +132,12 @@ impl Session {
         let quota = self.outbound.quota();
         let Some(owed) = self.outbound.front() else { return false };
         let (phase, packet_id, qos) = (owed.phase(), owed.packet_id(), owed.qos);
-        if owed.is_lost() {
-            self.drop_next(packet_id, DropReason::Damaged, fx);
-            return true;
-        }
         if owed.is_missing() {
-            return false;
+            let is_lost = owed.is_lost();
+            if is_lost {
+                self.drop_next(packet_id, DropReason::Damaged, fx);
+            }
+            return is_lost;
         }
         match (phase, packet_id) {
             (Phase::Received, Some(packet_id)) => {
@@ -175,7 +175,9 @@ impl Session {
         if let Some(reason) = self.cause_to_drop(&publish, now, limits) {
             return self.drop_next(None, reason, fx);
         }
-        self.reserve_ids(fx);
+        if self.is_durable() {
+            self.reserve_ids(fx);
+        }
         let message = publish.message.number;
         let Some(packet_id) = publish.packet_id else {
             self.send_after_record(Outgoing::Publish(publish), false, fx);
@@ -190,7 +192,7 @@ impl Session {
 
     /// Sees to it that there are packet ids in reserve, for a session that outlives its connection.
     fn reserve_ids(&mut self, fx: &mut SessionEffects) {
-        if !self.is_durable() || self.is_reserving_ids() || !self.outbound.is_short_of_ids() {
+        if self.is_reserving_ids() || !self.outbound.is_short_of_ids() {
             return;
         }
         let up_to = self.outbound.ids_to_reserve();

@@ -184,6 +184,7 @@ impl FromIterator<u32> for SubscriptionIds {
 
 impl Owed {
     /// A message that has not been sent.
+    #[inline]
     pub fn new(message: Arc<Publication>, qos: QoS, retain: bool, subscription_ids: SubscriptionIds) -> Self {
         let bytes = bytes_of(&message);
         let mut owed = Self::without_content(message.number, bytes, qos, retain);
@@ -406,6 +407,7 @@ impl Outbound {
     ///
     /// A window holds fewer, but a peer that answers every PUBLISH with PUBREC and breaks the connection
     /// before PUBCOMP can come by one window of them per connection.
+    #[inline]
     pub fn free_packet_id(&self) -> Option<PacketId> {
         let list = self.list();
         if list.begun >= usize::from(self.last_id.get()) || self.ids == Ids::Reserved(0) {
@@ -425,9 +427,12 @@ impl Outbound {
     /// A waiting delivery of `number` has been given this packet id: it joins the begun ones, which stand
     /// before all that wait. While connected it is the one at the cursor and stays where it is; a journal may
     /// bring publications of several shards in another order than that in which they arrived.
+    #[inline]
     pub(crate) fn begin(&mut self, number: MessageNumber, packet_id: PacketId) {
         let Some(list) = &mut self.list else { return };
-        if let Some(owed) = list.recorded.take(number) {
+        if !list.recorded.is_empty()
+            && let Some(owed) = list.recorded.take(number)
+        {
             list.entries.push_back(owed);
         }
         let Some(place) = list.waiting(number) else { return };
@@ -667,6 +672,7 @@ impl Outbound {
     }
 
     /// The delivery is over, whatever its outcome; its window place is free.
+    #[inline]
     pub(crate) fn settle(&mut self, number: MessageNumber, packet_id: Option<PacketId>) {
         let Some(list) = &mut self.list else { return };
         if packet_id.is_none() && list.settle_recorded(number) {

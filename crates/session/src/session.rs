@@ -103,7 +103,9 @@ impl Session {
                 let (message, subscription_ids) = (Arc::clone(message), subscription_ids.clone());
                 self.owe(Offer { message, qos: *qos, retain: *retain, subscription_ids, group: *group });
             }
-            SessionChange::Held { delivered, position } => self.outbound.hold(delivered.clone(), *position),
+            SessionChange::Held { delivered, position } => {
+                self.outbound.hold((**delivered).clone(), *position);
+            }
             SessionChange::Begun { message, packet_id } => self.outbound.begin(*message, *packet_id),
             SessionChange::Received { packet_id } => self.outbound.receive(*packet_id),
             SessionChange::Settled { message, packet_id, .. } => self.outbound.settle(*message, *packet_id),

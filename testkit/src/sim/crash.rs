@@ -1,10 +1,11 @@
 //! The end of a simulated broker, and its return with what its journal remembers.
 
-use super::journal::{Crash, Durability, Journal};
-use super::{Locks, Node, Parcel, Sim, Step, check_remembered};
+use super::journal::{Crash, Journal};
+use super::{Durability, Locks, Node, Parcel, Sim, Step, check_remembered};
 use noctule_broker::archive::Archive;
 use noctule_engine::{
-    Content, Directory, Effects, Record, Remembered, Replay, Restorer, Shard, ShardConfig, ShardId, Turn,
+    Content, Directory, Effects, JournalState, Record, Remembered, Replay, Restorer, Shard, ShardConfig,
+    ShardId, Turn,
 };
 use noctule_session::{MessageNumber, Missing, Position, Publication};
 use noctule_store::simulated::SimulatedDisk;
@@ -81,6 +82,22 @@ impl Sim {
         self.journal.as_ref().map_or(0, |journal| journal.freed)
     }
 
+    /// Has the journal do nothing from now on, or go on: what waits for the disk waits that long.
+    pub fn hold_journal(&mut self, is_held: bool) {
+        self.is_journal_held = is_held;
+        self.run();
+    }
+
+    /// Whether the journal takes records.
+    pub fn journal_state(&self) -> JournalState {
+        self.directory.journal.state()
+    }
+
+    /// Whether everything that was recorded is on the disk.
+    pub fn is_journal_at_rest(&self) -> bool {
+        self.journal.as_ref().is_none_or(Journal::is_at_rest)
+    }
+
     /// Says what a crash would change now, while everything is at rest: nothing.
     pub fn check_journal(&self) -> Result<(), String> {
         let (remembered, opened) =
@@ -132,9 +149,8 @@ impl Sim {
     /// Stops in order: nobody is read any more, promises are kept, everybody is told.
     fn stop(&mut self) {
         self.is_stopping = true;
-        while self.nodes.iter().any(|node| node.shard.waits_for(noctule_session::Durability::Disk))
-            && self.step()
-        {}
+        let waits = |node: &Node| [Durability::Os, Durability::Disk].map(|level| node.shard.waits_for(level));
+        while self.nodes.iter().any(|node| waits(node) != [false, false]) && self.step() {}
         for shard in 0..self.nodes.len() {
             self.turn(shard, |shard, turn| shard.shut_down(true, turn));
         }
@@ -151,7 +167,7 @@ impl Sim {
         self.journal = None;
         self.directory = Arc::new(Directory::new::<Locks>(self.options.shards));
         self.ended_at = self.now;
-        self.is_stopping = false;
+        (self.is_stopping, self.is_journal_held) = (false, false);
         self.wires.iter_mut().for_each(super::Wire::close);
     }
 
@@ -166,7 +182,7 @@ impl Sim {
                 Arc::clone(&self.options.authority),
             ),
             mailbox: VecDeque::<Parcel>::new(),
-            heard: Position::NOWHERE,
+            heard: (Position::NOWHERE, Position::NOWHERE),
             fx: Effects::default(),
         };
         self.nodes = (0..self.options.shards).map(node).collect();

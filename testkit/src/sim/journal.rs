@@ -4,23 +4,11 @@
 use super::SimOptions;
 use noctule_broker::archive::{Archive, NotWritten, Scratch, for_shards};
 use noctule_engine::{Content, Directory, JournalState, Record, Request, ShardId, Subscriber};
-use noctule_session::{Instant, MemoryGauge, MessageNumber, Missing, Position};
+use noctule_session::{Durability, Instant, MemoryGauge, MessageNumber, Missing, Position};
 use noctule_store::simulated::SimulatedDisk;
 use noctule_store::{Appender, CommitError, Committer, Opened, Prepared, State};
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// When an acknowledgement leaves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// At once: nothing outlives the broker.
-    #[default]
-    Memory,
-    /// Once the kernel has what it promises: it outlives the process.
-    Os,
-    /// Once the disk has what it promises.
-    Disk,
-}
 
 /// How a broker ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +42,10 @@ pub(super) enum JournalStep {
     Reclaim,
     /// Tries again what failed.
     Retry,
+    /// Writes what was appended.
+    Write,
     /// Writes what was appended, and makes it durable.
-    Commit,
+    Sync,
 }
 
 /// The journal in one life of the broker.
@@ -65,7 +55,8 @@ pub(super) struct Journal {
     archive: Archive<SimulatedDisk>,
     scratch: Scratch,
     shards: u16,
-    waits_for_disk: bool,
+    /// Everything is made durable; otherwise only what somebody waits for.
+    syncs: bool,
     jobs: VecDeque<Job>,
     /// The first job waits until more than this is written.
     unwritten: Option<noctule_store::Position>,
@@ -105,7 +96,7 @@ impl Journal {
             archive: Archive::new(reader),
             scratch: Scratch::default(),
             shards: options.shards,
-            waits_for_disk: options.durability == Durability::Disk,
+            syncs: options.durability == Durability::Disk,
             jobs: VecDeque::new(),
             unwritten: None,
             reclaiming: None,
@@ -127,10 +118,15 @@ impl Journal {
         end
     }
 
-    /// Everything before this is kept as promised.
-    pub(super) fn kept(&self) -> Position {
-        let kept = if self.waits_for_disk { self.appender.durable() } else { self.appender.written() };
-        Position(kept.get())
+    /// How far the kernel has the journal, and the disk.
+    pub(super) fn committed(&self) -> (Position, Position) {
+        (Position(self.appender.written().get()), Position(self.appender.durable().get()))
+    }
+
+    /// Whether the kernel has everything, or the disk if everything is to be synced.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let committed = if self.syncs { self.appender.durable() } else { self.appender.written() };
+        committed == self.appender.end()
     }
 
     /// Takes what a shard wants.
@@ -158,17 +154,20 @@ impl Journal {
         self.retry_at
     }
 
-    /// What could be done now.
-    pub(super) fn steps(&self, now: Instant) -> impl Iterator<Item = JournalStep> {
+    /// What could be done now; `waits` says whether a shard waits for the disk.
+    pub(super) fn steps(&self, now: Instant, waits: bool) -> impl Iterator<Item = JournalStep> {
         let can_read = !self.jobs.is_empty() && self.unwritten.is_none_or(|at| self.appender.written() > at);
-        let has_to_commit = self.kept().0 < self.appender.end().get() || !self.is_restated_durable();
+        let end = self.appender.end();
+        let has_to_sync =
+            (self.syncs || waits) && self.appender.durable() < end || !self.is_restated_durable();
         let steps = [
             (JournalStep::Read, can_read),
             (JournalStep::Free, !self.has_failed && self.can_free()),
             (JournalStep::Prepare, !self.has_failed && self.has_to_prepare),
             (JournalStep::Reclaim, !self.has_failed && self.is_worth_reclaiming()),
             (JournalStep::Retry, self.retry_at.is_some_and(|at| at <= now)),
-            (JournalStep::Commit, !self.has_failed && has_to_commit),
+            (JournalStep::Sync, !self.has_failed && has_to_sync),
+            (JournalStep::Write, !self.has_failed && self.appender.written() < end),
         ];
         steps.into_iter().filter(|(_, is_possible)| *is_possible).map(|(step, _)| step)
     }
@@ -188,10 +187,11 @@ impl Journal {
             JournalStep::Reclaim => self.begin_reclaiming(&mut hand),
             JournalStep::Retry => {
                 self.has_made_room = false;
-                self.commit();
+                self.commit(true);
                 self.prepare();
             }
-            JournalStep::Commit => self.commit(),
+            JournalStep::Write => self.commit(false),
+            JournalStep::Sync => self.commit(true),
         }
         let is_well = self.appender.state() == State::Open && !self.has_failed;
         if is_well {
@@ -212,8 +212,7 @@ impl Journal {
         self.committer.close()
     }
 
-    fn commit(&mut self) {
-        let sync = self.waits_for_disk || !self.is_restated_durable();
+    fn commit(&mut self, sync: bool) {
         let committed = self.committer.commit(sync);
         self.has_failed = committed.is_err();
         self.has_to_prepare |= committed.is_ok_and(|committed| committed.bytes > 0);

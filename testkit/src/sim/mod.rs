@@ -19,10 +19,11 @@ mod world;
 pub use expect::{
     VERSIONS, ack, disconnect, disconnect_with_expiry, raw, raw_connect, raw_text, will, will_after,
 };
-pub use journal::{Crash, Durability};
+pub use journal::Crash;
 pub use ledger::{Entry, Fault, Ledger};
 pub use locks::Locks;
 pub use network::{Faults, Mangle};
+pub use noctule_session::Durability;
 pub use random::Random;
 pub use replay::{check_remembered, check_replay};
 pub use talk::{EVERY_QOS, ack_with, in_many_worlds, payloads, subscribe_with, texts};
@@ -54,7 +55,7 @@ pub struct SimOptions {
     pub shuffled: bool,
     /// Who may do what.
     pub authority: Arc<dyn Authority + Send + Sync>,
-    /// When an acknowledgement leaves.
+    /// What an acknowledgement promises. Without a journal the limits may say more, and nothing waits for it.
     pub durability: Durability,
     /// The journal's sizes: by default so small that segments fill and are freed all the time.
     pub journal: noctule_store::Options,
@@ -81,6 +82,8 @@ pub struct Sim {
     ended_at: Instant,
     /// Nobody is read any more.
     is_stopping: bool,
+    /// The disk takes its time: the journal does nothing.
+    is_journal_held: bool,
     wires: Vec<Wire>,
     /// Messages the broker dropped, in order.
     pub drops: Vec<Drop>,
@@ -97,10 +100,20 @@ pub struct Sim {
 struct Node {
     shard: Shard,
     mailbox: VecDeque<Parcel>,
-    /// How far it has heard that the journal keeps what it was given.
-    heard: Position,
+    /// How far it has heard that the kernel has the journal, and the disk.
+    heard: (Position, Position),
     /// What the inputs of its turn have brought about and nobody sees yet.
     fx: Effects,
+}
+
+impl Node {
+    /// Whether the journal has got somewhere that the shard waits for. It looks when a turn begins.
+    fn has_to_hear(&self, (written, durable): (Position, Position)) -> bool {
+        let hears = |level, heard, committed| self.shard.waits_for(level) && heard < committed;
+        self.fx.is_empty()
+            && (hears(Durability::Os, self.heard.0, written)
+                || hears(Durability::Disk, self.heard.1, durable))
+    }
 }
 
 /// What comes to a shard.
@@ -142,6 +155,10 @@ impl Sim {
 
     /// A broker set up like this.
     pub fn with(options: SimOptions) -> Self {
+        let mut options = options;
+        if options.durability > Durability::Memory {
+            options.limits.durability = options.durability;
+        }
         let mut sim = Self {
             random: Random::new(options.seed),
             now: Instant::from_millis(1_000_000),
@@ -153,6 +170,7 @@ impl Sim {
             lives: 0,
             ended_at: Instant::default(),
             is_stopping: false,
+            is_journal_held: false,
             wires: Vec::new(),
             drops: Vec::new(),
             events: Vec::new(),
@@ -388,16 +406,12 @@ impl Sim {
         }
         let mailboxes = self.nodes.iter().enumerate().filter(|(_, node)| !node.mailbox.is_empty());
         steps.extend(mailboxes.map(|(shard, _)| Step::Parcel(shard)));
-        if let Some(journal) = &self.journal {
-            let kept = journal.kept();
-            let hears = |node: &Node| {
-                node.fx.is_empty()
-                    && node.shard.waits_for(noctule_session::Durability::Disk)
-                    && node.heard < kept
-            };
-            let shards = self.nodes.iter().enumerate().filter(|(_, node)| hears(node));
+        if let Some(journal) = self.journal.as_ref().filter(|_| !self.is_journal_held) {
+            let committed = journal.committed();
+            let shards = self.nodes.iter().enumerate().filter(|(_, node)| node.has_to_hear(committed));
             steps.extend(shards.map(|(shard, _)| Step::Hear(shard)));
-            steps.extend(journal.steps(self.now).map(Step::Journal));
+            let waits = self.nodes.iter().any(|node| node.shard.waits_for(Durability::Disk));
+            steps.extend(journal.steps(self.now, waits).map(Step::Journal));
         }
         steps
     }
@@ -478,15 +492,15 @@ impl Sim {
 
     /// A shard learns how far the journal is, which it does when a turn begins.
     fn hear_of_commit(&mut self, shard: usize) {
-        let Some(kept) = self.journal.as_ref().map(Journal::kept) else { return };
-        self.nodes[shard].heard = kept;
-        self.turn(shard, |shard, turn| shard.committed(kept, kept, turn));
+        let Some((written, durable)) = self.journal.as_ref().map(Journal::committed) else { return };
+        self.nodes[shard].heard = (written, durable);
+        self.turn(shard, |shard, turn| shard.committed(written, durable, turn));
     }
 
     fn take_journal_step(&mut self, step: JournalStep) {
         if self.options.is_traced {
-            self.trace
-                .push(format!("the journal's {step:?}, kept {:?}", self.journal.as_ref().map(Journal::kept)));
+            let committed = self.journal.as_ref().map(Journal::committed);
+            self.trace.push(format!("the journal's {step:?} after {committed:?}"));
         }
         let Self { journal: Some(journal), nodes, directory, now, .. } = self else { return };
         journal.take_step(step, *now, directory, |shard, parcel| {

@@ -6,6 +6,7 @@ mod chaos;
 mod connect;
 mod crash;
 mod disconnect;
+mod durability;
 mod expiry;
 mod flow;
 mod levels;

@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "noctule-codec",
             "noctule-engine",
             "noctule-session",
+            "noctule-store",
             "noctule-topic",
             "noctule-transport",
         ],
@@ -31,7 +32,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("noctule", &["noctule-broker", "noctule-probe"]),
     (
         "noctule-testkit",
-        &["noctule-auth", "noctule-codec", "noctule-engine", "noctule-session", "noctule-topic"],
+        &[
+            "noctule-auth",
+            "noctule-broker",
+            "noctule-codec",
+            "noctule-engine",
+            "noctule-session",
+            "noctule-store",
+            "noctule-topic",
+        ],
     ),
     ("xtask", &["noctule-testkit"]),
 ];

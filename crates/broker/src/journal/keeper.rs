@@ -179,7 +179,7 @@ impl Keeper {
             Some(Ok(_)) => {}
         }
         self.reclaiming = None;
-        let _ = self.journal.jobs.send(Job::Forget);
+        self.journal.jobs.put(Job::Forget);
         let again = self.again_bytes() - reclaiming.again_bytes;
         let gained = reclaiming.segment_bytes.saturating_sub(again);
         debug!(again, gained, "the oldest segment of the journal is freed");

@@ -6,9 +6,8 @@ use crate::shared::{Parcel, Shared};
 use noctule_engine::ShardId;
 use noctule_session::Missing;
 use noctule_store::Directory;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, mpsc};
-use std::thread;
 use std::time::Duration;
 
 /// Reads the journal.
@@ -16,23 +15,17 @@ pub(crate) struct Library {
     archive: Archive<Directory>,
     shared: Arc<Shared>,
     journal: Arc<Journal>,
-    jobs: mpsc::Receiver<Job>,
 }
 
 impl Library {
-    pub(crate) fn new(
-        archive: Archive<Directory>,
-        shared: Arc<Shared>,
-        journal: Arc<Journal>,
-        jobs: mpsc::Receiver<Job>,
-    ) -> Self {
-        Self { archive, shared, journal, jobs }
+    pub(crate) fn new(archive: Archive<Directory>, shared: Arc<Shared>, journal: Arc<Journal>) -> Self {
+        Self { archive, shared, journal }
     }
 
     /// Works until it is told to stop.
     pub(crate) fn run(mut self) {
-        while let Ok(job) = self.jobs.recv() {
-            match job {
+        loop {
+            match self.journal.jobs.next() {
                 Job::Load { shard, subscriber, missing } => {
                     let load = |missing| {
                         let memory = &self.shared.directory.memory;
@@ -71,7 +64,7 @@ fn wait_for<T>(journal: &Journal, mut read: impl FnMut() -> Result<T, NotWritten
             Err(NotWritten) if journal.is_stopping.load(Ordering::Acquire) => return None,
             Err(NotWritten) => {
                 journal.bell.ring_now();
-                thread::sleep(UNWRITTEN);
+                journal.jobs.rest(UNWRITTEN);
             }
         }
     }

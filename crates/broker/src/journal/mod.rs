@@ -5,6 +5,7 @@
 //! their mailboxes.
 
 mod bell;
+mod jobs;
 mod keeper;
 mod library;
 mod recovery;
@@ -15,11 +16,12 @@ pub(crate) use threads::JournalThreads;
 
 use crate::archive::Scratch;
 use bell::Bell;
+use jobs::Jobs;
 use noctule_engine::{Record, Request, Shard, ShardId, Subscriber};
 use noctule_session::{Durability, Missing, Position};
 use noctule_store::Appender;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
 
 /// What all shards share of the journal.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ pub(crate) struct Journal {
     /// Somebody waits for the kernel alone, or for the disk.
     is_wanted: [AtomicBool; 2],
     bell: Bell,
-    jobs: mpsc::Sender<Job>,
+    jobs: Jobs,
     /// Shards that wait for a commit.
     waiting: Box<[AtomicBool]>,
     /// Bytes appended that say again what the journal had already.
@@ -61,13 +63,13 @@ pub(crate) enum Job {
 }
 
 impl Journal {
-    pub(crate) fn new(appender: Arc<Appender>, syncs: bool, jobs: mpsc::Sender<Job>, shards: u16) -> Self {
+    pub(crate) fn new(appender: Arc<Appender>, syncs: bool, shards: u16) -> Self {
         Self {
             appender,
             syncs,
             is_wanted: [AtomicBool::new(false), AtomicBool::new(false)],
             bell: Bell::default(),
-            jobs,
+            jobs: Jobs::default(),
             waiting: (0..shards).map(|_| AtomicBool::new(false)).collect(),
             again_bytes: AtomicU64::new(0),
             restated: Restated::default(),
@@ -112,14 +114,13 @@ impl Journal {
                 return self.bell.ring_now();
             }
         };
-        // The library ends after the shards have.
-        let _ = self.jobs.send(job);
+        self.jobs.put(job);
     }
 
     /// Ends both threads, once nobody appends any more.
     pub(crate) fn stop(&self) {
         self.is_stopping.store(true, Ordering::Release);
-        let _ = self.jobs.send(Job::Stop);
+        self.jobs.put(Job::Stop);
         self.bell.stop();
     }
 }

@@ -9,7 +9,7 @@ use crate::shared::Shared;
 use crate::threads::AbortOnPanic;
 use noctule_store::{Directory, Opened, Reader};
 use std::io;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 /// The running threads of the journal.
@@ -27,11 +27,9 @@ impl JournalThreads {
         data_dir: DataDir,
     ) -> io::Result<(Self, Reader<Directory>)> {
         let Opened { appender, committer, reader, .. } = opened;
-        let (sender, jobs) = mpsc::channel();
-        let journal = Arc::new(Journal::new(appender, syncs, sender, shared.shards()));
+        let journal = Arc::new(Journal::new(appender, syncs, shared.shards()));
         let keeper = Keeper::new(committer, Arc::clone(shared), Arc::clone(&journal), data_dir);
-        let library =
-            Library::new(Archive::new(reader.clone()), Arc::clone(shared), Arc::clone(&journal), jobs);
+        let library = Library::new(Archive::new(reader.clone()), Arc::clone(shared), Arc::clone(&journal));
         let threads = vec![spawn("keeper", || keeper.run())?, spawn("library", || library.run())?];
         Ok((Self { journal, threads }, reader))
     }

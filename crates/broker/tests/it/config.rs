@@ -302,7 +302,8 @@ fn mistakes_in_a_file_name_line_column_and_what_is_allowed() {
         (
             "rules",
             "durability_rules = [\"a/#=disk\", \"a/#/b=os\"]",
-            "rules.toml:1:33: durability_rules: \"a/#/b=os\": `#` stands in level 1 of the topic filter and is not the last one",
+            "rules.toml:1:33: durability_rules: \"a/#/b=os\": `#` stands in level 1 of the topic filter and \
+             is not the last one",
         ),
         (
             "shards",

@@ -115,6 +115,13 @@ const FLAGS: &[Flag] = &[
         default: |_| None,
     },
     Flag {
+        name: DURABLE,
+        value_name: None,
+        help: "Subscribers have sessions that outlive their connections, so that what they are owed is worth keeping",
+        scenarios: &[P2p, FanOut, FanIn, Shared],
+        default: |_| None,
+    },
+    Flag {
         name: QOS,
         value_name: Some("0|1|2"),
         help: "QoS of publications and subscriptions",
@@ -309,6 +316,7 @@ pub(super) const TOPICS: &str = "topics";
 pub(super) const CONNECTIONS: &str = "connections";
 pub(super) const MESSAGES: &str = "messages";
 pub(super) const FILTERS: &str = "filters";
+pub(super) const DURABLE: &str = "durable";
 pub(super) const RECONNECT: &str = "reconnect";
 pub(super) const QOS: &str = "qos";
 pub(super) const PAYLOAD: &str = "payload";

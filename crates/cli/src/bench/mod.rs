@@ -52,6 +52,7 @@ fn options(scenario: Scenario, matches: &ArgMatches) -> Result<Options, Failure>
     set(&mut options.version, text(matches, command::MQTT).map(version).transpose()?);
     set(&mut options.duration, seconds(matches, command::SECONDS)?);
     set(&mut options.warm_up, seconds(matches, command::WARM_UP)?);
+    options.durable = Scenario::STEADY.contains(&scenario) && matches.get_flag(command::DURABLE);
     options.reconnect = scenario == Scenario::ConnectRate && matches.get_flag(command::RECONNECT);
     options.homes_apart = number(matches, command::HOMES_APART)?;
     options.user_name = text(matches, command::USER).map(str::to_owned);

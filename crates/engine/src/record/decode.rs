@@ -159,7 +159,9 @@ impl<'a> Reader<'a> {
 
     fn change(&mut self, kind: Kind) -> Result<SessionChange, RecordError> {
         Ok(match kind {
-            Kind::Held => SessionChange::Held { delivered: self.delivered()?, position: self.position()? },
+            Kind::Held => {
+                SessionChange::Held { delivered: Box::new(self.delivered()?), position: self.position()? }
+            }
             Kind::IdsReserved => SessionChange::IdsReserved { up_to: self.packet_id()? },
             Kind::Begun => SessionChange::Begun { message: self.message()?, packet_id: self.packet_id()? },
             Kind::Received => SessionChange::Received { packet_id: self.packet_id()? },
@@ -486,7 +488,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_field_of_every_record_comes_back(record in records(), behind in prop::collection::vec(any::<u8>(), 0..9)) {
+        fn every_field_of_every_record_comes_back(
+            record in records(),
+            behind in prop::collection::vec(any::<u8>(), 0..9),
+        ) {
             let mut bytes = encoded(&record);
             bytes.extend(&behind);
             let (again, rest) = Record::decode(&bytes).expect("it was encoded");
@@ -509,7 +514,10 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_bytes_are_a_record_or_an_error(kind in 0..48_u8, content in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn arbitrary_bytes_are_a_record_or_an_error(
+            kind in 0..48_u8,
+            content in prop::collection::vec(any::<u8>(), 0..64),
+        ) {
             let mut bytes = vec![kind];
             bytes.extend(u32::try_from(content.len())?.to_le_bytes());
             bytes.extend(content);
@@ -520,7 +528,11 @@ mod tests {
         }
 
         #[test]
-        fn a_flipped_bit_is_a_record_or_an_error(record in records(), place in any::<prop::sample::Index>(), bit in 0..8) {
+        fn a_flipped_bit_is_a_record_or_an_error(
+            record in records(),
+            place in any::<prop::sample::Index>(),
+            bit in 0..8,
+        ) {
             let mut bytes = encoded(&record);
             let place = place.index(bytes.len());
             bytes[place] ^= 1_u8 << bit;
@@ -604,7 +616,7 @@ mod tests {
                 packet_id: None,
                 is_maybe_sent: false,
             };
-            let held = SessionChange::Held { delivered, position: Position(position) };
+            let held = SessionChange::Held { delivered: Box::new(delivered), position: Position(position) };
             assert_eq!(bytes, encoded(&Record::Session { session: SessionNumber(1), change: held }));
         }
     }
@@ -640,10 +652,14 @@ mod tests {
         let cases: [(Record, &[u8]); 4] = [
             (
                 Record::Published(Box::new(frame)),
-                b"\x01\x1D\0\0\0\x07\x09\xE8\x07\xD0\x0F\x02me\x03a/b\0\x02hi\x03\xAC\x02\xC8\x01\x01\xAC\x02\x0D\x09\x01\x04",
+                b"\x01\x1D\0\0\0\x07\x09\xE8\x07\xD0\x0F\x02me\x03a/b\0\x02hi\x03\xAC\x02\xC8\x01\
+                  \x01\xAC\x02\x0D\x09\x01\x04",
             ),
             (Record::SessionEnded { session }, b"\x07\x02\0\0\0\xAC\x02"),
-            (change(SessionChange::Begun { message: MessageNumber(7), packet_id }), b"\x22\x05\0\0\0\xAC\x02\x07\xC8\x01"),
+            (
+                change(SessionChange::Begun { message: MessageNumber(7), packet_id }),
+                b"\x22\x05\0\0\0\xAC\x02\x07\xC8\x01",
+            ),
             (change(settled), b"\x24\x06\0\0\0\xAC\x02\x07\0\x03\x02"),
         ];
         for (record, bytes) in cases {

@@ -138,7 +138,8 @@ fn change() -> impl Strategy<Value = SessionChange> {
 }
 
 fn held() -> impl Strategy<Value = SessionChange> {
-    (delivered(), position()).prop_map(|(delivered, position)| SessionChange::Held { delivered, position })
+    (delivered(), position())
+        .prop_map(|(delivered, position)| SessionChange::Held { delivered: Box::new(delivered), position })
 }
 
 fn settled() -> impl Strategy<Value = SessionChange> {

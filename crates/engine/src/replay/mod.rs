@@ -141,6 +141,7 @@ impl Replay {
                 packet_id,
                 is_maybe_sent,
             };
+            let delivered = Box::new(delivered);
             self.session(session).apply(&SessionChange::Held { delivered, position });
         }
         for group in groups {
@@ -180,6 +181,7 @@ impl Replay {
         self.seen.delivered(&delivered);
         let give = |group| self.groups.give(group, delivered.number, number);
         let position = delivered.group.map_or(Position::NOWHERE, give);
+        let delivered = Box::new(delivered);
         self.session(number).apply(&SessionChange::Held { delivered, position });
     }
 
@@ -250,7 +252,7 @@ impl Seen {
 fn without_content(change: SessionChange) -> SessionChange {
     match change {
         SessionChange::Owed { message, qos, retain, subscription_ids, group } => SessionChange::Held {
-            delivered: Delivered {
+            delivered: Box::new(Delivered {
                 number: message.number,
                 bytes: queue_bytes(&message),
                 qos,
@@ -260,7 +262,7 @@ fn without_content(change: SessionChange) -> SessionChange {
                 phase: Phase::Waiting,
                 packet_id: None,
                 is_maybe_sent: false,
-            },
+            }),
             position: position_of(&message),
         },
         other => other,

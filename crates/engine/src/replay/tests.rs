@@ -1,3 +1,5 @@
+//! Stories of records, and what is remembered of them.
+
 use super::*;
 use crate::record::testing::{publication, records};
 use noctule_codec::{PacketId, QoS};
@@ -84,7 +86,7 @@ fn delivered(message: u64, packet_id: Option<u16>, group: Option<u64>) -> Delive
 }
 
 fn held(session: u64, delivered: Delivered, position: u64) -> Record {
-    change(session, SessionChange::Held { delivered, position: Position(position) })
+    change(session, SessionChange::Held { delivered: Box::new(delivered), position: Position(position) })
 }
 
 /// A retained message that a subscription brings.

@@ -60,7 +60,7 @@ fn note_lost_sessions(driver: &mut Driver<'_>, first: usize) {
 }
 
 /// Takes each session over with a clean start, which ends it.
-fn discard_sessions(driver: &mut Driver<'_>) -> Result<(), Error> {
+pub(super) fn discard_sessions(driver: &mut Driver<'_>) -> Result<(), Error> {
     let load = driver.traffic.load.clone();
     leave(driver, load.publishers as usize)?;
     let guest = |number| Guest {

@@ -1,6 +1,7 @@
 //! Messages for a time: `p2p`, `fan-out`, `fan-in`, `shared`, and `wildcard`, which is p2p through filters.
 
 use super::meter::Meter;
+use super::queue::discard_sessions;
 use super::{drain, nothing_measured, open_publishers, open_subscribers, run_for};
 use crate::Error;
 use crate::client::Role;
@@ -8,10 +9,15 @@ use crate::driver::{Driver, Guest};
 use crate::report::Phase;
 
 pub(super) fn run(driver: &mut Driver<'_>) -> Result<Vec<Phase>, Error> {
-    if !(open_publishers(driver)? && open_subscribers(driver, false)?) {
+    let is_durable = driver.options.durable;
+    if !(open_publishers(driver)? && open_subscribers(driver, is_durable)?) {
         return Ok(nothing_measured(driver));
     }
-    Ok(vec![traffic(driver)?])
+    let phase = traffic(driver)?;
+    if is_durable {
+        discard_sessions(driver)?;
+    }
+    Ok(vec![phase])
 }
 
 pub(super) fn run_through_filters(driver: &mut Driver<'_>) -> Result<Vec<Phase>, Error> {
