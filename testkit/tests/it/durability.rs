@@ -1,11 +1,11 @@
 //! What is promised outlives the broker: what waits for the disk before it leaves, and what is there afterwards.
 
 use noctule_codec::{Packet, PacketId, Properties, Property, ProtocolVersion, Publish, QoS, ReasonCode};
+use noctule_codec::{SubscriptionOptions, Will};
 use noctule_testkit::sim::{
     ConnectOptions, Crash, Durability, Sim, SimOptions, VERSIONS, ack, connect, disconnect,
     disconnect_with_expiry, payloads, publish, subscribe, texts, will, will_after,
 };
-use noctule_codec::{SubscriptionOptions, Will};
 
 use ProtocolVersion::{V3_1_1, V5};
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
@@ -267,7 +267,8 @@ mod sessions {
     fn subscriptions_keep_their_options() {
         with_every_end(|sim, crash| {
             let panel = durable(sim, "panel");
-            let own = SubscriptionOptions { qos: AtLeastOnce, no_local: true, ..SubscriptionOptions::default() };
+            let own =
+                SubscriptionOptions { qos: AtLeastOnce, no_local: true, ..SubscriptionOptions::default() };
             sim.subscribe_with(panel, "a/#", own, Some(7));
             let as_published =
                 SubscriptionOptions { qos: ExactlyOnce, retain_as_published: true, ..Default::default() };
@@ -375,7 +376,8 @@ mod sessions {
     fn an_assigned_client_id_stays_its_owners() {
         with_every_end(|sim, crash| {
             let assigned = |sim: &mut Sim| {
-                let (_, connack) = sim.connack(&ConnectOptions { clean_start: true, ..ConnectOptions::durable(V5, "", 60) });
+                let (_, connack) =
+                    sim.connack(&ConnectOptions { clean_start: true, ..ConnectOptions::durable(V5, "", 60) });
                 connack.properties.assigned_client_identifier().expect("it is assigned").to_owned()
             };
             let first = assigned(sim);
@@ -774,7 +776,9 @@ mod ends {
             assert_eq!(sim.deliveries(panel).len(), 2);
             sim.crash(Crash::Stop);
             let last = sim.drain(panel).pop();
-            assert!(matches!(last, Some(Packet::Disconnect(it)) if it.reason_code == ReasonCode::ServerShuttingDown));
+            assert!(
+                matches!(last, Some(Packet::Disconnect(it)) if it.reason_code == ReasonCode::ServerShuttingDown)
+            );
             let report = sim.restart().expect("it can be read");
             assert_eq!(report.torn, None);
             sim.run();

@@ -5,6 +5,7 @@ mod damage;
 mod files;
 mod kill;
 mod order;
+mod restart;
 mod store;
 mod trace;
 
