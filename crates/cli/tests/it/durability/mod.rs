@@ -3,6 +3,7 @@
 mod client;
 mod damage;
 mod files;
+mod full;
 mod kill;
 mod order;
 mod restart;

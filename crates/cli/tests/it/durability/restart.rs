@@ -12,9 +12,10 @@ use super::client::{Client, EMPTY, Heard, Hello, Message};
 use super::start;
 use crate::support::{Broker, folder, noctule, outcome};
 
-/// How a broker comes to its end.
-const ENDS: [(&str, fn(Broker)); 2] =
-    [("stopped", |broker| drop(broker.end())), ("killed", |broker| drop(broker.kill()))];
+/// How a broker comes to its end, with a name.
+type End = (&'static str, fn(Broker));
+
+const ENDS: [End; 2] = [("stopped", |broker| drop(broker.end())), ("killed", |broker| drop(broker.kill()))];
 
 fn payloads(messages: &[Message]) -> Vec<&str> {
     messages.iter().map(|message| message.payload.as_str()).collect()
@@ -127,7 +128,7 @@ fn session_expiry_message_expiry_and_will_delay_count_while_the_broker_is_down()
             assert!(matches!(sensor.hear_ack(), Heard::PubAck(acknowledged, _) if acknowledged == id));
         }
         end(broker);
-        thread::sleep(Duration::from_secs(2 * u64::from(SOON)));
+        be_down();
 
         let (_broker, address) = start(&folder, &[]);
         let mut witness = Client::durable(address, "witness");
@@ -141,6 +142,12 @@ fn session_expiry_message_expiry_and_will_delay_count_while_the_broker_is_down()
         Client::durable(address, "device late").leave();
         witness.ping();
     }
+}
+
+/// Until what is over soon is over.
+#[expect(clippy::disallowed_methods, reason = "nothing happens that could be waited for")]
+fn be_down() {
+    thread::sleep(Duration::from_secs(2 * u64::from(SOON)));
 }
 
 /// Seconds that are over soon, and late.
