@@ -33,8 +33,9 @@ pub struct Opened<D: Disk> {
 /// # Errors
 ///
 /// [`OpenError::Damaged`] if something cannot be read that had been durable, [`OpenError::Frame`] if `on_frame`
-/// refuses what was read. With `pass_damage`, the operator's word, it is left out and reported instead, and reading goes on at the next whole frame; nothing is repaired,
-/// so the word is needed again until the segments concerned are released.
+/// refuses what was read. With `pass_damage`, the operator's word, it is left out and reported instead, and reading
+/// goes on at the next whole frame; nothing is repaired, so the word is needed again until the segments concerned
+/// are released.
 pub fn open<D: Disk>(
     disk: D,
     options: Options,

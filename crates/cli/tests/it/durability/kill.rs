@@ -1,16 +1,16 @@
 //! kill -9, at random and at every step of a recovery.
 
+use std::fs;
 use std::path::Path;
 
-use noctule_codec::QoS;
+use noctule_codec::{Publish, QoS, ReasonCode};
 
-use super::client::Client;
-use super::{SERVE, start, strace};
+use super::client::{Client, EMPTY, Heard};
+use super::{SERVE, start, started, strace};
 use crate::support::{Broker, folder, noctule, outcome};
 
 /// Mixed load of QoS 1 and 2, online and offline, with retained messages, groups and wills: nothing acknowledged is
-/// lost,
-/// nothing of QoS 2 doubled.
+/// lost, nothing of QoS 2 doubled.
 #[test]
 fn kill_9_loses_nothing_that_was_acknowledged() {
     let folder = folder("kill_rounds");
@@ -68,6 +68,46 @@ fn kill_9_at_every_step_of_a_recovery_loses_nothing() {
     let mut clean = Client::clean(address, "clean");
     clean.subscribe("boiler/name", QoS::AtMostOnce);
     assert_eq!(clean.take_all(1), ["old faithful"]);
+}
+
+/// The disk fails once: what was promised before and after is there.
+#[test]
+fn a_sync_that_fails_costs_nothing_that_was_acknowledged() {
+    for (call, nth) in
+        [("fdatasync", 3), ("fdatasync", 5), ("fdatasync", 8), ("pwrite64", 9), ("pwrite64", 12)]
+    {
+        let folder = folder(&format!("failing_{call}_{nth}"));
+        let inject = format!("inject={call}:error=EIO:when={nth}");
+        let trace = format!("trace={call}");
+        let options = ["-o", "trace", "-e", &trace, "-e", &inject];
+        let (broker, address) =
+            started(&mut strace(&folder, &options, &[&SERVE[..], &["--shards", "1"]].concat()));
+        let mut panel = Client::durable(address, "panel");
+        panel.subscribe("boiler", QoS::ExactlyOnce);
+        panel.leave();
+        let mut sensor = Client::clean(address, "sensor");
+        let mut kept = Vec::new();
+        for number in 0..20 {
+            let payload = number.to_string();
+            let id = sensor.say(&Publish {
+                topic: "boiler",
+                payload: payload.as_bytes(),
+                qos: QoS::AtLeastOnce,
+                ..EMPTY
+            });
+            match sensor.hear_ack() {
+                Heard::PubAck(acknowledged, ReasonCode::Success) if acknowledged == id => kept.push(payload),
+                Heard::PubAck(..) => {}
+                heard => panic!("{heard:?}"),
+            }
+        }
+        broker.kill();
+        let trace = fs::read_to_string(folder.join("trace")).expect("a trace");
+        assert!(trace.contains("EIO (Input/output error) (INJECTED)"), "{call} {nth}: {trace}");
+        assert!(kept.len() > 10, "{call} {nth}: it goes on");
+        let (_broker, address) = start(&folder, &[]);
+        assert_eq!(Client::durable(address, "panel").take_all(kept.len()), kept, "{call} {nth}");
+    }
 }
 
 /// Starts a broker that is killed when a thread of it makes this system call for the nth time. Gives it back if it was

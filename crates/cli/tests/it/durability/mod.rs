@@ -3,8 +3,12 @@
 mod client;
 mod damage;
 mod files;
+mod full;
 mod kill;
+mod order;
+mod restart;
 mod store;
+mod trace;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -29,7 +33,7 @@ fn started(command: &mut Command) -> (Broker, SocketAddr) {
 /// `noctule` with `arguments` in `folder` under strace. It is the child; strace hangs on to it and ends with it.
 fn strace(folder: &Path, options: &[&str], arguments: &[&str]) -> Command {
     let mut command = Command::new("strace");
-    command.current_dir(folder).args(["-D", "-f", "-qq"]).args(options);
+    command.current_dir(folder).args(["-D", "-f"]).args(options);
     command.arg(env!("CARGO_BIN_EXE_noctule")).args(arguments);
     command
 }
