@@ -6,7 +6,7 @@ use crate::mail::{Then, Violation};
 use crate::publish::Refusal;
 use crate::resident::Resident;
 use crate::shard::{Shard, Turn};
-use crate::{Change, Record, ShardId};
+use crate::{Change, JournalState, Record, ShardId};
 use noctule_auth::{Action, Credentials, Identity};
 use noctule_codec::{
     ConnAck, Connect, DecodeError, Packet, Properties, Property, ProtocolVersion, QoS, ReasonCode,
@@ -83,18 +83,34 @@ impl Shard {
             return Err(Violation::new(ReasonCode::BadAuthenticationMethod, cause));
         }
         self.check_will(connect)?;
-        self.check_session_can_be_recorded(connect, turn)?;
+        self.check_session_can_be_recorded(connect, client_id, turn)?;
         self.check_room(connect, client_id, turn)?;
         self.check_permissions(id, connect, client_id)
     }
 
-    /// A session that outlives its connection, and a will, need a journal that takes records.
-    fn check_session_can_be_recorded(&self, connect: &Connect<'_>, turn: &Turn<'_>) -> Result<(), Violation> {
+    /// A session that outlives its connection, and a will, need a journal that takes records. One that is full
+    /// takes those of a client that comes for what it is owed: that makes room, and for a journal filled by queues
+    /// nothing else does.
+    fn check_session_can_be_recorded(
+        &self,
+        connect: &Connect<'_>,
+        client_id: &str,
+        turn: &Turn<'_>,
+    ) -> Result<(), Violation> {
         let is_recorded = self.session_expiry_interval(connect) > 0 || connect.will.is_some();
-        match Refusal::of_journal(turn.directory.journal.state()) {
-            Some(refusal) if is_recorded => Err(Violation::new(ReasonCode::ServerUnavailable, refusal.cause)),
+        let state = turn.directory.journal.state();
+        let makes_room = state == JournalState::Full && self.is_owed_something(client_id);
+        match Refusal::of_journal(state) {
+            Some(refusal) if is_recorded && !makes_room => {
+                Err(Violation::new(ReasonCode::ServerUnavailable, refusal.cause))
+            }
             _ => Ok(()),
         }
+    }
+
+    fn is_owed_something(&self, client_id: &str) -> bool {
+        let slot = self.sessions.find(client_id);
+        slot.is_some_and(|slot| !self.sessions[slot].session.outbound.is_empty())
     }
 
     /// A client without a session needs room for one, and a will needs some too.

@@ -167,6 +167,21 @@ fn room_comes_back_when_a_subscriber_has_what_it_was_owed() {
 }
 
 #[test]
+fn room_comes_back_when_a_client_comes_for_what_it_is_owed() {
+    let mut stage = Stage::new();
+    let taken = stage.fill();
+    let panel = panel().with_will(will("w", "gone"));
+    let panel = stage.sim.connect_with(&panel);
+    assert_eq!(payloads(&stage.sim.deliveries(panel)), taken);
+    stage.sim.advance(5_000);
+    assert_eq!(stage.sim.journal_state(), JournalState::Open);
+    assert_eq!(stage.sim.publish(stage.publisher, "a/x", "later", ExactlyOnce), ReasonCode::Success);
+    assert_eq!(payloads(&stage.sim.deliveries(panel)), ["later"]);
+    stage.sim.crash_and_restart(Crash::PowerCut);
+    assert_eq!(stage.owed().len(), 0);
+}
+
+#[test]
 fn what_needs_a_record_is_refused_while_the_disk_fails() {
     let mut stage = Stage::new();
     stage.fail();
