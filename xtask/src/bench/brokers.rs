@@ -19,6 +19,8 @@ pub(super) struct Broker {
     pub(super) name: &'static str,
     pub(super) port: u16,
     child: Child,
+    /// Of one of ours.
+    data_dir: Option<PathBuf>,
 }
 
 impl Broker {
@@ -31,12 +33,25 @@ impl Broker {
     /// This broker with so many shards, and like Mosquitto without a window for 3.x clients.
     pub(super) fn noctule(lab: &Lab<'_>, shards: u16) -> Result<Self> {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        Self::noctule_in(lab, shards, lab.folder.join(format!("noctule-{number}")))
+    }
+
+    fn noctule_in(lab: &Lab<'_>, shards: u16, data_dir: PathBuf) -> Result<Self> {
         let mut command = pinned(lab, lab.project.release_binary());
         command.args(["--listen", "tcp://127.0.0.1:0", "--log", "off", "--shards", &shards.to_string()]);
         command.args(["--set", "limits.inflight_messages_max_v3=65535"]);
         command.args(["--set", "sys_interval=1s", "--data-dir"]);
-        command.arg(lab.folder.join(format!("noctule-{number}")));
-        Self::start_and_read_port("noctule", &mut command)
+        command.arg(&data_dir);
+        let mut broker = Self::start_and_read_port("noctule", &mut command)?;
+        broker.data_dir = Some(data_dir);
+        Ok(broker)
+    }
+
+    /// Kills it as a crash would and starts one of ours, with a single shard, on what it has left.
+    pub(super) fn kill_and_start_again(mut self, lab: &Lab<'_>) -> Result<Self> {
+        let data_dir = self.data_dir.take().context("it has no data directory of ours")?;
+        drop(self);
+        Self::noctule_in(lab, 1, data_dir)
     }
 
     /// Mosquitto without the bounds that would let it drop messages.
@@ -47,7 +62,8 @@ impl Broker {
         fs::write(&file, format!("listener {port} 127.0.0.1\n{MOSQUITTO_SETTINGS}"))
             .with_context(|| format!("cannot write {}", file.display()))?;
         let child = pinned(lab, program).arg("-c").arg(file).stderr(Stdio::null()).spawn();
-        let mut broker = Self { name: "mosquitto", port, child: child.context("cannot start mosquitto")? };
+        let mut broker =
+            Self { name: "mosquitto", port, child: child.context("cannot start mosquitto")?, data_dir: None };
         broker.wait_until_it_listens()?;
         Ok(broker)
     }
@@ -65,7 +81,7 @@ impl Broker {
         let mut child =
             command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {name}"))?;
         let stdout = child.stdout.take().context("standard output was asked for")?;
-        let mut broker = Self { name, port: 0, child };
+        let mut broker = Self { name, port: 0, child, data_dir: None };
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         ensure!(line.contains("ready"), "{name} did not start");

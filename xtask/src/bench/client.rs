@@ -25,19 +25,67 @@ pub(super) struct Publication {
 impl Client {
     /// Connects with a clean session and no keep alive.
     pub(super) fn connect(port: u16, client_id: &str) -> Result<Self> {
+        let mut client = Self::begin(port, client_id, CLEAN_SESSION)?;
+        client.finish_connect()?;
+        Ok(client)
+    }
+
+    /// Connects with a session that is kept.
+    pub(super) fn connect_durable(port: u16, client_id: &str) -> Result<Self> {
+        let mut client = Self::begin_durable(port, client_id)?;
+        client.finish_connect()?;
+        Ok(client)
+    }
+
+    /// Asks for a session that is kept, and does not wait.
+    pub(super) fn begin_durable(port: u16, client_id: &str) -> Result<Self> {
+        Self::begin(port, client_id, 0)
+    }
+
+    fn begin(port: u16, client_id: &str, flags: u8) -> Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let mut client = Self { stream: BufReader::new(stream) };
-        client.send(CONNECT, &[&field(b"MQTT"), &[4, 2, 0, 0], &field(client_id.as_bytes())])?;
-        client.expect(CONNACK)?;
+        client.send(CONNECT, &[&field(b"MQTT"), &[4, flags, 0, 0], &field(client_id.as_bytes())])?;
         Ok(client)
     }
 
+    pub(super) fn finish_connect(&mut self) -> Result<()> {
+        self.expect(CONNACK)
+    }
+
     pub(super) fn subscribe(&mut self, filter: &str, qos: u8) -> Result<()> {
-        self.send(SUBSCRIBE, &[&PACKET_ID, &field(filter.as_bytes()), &[qos]])?;
+        self.begin_subscribe(filter, qos)?;
+        self.finish_subscribe()
+    }
+
+    /// Asks for a subscription, and does not wait.
+    pub(super) fn begin_subscribe(&mut self, filter: &str, qos: u8) -> Result<()> {
+        self.send(SUBSCRIBE, &[&PACKET_ID, &field(filter.as_bytes()), &[qos]])
+    }
+
+    pub(super) fn finish_subscribe(&mut self) -> Result<()> {
         self.expect(SUBACK)
+    }
+
+    /// Publishes so many messages with QoS 1, to each topic in turn, many at a time.
+    pub(super) fn publish_many(&mut self, topics: &[String], messages: usize, payload: &[u8]) -> Result<()> {
+        let mut topics = topics.iter().cycle();
+        let mut left = messages;
+        while left > 0 {
+            let some = left.min(WINDOW.into());
+            for (packet_id, topic) in (1..=WINDOW).take(some).zip(&mut topics) {
+                let parts = [&field(topic.as_bytes())[..], &packet_id.to_be_bytes(), payload];
+                self.send(PUBLISH | 2, &parts)?;
+            }
+            for _ in 0..some {
+                self.expect(PUBACK)?;
+            }
+            left -= some;
+        }
+        Ok(())
     }
 
     /// Publishes with QoS 1 and waits until that is acknowledged.
@@ -126,6 +174,9 @@ const PUBLISH: u8 = 0x30;
 const PUBACK: u8 = 0x40;
 const SUBSCRIBE: u8 = 0x82;
 const SUBACK: u8 = 0x90;
+const CLEAN_SESSION: u8 = 2;
+/// As many as the broker accepts at a time.
+const WINDOW: u16 = 1_000;
 /// One is enough for who waits for each answer.
 const PACKET_ID: [u8; 2] = [0, 1];
 /// Without an answer for this long the broker has failed.

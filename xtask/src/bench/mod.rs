@@ -15,6 +15,7 @@ mod idle;
 mod lab;
 mod options;
 mod process;
+mod queued;
 mod retained;
 mod routing;
 mod shards;
@@ -47,6 +48,7 @@ const PARTS: &[Part] = &[
     Part { name: "routing", cells: routing::CELLS, run: routing::measure },
     Part { name: "filters", cells: &[], run: filters::measure },
     Part { name: "idle", cells: &[], run: idle::measure },
+    Part { name: "queued", cells: &[], run: queued::measure },
     Part { name: "retained", cells: &[], run: retained::measure },
     Part { name: "connect", cells: &[], run: connect::measure },
     Part { name: "shards", cells: &[], run: shards::measure },
