@@ -28,7 +28,17 @@ pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
     let how = "Messages of 16 bytes, QoS 1, wait for durable sessions that are away, in equal parts. Resident memory that \
                they add, each; then kill -9, the time until the broker is ready again, and the memory it has then, \
                each, beside that of an empty one.";
-    let columns = ["case", "messages", "B each", "goal", "met", "start, s", "goal", "met", "B each after it"];
+    let columns = [
+        "case",
+        "messages",
+        "B each",
+        "goal, B",
+        "small enough",
+        "start, s",
+        "goal, s",
+        "soon enough",
+        "B each after it",
+    ];
     let mut table = Table::new("Queued messages", how, &columns);
     for extent in extents(lab.options.is_quick) {
         lab.say(&format!("{} messages wait for {}", extent.messages, extent.name));
