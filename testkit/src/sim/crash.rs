@@ -98,6 +98,11 @@ impl Sim {
         self.journal.as_ref().is_none_or(Journal::is_at_rest)
     }
 
+    /// The same since there is this simulation.
+    pub fn segments_freed_in_all(&self) -> usize {
+        self.segments_freed_before + self.segments_freed()
+    }
+
     /// Says what a crash would change now, while everything is at rest: nothing.
     pub fn check_journal(&self) -> Result<(), String> {
         let (remembered, opened) =
@@ -164,6 +169,7 @@ impl Sim {
 
     fn end_life(&mut self) {
         self.nodes.clear();
+        self.segments_freed_before += self.segments_freed();
         self.journal = None;
         self.directory = Arc::new(Directory::new::<Locks>(self.options.shards));
         self.ended_at = self.now;

@@ -617,7 +617,7 @@ impl Subscriber {
         if *delivery.topic != *publication.topic
             || delivery.qos > publication.qos
             || (delivery.retain && !publication.retain)
-            || (publication.is_refused && publication.copies == 1)
+            || (publication.is_refused && publication.copies == 1 && publication.crashes == 0)
         {
             faults.push(Fault::Invented(format!("{}, but it is {}", self.got(delivery), publication.name())));
         }

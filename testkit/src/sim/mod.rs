@@ -78,6 +78,7 @@ pub struct Sim {
     /// The call of the disk at which the power goes.
     power_until: u64,
     lives: u64,
+    segments_freed_before: usize,
     /// When the broker's last life ended.
     ended_at: Instant,
     /// Nobody is read any more.
@@ -168,6 +169,7 @@ impl Sim {
             journal: None,
             power_until: u64::MAX,
             lives: 0,
+            segments_freed_before: 0,
             ended_at: Instant::default(),
             is_stopping: false,
             is_journal_held: false,

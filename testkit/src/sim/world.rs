@@ -77,6 +77,8 @@ pub struct World {
     crash_in: Option<(usize, Crash)>,
     /// The journal may refuse what needs a record.
     pub may_refuse: bool,
+    /// How often the power went while the broker read its journal.
+    pub recoveries_cut: usize,
 }
 
 impl Default for ClientOptions {
@@ -151,6 +153,7 @@ impl World {
             streams: Vec::new(),
             crash_in: None,
             may_refuse: false,
+            recoveries_cut: 0,
         }
     }
 
@@ -256,6 +259,7 @@ impl World {
         while let Err(cause) = self.sim.restart() {
             assert!(self.sim.is_power_off(), "the journal cannot be read: {cause}");
             self.sim.crash(Crash::PowerCut);
+            self.recoveries_cut += 1;
         }
         self.settle();
     }

@@ -7,7 +7,7 @@
 use crate::chaos::{Chaos, seeds};
 use noctule_engine::JournalState;
 use noctule_store::simulated::{Call, Fault as DiskFault, Operation};
-use noctule_testkit::sim::{Crash, Durability, Fault, SimOptions};
+use noctule_testkit::sim::{Crash, Durability, Entry, Fault, SimOptions};
 use std::io::ErrorKind;
 
 #[test]
@@ -30,6 +30,51 @@ fn every_promise_outlives_a_disk_that_fails_and_fills_up() {
     survives(Setup { has_disk_faults: true, ..Setup::default() }, 600);
 }
 
+#[test]
+fn the_worlds_see_what_they_are_made_for() {
+    let mut seen = Seen::default();
+    for seed in 0..60 {
+        let mut crashes =
+            Crashes::new(seed, Setup { has_disk_faults: seed % 2 == 0, ..Setup::default() });
+        assert_eq!(crashes.run(), [], "seed {seed}");
+        for entry in &crashes.chaos.world.ledger.entries {
+            match entry {
+                Entry::Crashed { crash: Crash::Kill } => seen.kills += 1,
+                Entry::Crashed { crash: Crash::PowerCut } => seen.power_cuts += 1,
+                Entry::Crashed { crash: Crash::Stop } => seen.stops += 1,
+                Entry::Refused { .. } => seen.refusals += 1,
+                Entry::Delivered { delivery, .. } if delivery.dup => seen.repetitions += 1,
+                _ => {}
+            }
+        }
+        seen.segments_freed += crashes.chaos.world.sim.segments_freed_in_all();
+        seen.recoveries_cut += crashes.chaos.world.recoveries_cut;
+    }
+    let Seen { kills, power_cuts, stops, refusals, repetitions, segments_freed, recoveries_cut } = seen;
+    for (what, count, least) in [
+        ("kills", kills, 60),
+        ("power cuts", power_cuts, 60),
+        ("stops", stops, 60),
+        ("refused publications", refusals, 10),
+        ("repeated deliveries", repetitions, 60),
+        ("segments freed", segments_freed, 60),
+        ("recoveries cut short", recoveries_cut, 10),
+    ] {
+        assert!(count >= least, "{count} {what} in 60 worlds");
+    }
+}
+
+#[derive(Default)]
+struct Seen {
+    kills: usize,
+    power_cuts: usize,
+    stops: usize,
+    refusals: usize,
+    repetitions: usize,
+    segments_freed: usize,
+    recoveries_cut: usize,
+}
+
 #[derive(Clone, Copy)]
 struct Setup {
     shards: u16,
@@ -45,22 +90,22 @@ impl Default for Setup {
 
 /// Runs worlds until some have failed, and shows these.
 #[track_caller]
+#[expect(clippy::print_stderr, reason = "who runs many seeds does not want to wait for the last one")]
 fn survives(setup: Setup, seeds_default: u64) {
-    let mut failed = String::new();
     let mut failures = 0;
     for seed in seeds(seeds_default) {
         let mut crashes = Crashes::new(seed, setup);
         let faults = crashes.run();
         if !faults.is_empty() {
             failures += 1;
-            failed += &format!("{}seed {seed}: {faults:#?}\n", crashes.chaos.log());
+            eprintln!("{}seed {seed}: {faults:#?}", crashes.chaos.log());
         }
         if failures == FAILURES_SHOWN {
             break;
         }
     }
     let again = "again, with the log: NOCTULE_SEED=… cargo test -p noctule-testkit --test it crash::";
-    assert!(failures == 0, "{failed}{again}");
+    assert!(failures == 0, "{failures} worlds have failed; {again}");
 }
 
 /// A chaotic world whose broker crashes.
