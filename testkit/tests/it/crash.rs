@@ -34,8 +34,7 @@ fn every_promise_outlives_a_disk_that_fails_and_fills_up() {
 fn the_worlds_see_what_they_are_made_for() {
     let mut seen = Seen::default();
     for seed in 0..60 {
-        let mut crashes =
-            Crashes::new(seed, Setup { has_disk_faults: seed % 2 == 0, ..Setup::default() });
+        let mut crashes = Crashes::new(seed, Setup { has_disk_faults: seed % 2 == 0, ..Setup::default() });
         assert_eq!(crashes.run(), [], "seed {seed}");
         for entry in &crashes.chaos.world.ledger.entries {
             match entry {
