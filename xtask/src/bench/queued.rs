@@ -26,8 +26,8 @@ struct Figures {
 
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
     let how = "Messages of 16 bytes, QoS 1, wait for durable sessions that are away, in equal parts. Resident memory \
-               that they add, each; then kill -9, the time until the broker is ready again, and the memory it has then, \
-               each, beside that of an empty one.";
+               that they add, each; then kill -9, the time until the broker is ready again, and the memory it has \
+               then, each, beside that of an empty one.";
     let columns = [
         "case",
         "messages",
