@@ -88,16 +88,17 @@ impl Shard {
         self.check_permissions(id, connect, client_id)
     }
 
-    /// A session that outlives its connection, and a will, need a journal that takes records. One that is full
-    /// takes those of a client that comes for what it is owed: that makes room, and for a journal filled by queues
-    /// nothing else does.
+    /// A session that outlives its connection, and a will, need a journal that takes records; so does the end of one.
+    /// One that is full takes those of a client that comes for what it is owed: that makes room, and for a journal
+    /// filled by queues nothing else does.
     fn check_session_can_be_recorded(
         &self,
         connect: &Connect<'_>,
         client_id: &str,
         turn: &Turn<'_>,
     ) -> Result<(), Violation> {
-        let is_recorded = self.session_expiry_interval(connect) > 0 || connect.will.is_some();
+        let is_known = || self.sessions.find(client_id).is_some_and(|slot| self.sessions[slot].is_recorded);
+        let is_recorded = self.session_expiry_interval(connect) > 0 || connect.will.is_some() || is_known();
         let state = turn.directory.journal.state();
         let makes_room = state == JournalState::Full && self.is_owed_something(client_id);
         match Refusal::of_journal(state) {
@@ -199,7 +200,11 @@ impl Shard {
         let session = &self.sessions[slot].session;
         if was_reindexed {
             self.promise_after_grace(slot, connack, Then::Open, turn);
-        } else if session.is_durable() || session.will.is_some() || self.has_wills_to_wait_for(turn) {
+        } else if session.is_durable()
+            || session.will.is_some()
+            || self.has_wills_to_wait_for(turn)
+            || self.commits.has_ended(client_id, self.limits.durability)
+        {
             self.promise(slot, connack, Then::Open, turn);
         } else if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
             link.output.release(connack);

@@ -140,6 +140,7 @@ impl Shard {
         let session = resident.session;
         if resident.is_recorded {
             turn.fx.records.push(Record::SessionEnded { session: session.number });
+            self.commits.note_end(&session.client_id);
         }
         for owed in session.outbound.iter() {
             // A message that a group gave goes back to it, unless its delivery at QoS 2 has begun

@@ -14,6 +14,7 @@ use crate::mail::Promise;
 use crate::publish::Refusal;
 use crate::route::Route;
 use crate::shard::{Shard, Turn};
+use hashbrown::HashSet;
 use noctule_codec::ReasonCode;
 use noctule_session::{DropReason, Durability, Missing, Position, Publication, SessionNumber};
 use std::collections::VecDeque;
@@ -61,6 +62,12 @@ pub(crate) struct Commits {
     disk: Queue,
     /// Wills among what waits.
     wills: usize,
+    /// Clients whose sessions have ended, which the journal may not keep yet.
+    ended: HashSet<Arc<str>>,
+    /// This turn ends a session that the journal knows.
+    ends_session: bool,
+    /// Where the journal reached when such a turn was appended last.
+    ended_before: Position,
 }
 
 /// What waits for the journal to get somewhere.
@@ -128,6 +135,37 @@ impl Commits {
         self.wills > 0
     }
 
+    /// A session that the journal knows ends.
+    pub(crate) fn note_end(&mut self, client_id: &Arc<str>) {
+        self.ends_session = true;
+        self.ended.insert(Arc::clone(client_id));
+    }
+
+    /// The turn has been appended.
+    pub(crate) fn note_appended(&mut self, level: Durability) {
+        if std::mem::take(&mut self.ends_session) {
+            self.ended_before = self.appended;
+            self.forget_ends(level);
+        }
+    }
+
+    fn forget_ends(&mut self, level: Durability) {
+        if self.are_ends_kept(level) {
+            self.ended = HashSet::new();
+        }
+    }
+
+    /// Whether the end of a client's session may not be as safe as this: after a crash it would be there again, for
+    /// a client that was told that it is not.
+    pub(crate) fn has_ended(&self, client_id: &str, level: Durability) -> bool {
+        !self.are_ends_kept(level) && self.ended.contains(client_id)
+    }
+
+    fn are_ends_kept(&self, level: Durability) -> bool {
+        let queue = if level == Durability::Disk { &self.disk } else { &self.os };
+        !self.ends_session && self.ended_before <= queue.kept
+    }
+
     /// Whether a will waits whose record stands before this position.
     pub(crate) fn has_wills_before(&self, position: Position) -> bool {
         let queues = [&self.os, &self.disk];
@@ -188,6 +226,7 @@ impl Shard {
     pub fn committed(&mut self, written: Position, durable: Position, turn: &mut Turn<'_>) {
         self.commits.os.kept = self.commits.os.kept.max(written);
         self.commits.disk.kept = self.commits.disk.kept.max(durable);
+        self.commits.forget_ends(self.limits.durability);
         while let Some(waiting) = self.commits.due() {
             self.let_leave(waiting, turn);
         }

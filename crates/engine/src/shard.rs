@@ -214,6 +214,7 @@ impl Shard {
             true => directory.retain(changes, again, records, append),
             false => append(records),
         }
+        self.commits.note_appended(self.limits.durability);
         if std::mem::take(&mut fx.is_restated) {
             fx.requests.push(Request::Restated { position: self.commits.appended });
         }

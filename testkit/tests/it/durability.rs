@@ -202,6 +202,28 @@ mod waiting {
     }
 
     #[test]
+    fn connack_without_a_session_waits_until_the_disk_knows_of_its_end() {
+        for version in VERSIONS {
+            let mut sim = sim();
+            let wire = sim.connect_with(&ConnectOptions::durable(version, "c", 60));
+            sim.subscribe(wire, "a", AtLeastOnce);
+            sim.hold_journal(true);
+            let clean = ConnectOptions { version, client_id: "c", ..ConnectOptions::default() };
+            let first = sim.dial(&clean);
+            assert_eq!(sim.receive(first), None);
+            // Nor does the next one hear of it earlier, though it finds no session.
+            sim.cut(first);
+            let second = sim.dial(&clean);
+            assert_eq!(sim.receive(second), None);
+            sim.connect(version, "somebody else");
+            sim.hold_journal(false);
+            assert!(matches!(sim.expect(second), Packet::ConnAck(_)));
+            sim.crash_and_restart(Crash::PowerCut);
+            assert_eq!(sim.sessions().count(), 0);
+        }
+    }
+
+    #[test]
     fn connack_of_a_client_with_a_will_waits_for_the_will() {
         let mut sim = sim();
         sim.hold_journal(true);
