@@ -139,7 +139,8 @@ fn it_works_in_64_mib() {
     panel.subscribe("boiler", QoS::AtLeastOnce);
     let mut sensor = Client::clean(address, "sensor");
     let payload = "x".repeat(60_000);
-    for _ in 0..1100 {
+    let mut taken = 0;
+    while taken < 11_000 {
         for _ in 0..10 {
             sensor.say(&Publish {
                 topic: "boiler",
@@ -148,15 +149,22 @@ fn it_works_in_64_mib() {
                 ..EMPTY
             });
         }
-        for _ in 0..10 {
-            assert!(matches!(sensor.hear_ack(), Heard::PubAck(_, ReasonCode::Success)));
-        }
-        assert_eq!(panel.take(10).len(), 10);
+        let is_taken = |_: &u32| match sensor.hear_ack() {
+            Heard::PubAck(_, ReasonCode::Success) => true,
+            // Reclaim may need a moment.
+            Heard::PubAck(_, ReasonCode::QuotaExceeded) => false,
+            heard => panic!("{heard:?}"),
+        };
+        let count = (0..10).filter(is_taken).count();
+        panel.take(count);
+        taken += count;
     }
-    sensor.publish("boiler", "last", QoS::AtLeastOnce);
+    // What it has answered is settled before the next publication.
+    panel.ping();
+    goes_on(&mut sensor);
     broker.kill();
     let (_broker, address) = disk.start(&[]);
-    assert_eq!(Client::durable(address, "panel").take_all(1), ["last"]);
+    assert_eq!(Client::durable(address, "panel").take_all(1), ["again"]);
 }
 
 /// Queues that nobody empties: what cannot be kept is refused, nothing acknowledged is lost, and everybody who needs

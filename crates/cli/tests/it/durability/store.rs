@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use noctule_codec::{Publish, QoS};
+use noctule_codec::{Publish, QoS, ReasonCode};
 use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 
@@ -257,6 +257,15 @@ fn nothing_is_freed_while_the_journal_is_read() {
     });
 }
 
+/// Whether the next publication was taken. A journal that is small may be full while nothing of it is freed.
+fn is_taken(publisher: &mut Client) -> bool {
+    match publisher.hear_ack() {
+        Heard::PubAck(_, ReasonCode::Success) => true,
+        Heard::PubAck(_, ReasonCode::QuotaExceeded) => false,
+        heard => panic!("{heard:?}"),
+    }
+}
+
 /// Clients that keep a broker busy.
 #[derive(Default)]
 struct Load {
@@ -280,10 +289,7 @@ impl Load {
                     ..EMPTY
                 });
             }
-            subscriber.take(10);
-            for _ in 0..10 {
-                assert!(matches!(publisher.hear_ack(), Heard::PubAck(_, code) if !code.is_error()));
-            }
+            subscriber.take((0..10).filter(|_| is_taken(&mut publisher)).count());
         }
     }
 
@@ -291,9 +297,10 @@ impl Load {
     fn publish(&self, address: SocketAddr) {
         let mut publisher = Client::clean(address, "publisher");
         while self.is_going() {
-            let number = self.acknowledged();
-            publisher.publish("ledger", &number.to_string(), QoS::AtLeastOnce);
-            self.acknowledged.store(number + 1, Ordering::Release);
+            let payload = self.acknowledged().to_string();
+            let (topic, payload, qos) = ("ledger", payload.as_bytes(), QoS::AtLeastOnce);
+            publisher.say(&Publish { topic, payload, qos, ..EMPTY });
+            self.acknowledged.fetch_add(usize::from(is_taken(&mut publisher)), Ordering::AcqRel);
         }
     }
 
