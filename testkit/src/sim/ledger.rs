@@ -581,8 +581,8 @@ impl Interval {
     }
 }
 
-/// What was delivered how often: in all, first sent, and per connection.
-type Counts = BTreeMap<Arc<[u8]>, (usize, usize, BTreeMap<usize, usize>)>;
+/// What was delivered how often at a QoS, which a subscription may change: in all, first sent, and per connection.
+type Counts = BTreeMap<(Arc<[u8]>, QoS), (usize, usize, BTreeMap<usize, usize>)>;
 /// The last publication by publisher, topic and QoS of the delivery, and what has come at all.
 /// The last publication by topic, as live and as retained message, and the session it was for.
 type Kept = BTreeMap<(Box<str>, usize), (usize, usize)>;
@@ -644,7 +644,7 @@ impl Subscriber {
         faults: &mut Vec<Fault>,
     ) {
         let connection = self.connections.iter().filter(|began| **began < at).count();
-        let (all, first, per_connection) = counts.entry(Arc::clone(&publication.payload)).or_default();
+        let (all, first, per_connection) = counts.entry((Arc::clone(&publication.payload), delivery.qos)).or_default();
         let here = per_connection.entry(connection).or_default();
         *all += 1;
         *here += 1;
