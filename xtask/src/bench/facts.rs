@@ -40,7 +40,7 @@ pub(super) fn text(facts: &Value) -> String {
     let kind = if facts["is_virtual"] == true { "virtual cores" } else { "cores" };
     format!(
         "{}, sources {}; {} {kind} ({}), Linux {}, {}, {}; loopback TCP, MQTT 3.1.1, payload 16 bytes, durability \
-         `memory`, permissions asked. Brokers on core 0, the generator on core 1; {} s per cell after 1 s of warming \
+         `disk`, permissions asked. Brokers on core 0, the generator on core 1; {} s per cell after 1 s of warming \
          up, median of {} rounds in turn. Load average at the start, which is other work: {}. × is a \
          multiple of the CPU time of the relay in the same round.\n",
         of("date"),
