@@ -65,7 +65,7 @@ fn test(project: &Project, mutant: &Mutant) -> Result<bool> {
 
 fn cargo(project: &Project, mutant: &Mutant, arguments: &[&str]) -> Result<bool> {
     let mut command = project.command("cargo");
-    command.args(["test", "--quiet", "--package", &mutant.package, "--test", "it"]).args(arguments);
+    command.args(["test", "--quiet", "--package", &mutant.package, "--tests"]).args(arguments);
     let output = command.env("RUST_BACKTRACE", "0").output().context("cargo test")?;
     Ok(output.status.success())
 }

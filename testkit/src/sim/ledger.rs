@@ -644,7 +644,8 @@ impl Subscriber {
         faults: &mut Vec<Fault>,
     ) {
         let connection = self.connections.iter().filter(|began| **began < at).count();
-        let (all, first, per_connection) = counts.entry((Arc::clone(&publication.payload), delivery.qos)).or_default();
+        let (all, first, per_connection) =
+            counts.entry((Arc::clone(&publication.payload), delivery.qos)).or_default();
         let here = per_connection.entry(connection).or_default();
         *all += 1;
         *here += 1;
