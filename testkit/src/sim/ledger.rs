@@ -534,6 +534,19 @@ impl Book {
                 faults.push(Fault::Retained(format!("{} not once as retained", subscriber.got(delivery))));
             }
         }
+        // One that was taken, unknown to its publisher, before it was refused may have stayed.
+        let maybe = |publication: &&Publication| {
+            publication.retain && publication.is_refused && !publication.is_surely_refused()
+        };
+        for publication in self.publications.iter().filter(maybe) {
+            let topic = &*publication.topic;
+            if got.get(topic).is_some_and(|delivery| *delivery.payload == *publication.payload)
+                && last.get(topic).is_none_or(|last| last.began < publication.began)
+            {
+                got.remove(topic);
+                last.remove(topic);
+            }
+        }
         for (topic, publication) in &last {
             match got.remove(topic) {
                 Some(delivery) if *delivery.payload == *publication.payload => {}
@@ -554,6 +567,11 @@ impl Publication {
     fn name(&self) -> String {
         let payload = String::from_utf8_lossy(&self.payload);
         format!("{payload:?} on {:?} at {:?} by {}", self.topic, self.qos, self.publisher)
+    }
+
+    /// It was refused, and no earlier copy of it may have been taken.
+    fn is_surely_refused(&self) -> bool {
+        self.is_refused && self.copies == 1 && self.crashes == 0
     }
 
     /// Acknowledged above QoS 0, and not there to clear.
@@ -617,7 +635,7 @@ impl Subscriber {
         if *delivery.topic != *publication.topic
             || delivery.qos > publication.qos
             || (delivery.retain && !publication.retain)
-            || (publication.is_refused && publication.copies == 1 && publication.crashes == 0)
+            || publication.is_surely_refused()
         {
             faults.push(Fault::Invented(format!("{}, but it is {}", self.got(delivery), publication.name())));
         }
