@@ -154,14 +154,16 @@ fn assemble(
     let wakers = polls.iter().map(|poll| Waker::new(poll.registry(), runtime::MAILBOX));
     let wakers = wakers.collect::<io::Result<Vec<_>>>()?;
     let latest = recovered.as_ref().map_or(Instant::default(), |recovered| recovered.remembered.latest);
-    let clock = time_of_day().max(latest).max(data_dir.last_alive());
-    let shared = Arc::new(Shared::new(config.limits.clone(), config.drop_ledger_entries_max, wakers, clock));
+    let last_alive = data_dir.last_alive();
+    let clock = time_of_day().max(latest).max(last_alive);
+    let (limits, drops_max) = (config.limits.clone(), config.drop_ledger_entries_max);
+    let shared = Arc::new(Shared::new(limits, drops_max, wakers, clock, data_dir));
     let (remembered, journal) = match recovered {
         None => (None, None),
         Some(Recovered { remembered, opened }) => {
             let syncs = config.limits.durability == Durability::Disk;
-            let lost_at = latest.max(data_dir.last_alive());
-            let (threads, reader) = JournalThreads::new(opened, &shared, syncs, data_dir)?;
+            let lost_at = latest.max(last_alive);
+            let (threads, reader) = JournalThreads::new(opened, &shared, syncs)?;
             (Some((remembered, lost_at, reader)), Some(threads))
         }
     };

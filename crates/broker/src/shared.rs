@@ -1,5 +1,6 @@
 //! What the threads of the broker have in common.
 
+use crate::data_dir::DataDir;
 use crate::ledger::Ledger;
 use crate::locks::Locks;
 use crate::mailbox::{Mailbox, Wake};
@@ -17,6 +18,8 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) limits: Arc<Limits>,
     pub(crate) authority: Arc<dyn Authority + Send + Sync>,
+    /// Locked for as long as anybody works.
+    pub(crate) data_dir: DataDir,
     /// A number that differs from start to start.
     pub(crate) seed: u64,
     started: time::Instant,
@@ -70,10 +73,17 @@ impl Parcel {
 }
 
 impl Shared {
-    pub(crate) fn new(limits: Limits, drops_max: u32, wakers: Vec<Waker>, clock_at_start: Instant) -> Self {
+    pub(crate) fn new(
+        limits: Limits,
+        drops_max: u32,
+        wakers: Vec<Waker>,
+        clock_at_start: Instant,
+        data_dir: DataDir,
+    ) -> Self {
         let started = time::Instant::now();
         let shards = u16::try_from(wakers.len()).expect("shards are counted in 16 bits");
         Self {
+            data_dir,
             directory: Directory::new::<Locks>(shards),
             limits: Arc::new(limits),
             authority: Arc::new(AllowAll),

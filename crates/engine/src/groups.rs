@@ -59,7 +59,7 @@ impl GroupDebts {
     /// What stands in the journal before this position, to be recorded there again.
     pub(crate) fn recorded_before(&self, before: Position) -> impl Iterator<Item = Record> {
         let is_before = move |message: &Publication| {
-            let position = message.place.get().max(message.kept.get());
+            let position = message.position();
             position.is_somewhere() && position < before
         };
         let old = self.by_group.iter().filter(move |(_, message)| is_before(message));

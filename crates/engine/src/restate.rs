@@ -19,6 +19,7 @@ use crate::directory::Directory;
 use crate::journal::Request;
 use crate::resident::Resident;
 use crate::shard::{Shard, Turn};
+use crate::subscribe::SHARE;
 use crate::{Mail, Record, ShardId};
 use hashbrown::HashMap;
 use noctule_session::{MessageNumber, Missing, Phase, Position, Session, SessionChange, SessionNumber};
@@ -290,7 +291,7 @@ fn say_what_outlives_connections(resident: &Resident, records: &mut Vec<Record>)
 
 /// What the groups of a session are called in the journal.
 fn say_groups(session: &Session, directory: &Directory, records: &mut Vec<Record>) {
-    for text in session.subscriptions.filters().filter(|filter| filter.starts_with("$share/")) {
+    for text in session.subscriptions.filters().filter(|filter| filter.starts_with(SHARE)) {
         let Ok(ParsedFilter { share_name: Some(share_name), filter }) = Subscription::parse(text) else {
             continue;
         };
@@ -311,7 +312,7 @@ fn restate_retained(mut cursors: Box<[RetainedCursor; 2]>, before: Position, tur
     };
     directory.retained.read(|retained| {
         cursor.advance(retained, RETAINED_VISITS, |_, message| {
-            let position = message.place.get().max(message.kept.get());
+            let position = message.position();
             if position.is_somewhere() && position < before {
                 fx.retained_again.push(message.clone());
             }

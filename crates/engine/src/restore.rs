@@ -8,7 +8,8 @@ use crate::replay::{Given, RememberedGroup, RememberedSession};
 use crate::resident::Resident;
 use crate::retained_phases::RetainedPhase;
 use crate::shard::{Shard, Turn, home};
-use crate::{Change, Directory, Mail, Record, RecordError, Remembered, Replay, ShardId};
+use crate::subscribe::SHARE;
+use crate::{Change, Directory, Mail, Record, Remembered, ShardId};
 use noctule_auth::Identity;
 use noctule_session::{GroupNumber, Instant, MessageNumber, Position, Publication, SessionChange};
 use noctule_topic::{Subscription as FilterText, TopicFilter};
@@ -60,22 +61,6 @@ impl Remembered {
                 machine.turn(shard, |shard, turn| next = shard.catch_up(from, turn));
             }
         }
-    }
-}
-
-impl Replay {
-    /// Applies the records of the frame at this position.
-    ///
-    /// # Errors
-    /// The records are not what this version writes.
-    pub fn apply_frame(&mut self, position: Position, body: &[u8]) -> Result<(), RecordError> {
-        let mut rest = body;
-        while !rest.is_empty() {
-            let (record, behind) = Record::decode(rest)?;
-            self.apply(position, record);
-            rest = behind;
-        }
-        Ok(())
     }
 }
 
@@ -148,7 +133,7 @@ impl Shard {
     fn restore_subscriptions(&mut self, slot: usize, turn: &mut Turn<'_>) {
         let subscriptions = self.sessions[slot].session.subscriptions.clone();
         for (text, subscription) in subscriptions.iter() {
-            let is_shared = text.starts_with("$share/");
+            let is_shared = text.starts_with(SHARE);
             self.stage_subscription(slot, text, subscription, turn);
             self.count_subscription(slot, is_shared, true);
         }
@@ -187,7 +172,7 @@ fn restore_debt(group: GroupNumber, message: Arc<Publication>, turn: &mut Turn<'
 
 /// Takes back a message that a group is owed and that no member holds. Its members are there.
 fn restore_group_message(group: GroupNumber, message: Arc<Publication>, turn: &mut Turn<'_>) {
-    turn.fx.debts.push(DebtChange::Owed(group, Arc::clone(&message)));
+    restore_debt(group, Arc::clone(&message), turn);
     if let Some(home) = turn.directory.groups.read(|groups| groups.home(group)) {
         turn.fx.mail_to(home, Mail::Backlog { group, message });
     }

@@ -132,7 +132,7 @@ impl Shard {
             // It is sent and forgotten, whatever the group was owed.
             record_end(group, &message, turn);
         } else if session.is_durable() {
-            let (bytes, phase) = (u32::try_from(message.bytes()).unwrap_or(u32::MAX), Phase::Waiting);
+            let (bytes, phase) = (message.queue_bytes(), Phase::Waiting);
             let (number, ids) = (message.number, subscription_ids.clone());
             let delivered = Delivered {
                 number,

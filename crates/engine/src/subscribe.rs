@@ -395,6 +395,6 @@ fn granted(qos: QoS) -> ReasonCode {
 /// What a filter costs a client, in nodes of the index visited.
 const VISITS_PER_FILTER: usize = 8;
 /// How a shared subscription begins.
-const SHARE: &str = "$share/";
+pub(crate) const SHARE: &str = "$share/";
 /// Characters of a wrong filter that are repeated to the client.
 const TEXT_SHOWN: usize = 80;

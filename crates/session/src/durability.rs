@@ -1,6 +1,6 @@
 //! What an acknowledgement promises, for everything and by topic.
 
-use noctule_topic::{TopicFilter, matches};
+use noctule_topic::TopicFilter;
 use std::fmt;
 use std::str::FromStr;
 
@@ -38,7 +38,7 @@ impl Durability {
 impl DurabilityRule {
     /// Whether it is about this topic.
     pub fn is_about(&self, topic: &str) -> bool {
-        matches(self.filter.as_str(), topic)
+        self.filter.matches(topic)
     }
 }
 

@@ -186,7 +186,7 @@ impl Owed {
     /// A message that has not been sent.
     #[inline]
     pub fn new(message: Arc<Publication>, qos: QoS, retain: bool, subscription_ids: SubscriptionIds) -> Self {
-        let bytes = bytes_of(&message);
+        let bytes = message.queue_bytes();
         let mut owed = Self::without_content(message.number, bytes, qos, retain);
         owed.set_subscription_ids(subscription_ids);
         // A retained message may have been recorded anew; only that is sure to be still there.
@@ -309,11 +309,6 @@ impl Owed {
     pub fn is_missing(&self) -> bool {
         self.message.is_none() && matches!(self.phase, Phase::Waiting | Phase::Sent)
     }
-}
-
-/// Bytes of a publication, as they count for a queue.
-fn bytes_of(message: &Publication) -> u32 {
-    u32::try_from(message.bytes()).unwrap_or(u32::MAX)
 }
 
 impl Default for Outbound {

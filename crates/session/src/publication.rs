@@ -120,6 +120,11 @@ impl Publication {
         self.topic.capacity() + self.payload.capacity()
     }
 
+    /// Where its content was recorded last, if it was.
+    pub fn position(&self) -> Position {
+        self.place.get().max(self.kept.get())
+    }
+
     /// Whether the broker itself published it, which no client id can claim.
     pub fn is_of_broker(&self) -> bool {
         self.publisher.is_empty()
@@ -135,6 +140,11 @@ impl Publication {
     pub fn remaining_expiry_seconds(&self, now: Instant) -> Option<u32> {
         let millis = self.expires_at?.millis_since(now);
         Some(u32::try_from(millis.div_ceil(1000)).unwrap_or(u32::MAX))
+    }
+
+    /// Its [bytes](Self::bytes) as a queue's entry and the journal keep them.
+    pub fn queue_bytes(&self) -> u32 {
+        u32::try_from(self.bytes()).unwrap_or(u32::MAX)
     }
 
     /// What it costs to keep, in bytes: its content and a flat amount for the rest.

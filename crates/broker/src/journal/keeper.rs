@@ -11,7 +11,6 @@
 use super::bell::Call;
 use super::{Job, Journal};
 use crate::archive::for_shards;
-use crate::data_dir::DataDir;
 use crate::shared::{Parcel, Shared};
 use noctule_engine::ShardId;
 use noctule_session::Position;
@@ -35,7 +34,6 @@ pub(crate) struct Keeper {
     /// What was said of the journal last.
     said: State,
     has_to_prepare: bool,
-    data_dir: DataDir,
     alive_noted: Option<Instant>,
 }
 
@@ -48,12 +46,7 @@ struct Reclaiming {
 }
 
 impl Keeper {
-    pub(crate) fn new(
-        committer: Committer<Directory>,
-        shared: Arc<Shared>,
-        journal: Arc<Journal>,
-        data_dir: DataDir,
-    ) -> Self {
+    pub(crate) fn new(committer: Committer<Directory>, shared: Arc<Shared>, journal: Arc<Journal>) -> Self {
         Self {
             first: journal.appender.end().get(),
             committer,
@@ -63,7 +56,6 @@ impl Keeper {
             rests_until: None,
             said: State::Open,
             has_to_prepare: true,
-            data_dir,
             alive_noted: None,
         }
     }
@@ -100,7 +92,7 @@ impl Keeper {
     fn note_alive(&mut self) {
         if self.alive_noted.is_none_or(|noted| noted.elapsed() >= SECOND) {
             self.alive_noted = Some(Instant::now());
-            self.data_dir.note_alive(self.shared.now());
+            self.shared.data_dir.note_alive(self.shared.now());
         }
     }
 
@@ -171,7 +163,7 @@ impl Keeper {
 
     fn free(&mut self, reclaiming: Reclaiming) {
         let before = noctule_store::Position::new(reclaiming.before.0);
-        match self.data_dir.unless_pinned(|| self.committer.release(before)) {
+        match self.shared.data_dir.unless_pinned(|| self.committer.release(before)) {
             None => return debug!("the oldest segment of the journal is kept: another process reads it"),
             Some(Err(cause)) => {
                 return warn!(%cause, "a segment of the journal cannot be freed; it is tried again");

@@ -27,7 +27,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[derive(Debug)]
 pub(crate) struct Journal {
     appender: Arc<Appender>,
-    /// Promises wait for the disk; otherwise for the kernel alone.
     /// Everything is synced; otherwise only what somebody waits for.
     syncs: bool,
     /// Somebody waits for the kernel alone, or for the disk.

@@ -4,7 +4,6 @@ use super::Journal;
 use super::keeper::Keeper;
 use super::library::Library;
 use crate::archive::Archive;
-use crate::data_dir::DataDir;
 use crate::shared::Shared;
 use crate::threads::AbortOnPanic;
 use noctule_store::{Directory, Opened, Reader};
@@ -24,11 +23,10 @@ impl JournalThreads {
         opened: Opened<Directory>,
         shared: &Arc<Shared>,
         syncs: bool,
-        data_dir: DataDir,
     ) -> io::Result<(Self, Reader<Directory>)> {
         let Opened { appender, committer, reader, .. } = opened;
         let journal = Arc::new(Journal::new(appender, syncs, shared.shards()));
-        let keeper = Keeper::new(committer, Arc::clone(shared), Arc::clone(&journal), data_dir);
+        let keeper = Keeper::new(committer, Arc::clone(shared), Arc::clone(&journal));
         let library = Library::new(Archive::new(reader.clone()), Arc::clone(shared), Arc::clone(&journal));
         let threads = vec![spawn("keeper", || keeper.run())?, spawn("library", || library.run())?];
         Ok((Self { journal, threads }, reader))

@@ -125,11 +125,13 @@ fn a_client_that_does_not_read_does_not_hold_up_the_stop() {
 #[test]
 fn a_second_broker_in_the_same_data_directory_is_one_line_and_exit_code_1() {
     let folder = folder("data_dir_twice");
-    let mut first = Broker::start(&mut noctule(&folder, &["--log", "off", "--listen", "tcp://127.0.0.1:0"]));
-    first.ready();
-    let arguments = ["--log", "off", "--listen", "tcp://127.0.0.1:0"];
-    let (code, stdout, stderr) = outcome(&mut noctule(&folder, &arguments));
-    let expected = "noctule: the data directory ./noctule-data is in use by another noctule; \
-                    stop it or choose another with --data-dir\n";
-    assert_eq!((code, stdout.as_str(), stderr.as_str()), (1, "", expected));
+    for durability in ["disk", "memory"] {
+        let arguments = ["--log", "off", "--listen", "tcp://127.0.0.1:0", "--durability", durability];
+        let mut first = Broker::start(&mut noctule(&folder, &arguments));
+        first.ready();
+        let (code, stdout, stderr) = outcome(&mut noctule(&folder, &arguments));
+        let expected = "noctule: the data directory ./noctule-data is in use by another noctule; \
+                        stop it or choose another with --data-dir\n";
+        assert_eq!((code, stdout.as_str(), stderr.as_str()), (1, "", expected), "{durability}");
+    }
 }

@@ -4,8 +4,8 @@ use super::wire::{self, Kind};
 use super::{Frame, FrameTarget, Record};
 use noctule_codec::{PacketId, QoS};
 use noctule_session::{
-    Delivered, MessageNumber, Phase, Position, Publication, SessionChange, SessionNumber, Settlement,
-    StoredWill, Subscription, SubscriptionIds,
+    Delivered, MessageNumber, Phase, Publication, SessionChange, SessionNumber, Settlement, StoredWill,
+    Subscription, SubscriptionIds,
 };
 
 impl Record {
@@ -78,17 +78,6 @@ impl Record {
     }
 }
 
-/// Bytes of a publication, as they count for a queue.
-pub(crate) fn queue_bytes(message: &Publication) -> u32 {
-    u32::try_from(message.bytes()).unwrap_or(u32::MAX)
-}
-
-/// Where a publication was recorded last.
-pub(crate) fn position_of(message: &Publication) -> Position {
-    let kept = message.kept.get();
-    if kept.is_somewhere() { kept } else { message.place.get() }
-}
-
 fn kind_of_change(change: &SessionChange) -> Kind {
     match change {
         SessionChange::Owed { .. } | SessionChange::Held { .. } => Kind::Held,
@@ -113,10 +102,10 @@ fn put_change(change: &SessionChange, out: &mut Vec<u8>) {
             let flags = delivery_flags(*qos, *retain, subscription_ids, group.is_some(), Phase::Waiting);
             put_number(message.number.0, out);
             out.push(flags);
-            put_number(queue_bytes(message).into(), out);
+            put_number(message.queue_bytes().into(), out);
             put_subscription_ids(subscription_ids, out);
             group.iter().for_each(|group| put_number(group.0, out));
-            put_number(position_of(message).0, out);
+            put_number(message.position().0, out);
         }
         SessionChange::Held { delivered, position } => {
             put_delivered(delivered, out);

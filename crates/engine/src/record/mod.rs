@@ -10,7 +10,6 @@ pub(crate) mod testing;
 mod wire;
 
 pub use decode::{RecordError, content, contents, moved_bytes};
-pub(crate) use encode::{position_of, queue_bytes};
 pub use frames::Frames;
 
 use noctule_codec::{PacketId, QoS};

@@ -18,8 +18,7 @@ pub use groups::RememberedGroup;
 pub use phases::{Given, RememberedPhase};
 pub use sessions::RememberedSession;
 
-use crate::record::{position_of, queue_bytes};
-use crate::{Frame, FrameTarget, Record};
+use crate::{Frame, FrameTarget, Record, RecordError};
 use groups::Groups;
 use hashbrown::HashMap;
 use noctule_session::{
@@ -60,6 +59,20 @@ pub struct Remembered {
 }
 
 impl Replay {
+    /// Applies the records of the frame at this position.
+    ///
+    /// # Errors
+    /// The records are not what this version writes.
+    pub fn apply_frame(&mut self, position: Position, body: &[u8]) -> Result<(), RecordError> {
+        let mut rest = body;
+        while !rest.is_empty() {
+            let (record, behind) = Record::decode(rest)?;
+            self.apply(position, record);
+            rest = behind;
+        }
+        Ok(())
+    }
+
     /// Applies the next record, which stands in the frame at this position.
     pub fn apply(&mut self, position: Position, record: Record) {
         match record {
@@ -126,7 +139,7 @@ impl Replay {
     fn publish(&mut self, position: Position, frame: Frame) {
         let Frame { message, inbound, retained, will_of, owed, groups } = frame;
         self.seen.publication(&message);
-        let (number, bytes) = (message.number, queue_bytes(&message));
+        let (number, bytes) = (message.number, message.queue_bytes());
         for target in owed {
             let FrameTarget { session, qos, retain, subscription_ids } = target;
             let (group, phase, packet_id, is_maybe_sent) = (None, Phase::Waiting, None, false);
@@ -254,7 +267,7 @@ fn without_content(change: SessionChange) -> SessionChange {
         SessionChange::Owed { message, qos, retain, subscription_ids, group } => SessionChange::Held {
             delivered: Box::new(Delivered {
                 number: message.number,
-                bytes: queue_bytes(&message),
+                bytes: message.queue_bytes(),
                 qos,
                 retain,
                 subscription_ids,
@@ -263,7 +276,7 @@ fn without_content(change: SessionChange) -> SessionChange {
                 packet_id: None,
                 is_maybe_sent: false,
             }),
-            position: position_of(&message),
+            position: message.position(),
         },
         other => other,
     }
