@@ -199,7 +199,7 @@ impl<D: Disk> Committer<D> {
         if self.durable == Position::FIRST {
             return Ok(Prepared::Done);
         }
-        self.keep_spares(SPARES_MADE);
+        self.look_ahead();
         match self.space.touch()? {
             true => Ok(Prepared::More),
             false => Ok(Prepared::Done),

@@ -1,11 +1,12 @@
 //! A real directory.
 
 use crate::disk::{Disk, DiskFile};
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate, statvfs};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -122,6 +123,11 @@ impl DiskFile for DirectoryFile {
             }
         }
         Ok(done)
+    }
+
+    fn will_read(&self, offset: u64, bytes: u64) {
+        // Advice that is not taken costs time, nothing else.
+        let _ = fadvise(&self.0, offset, NonZeroU64::new(bytes), Advice::WillNeed);
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

@@ -55,6 +55,11 @@ pub trait DiskFile: Debug + Send + Sync + 'static {
     /// Reads from `offset` on and says how much; less than asked for only at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
+    /// These bytes are read soon. A disk that can fetch them meanwhile does; nothing else depends on it.
+    fn will_read(&self, offset: u64, bytes: u64) {
+        let _ = (offset, bytes);
+    }
+
     /// Writes all of it at `offset`. After an error any part of it may have been written.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 

@@ -20,17 +20,22 @@ pub(crate) struct Window<'a, F> {
     unreadable: Unreadable,
     base: u64,
     buffer: Vec<u8>,
+    /// The disk works ahead up to there.
+    asked: u64,
 }
 
 /// How much is read at once.
 pub(crate) const WINDOW_BYTES: usize = 1 << 20;
+
+/// How far the disk may work ahead.
+const AHEAD_BYTES: u64 = 8 << 20;
 
 /// The piece that is lost with an unreadable sector.
 const PIECE_BYTES: usize = 4096;
 
 impl<'a, F: DiskFile> Window<'a, F> {
     pub(crate) fn new(file: &'a F, unreadable: Unreadable) -> io::Result<Self> {
-        Ok(Self { file, file_bytes: file.bytes()?, unreadable, base: 0, buffer: Vec::new() })
+        Ok(Self { file, file_bytes: file.bytes()?, unreadable, base: 0, buffer: Vec::new(), asked: 0 })
     }
 
     /// The size of the file.
@@ -56,6 +61,7 @@ impl<'a, F: DiskFile> Window<'a, F> {
 
     fn fill(&mut self, offset: u64, bytes: usize) -> io::Result<()> {
         let there = self.file_bytes.saturating_sub(offset);
+        self.ask_ahead(offset + bytes as u64);
         self.base = offset;
         self.buffer.resize((bytes as u64).min(there) as usize, 0);
         let read = match self.file.read_at(&mut self.buffer, offset) {
@@ -64,6 +70,14 @@ impl<'a, F: DiskFile> Window<'a, F> {
         };
         self.buffer.truncate(read);
         Ok(())
+    }
+
+    /// Has the disk work ahead of this offset while what it gave before is looked at.
+    fn ask_ahead(&mut self, offset: u64) {
+        if offset + AHEAD_BYTES > self.asked {
+            self.file.will_read(offset.max(self.asked), AHEAD_BYTES);
+            self.asked = offset.max(self.asked) + AHEAD_BYTES;
+        }
     }
 
     fn fill_in_pieces(&mut self, offset: u64) -> usize {

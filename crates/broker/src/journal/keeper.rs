@@ -29,7 +29,7 @@ pub(crate) struct Keeper {
     first: u64,
     /// Everything before this is being said again, to be freed.
     reclaiming: Option<Reclaiming>,
-    /// Not before then, because the last time gained nothing.
+    /// A full journal is not reclaimed before then, because the last time gained next to nothing.
     rests_until: Option<Instant>,
     /// What was said of the journal last.
     said: State,
@@ -185,11 +185,11 @@ impl Keeper {
     fn is_worth_reclaiming(&self) -> bool {
         let segments = self.committer.segments();
         let [oldest, rest @ ..] = &segments[..] else { return false };
-        if rest.is_empty() || self.rests_until.is_some_and(|until| until > Instant::now()) {
+        if rest.is_empty() {
             return false;
         }
         if self.journal.appender.state() == State::Full {
-            return true;
+            return self.rests_until.is_none_or(|until| until <= Instant::now());
         }
         let largest = segments.iter().map(|segment| segment.bytes).max().unwrap_or(oldest.bytes);
         let is_large = self.committer.bytes() > SEGMENTS_KEPT * largest;
