@@ -71,6 +71,8 @@ pub struct Owed {
     pub retain: bool,
     phase: Phase,
     holds_quota: bool,
+    /// Its content cannot be left to the journal.
+    stays: bool,
     /// A crash came between, and the peer may have it.
     is_maybe_sent: bool,
 }
@@ -219,6 +221,7 @@ impl Owed {
             phase: Phase::Waiting,
             holds_quota: false,
             is_maybe_sent: false,
+            stays: false,
         }
     }
 
@@ -549,13 +552,18 @@ impl Outbound {
         }
     }
 
-    /// Lets go of the contents that the journal has, from the last entry back to the first without one. While
-    /// there is a connection, what it sends next stays.
+    /// Lets go of the contents that the journal has. While there is a connection, what it sends next stays.
     pub(crate) fn let_go(&mut self, is_connected: bool, done: &mut Vec<Arc<Publication>>) {
-        let Some(list) = &mut self.list else { return };
-        let kept = if is_connected { list.cursor + LOADED_AT_ONCE } else { 0 };
-        let rest = list.entries.iter_mut().skip(kept).rev().take_while(|entry| entry.message.is_some());
-        done.extend(rest.filter_map(Owed::let_go));
+        done.extend(self.come_since(is_connected).filter_map(Owed::let_go));
+    }
+
+    /// The entries that may let go of their contents: from the last one back to the first that has done so, or
+    /// could not. A queue of which the journal has nothing is walked over once, not with each message.
+    fn come_since(&mut self, is_connected: bool) -> impl Iterator<Item = &mut Owed> {
+        let list = self.list.as_deref_mut();
+        let kept = list.as_ref().filter(|_| is_connected).map_or(0, |list| list.cursor + LOADED_AT_ONCE);
+        let entries = list.into_iter().flat_map(move |list| list.entries.iter_mut().skip(kept).rev());
+        entries.take_while(|entry| entry.message.is_some() && !entry.stays)
     }
 
     /// The contents that are missing from the next delivery of this connection on.
@@ -759,10 +767,8 @@ impl Owed {
     /// Lets go of the content, if the journal has it and no group may want it back.
     fn let_go(&mut self) -> Option<Arc<Publication>> {
         let position = self.position();
-        if !position.is_somewhere() || self.group().is_some() {
-            return None;
-        }
-        self.take_message()
+        self.stays = !position.is_somewhere() || self.group().is_some();
+        if self.stays { None } else { self.take_message() }
     }
 
     /// Takes the content. Where it is recorded is still known.
@@ -952,6 +958,25 @@ mod tests {
         outbound.begin(number, id);
         outbound.advance();
         Some(id)
+    }
+
+    #[test]
+    fn a_delivery_takes_48_bytes() {
+        assert_eq!(size_of::<Owed>(), 48);
+    }
+
+    #[test]
+    fn a_queue_that_the_journal_does_not_have_is_walked_over_once() {
+        let (mut outbound, mut done) = (owing(1..=100), Vec::new());
+        assert_eq!(outbound.come_since(false).count(), 100);
+        outbound.let_go(false, &mut done);
+        assert_eq!((outbound.come_since(false).count(), done.len()), (0, 0));
+        let recorded = message(101);
+        recorded.place.set(Position(7));
+        outbound.push(Owed::new(recorded, QoS::ExactlyOnce, false, SubscriptionIds::None));
+        assert_eq!(outbound.come_since(false).count(), 1);
+        outbound.let_go(false, &mut done);
+        assert_eq!((outbound.come_since(false).count(), done.len()), (0, 1));
     }
 
     #[test]

@@ -46,13 +46,11 @@ impl Stage {
 
     fn fill_with(&mut self, topic: &str) -> Vec<String> {
         let disk = self.sim.disk();
-        let bytes: u64 = disk
-            .names()
-            .iter()
-            .filter_map(|name| disk.content(name))
-            .map(|content| content.len() as u64)
-            .sum();
-        disk.set_capacity(Some(bytes));
+        let names = disk.names();
+        let files = names.iter().filter_map(|name| disk.content(name)).map(|content| content.len() as u64);
+        // There is room for one file more: the next segment is not made before it is needed.
+        let capacity = files.clone().sum::<u64>() + files.max().unwrap_or(0);
+        disk.set_capacity(Some(capacity));
         let mut taken = Vec::new();
         while self.sim.journal_state() == JournalState::Open {
             let payload = format!("{}{}", taken.len(), ".".repeat(100));

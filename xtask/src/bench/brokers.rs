@@ -32,16 +32,19 @@ impl Broker {
 
     /// This broker with so many shards, and like Mosquitto without a window for 3.x clients.
     pub(super) fn noctule(lab: &Lab<'_>, shards: u16) -> Result<Self> {
-        let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        Self::noctule_in(lab, shards, lab.folder.join(format!("noctule-{number}")))
+        Self::noctule_in(lab, shards, fresh_data_dir(lab), &[])
     }
 
-    fn noctule_in(lab: &Lab<'_>, shards: u16, data_dir: PathBuf) -> Result<Self> {
+    /// This broker with one shard and this durability.
+    pub(super) fn noctule_with(lab: &Lab<'_>, durability: &str) -> Result<Self> {
+        Self::noctule_in(lab, 1, fresh_data_dir(lab), &["--durability", durability])
+    }
+
+    fn noctule_in(lab: &Lab<'_>, shards: u16, data_dir: PathBuf, more: &[&str]) -> Result<Self> {
         let mut command = pinned(lab, lab.project.release_binary());
         command.args(["--listen", "tcp://127.0.0.1:0", "--log", "off", "--shards", &shards.to_string()]);
         command.args(["--set", "limits.inflight_messages_max_v3=65535"]);
-        command.args(["--set", "sys_interval=1s", "--data-dir"]);
-        command.arg(&data_dir);
+        command.args(["--set", "sys_interval=1s"]).args(more).arg("--data-dir").arg(&data_dir);
         let mut broker = Self::start_and_read_port("noctule", &mut command)?;
         broker.data_dir = Some(data_dir);
         Ok(broker)
@@ -51,7 +54,7 @@ impl Broker {
     pub(super) fn kill_and_start_again(mut self, lab: &Lab<'_>) -> Result<Self> {
         let data_dir = self.data_dir.take().context("it has no data directory of ours")?;
         drop(self);
-        Self::noctule_in(lab, 1, data_dir)
+        Self::noctule_in(lab, 1, data_dir, &[])
     }
 
     /// Mosquitto without the bounds that would let it drop messages.
@@ -66,6 +69,11 @@ impl Broker {
             Self { name: "mosquitto", port, child: child.context("cannot start mosquitto")?, data_dir: None };
         broker.wait_until_it_listens()?;
         Ok(broker)
+    }
+
+    /// Where one of ours keeps its journal.
+    pub(super) fn journal(&self) -> Result<PathBuf> {
+        Ok(self.data_dir.as_ref().context("it has no data directory of ours")?.join("journal"))
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -118,6 +126,11 @@ fn pinned(lab: &Lab<'_>, program: PathBuf) -> Command {
     let mut command = lab.project.command("taskset");
     command.args(["-c", BROKER_CORE]).arg(program);
     command
+}
+
+fn fresh_data_dir(lab: &Lab<'_>) -> PathBuf {
+    let number = STARTED.fetch_add(1, Ordering::Relaxed);
+    lab.folder.join(format!("noctule-{number}"))
 }
 
 /// A port that nobody listens on, below those the system gives to clients.

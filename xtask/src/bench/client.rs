@@ -72,13 +72,22 @@ impl Client {
 
     /// Publishes so many messages with QoS 1, to each topic in turn, many at a time.
     pub(super) fn publish_many(&mut self, topics: &[String], messages: usize, payload: &[u8]) -> Result<()> {
+        self.publish_with(PUBLISH | 2, topics, messages, payload)
+    }
+
+    /// Publishes one retained message with QoS 1 to each topic, many at a time.
+    pub(super) fn retain_many(&mut self, topics: &[String], payload: &[u8]) -> Result<()> {
+        self.publish_with(PUBLISH | 3, topics, topics.len(), payload)
+    }
+
+    fn publish_with(&mut self, first: u8, topics: &[String], messages: usize, payload: &[u8]) -> Result<()> {
         let mut topics = topics.iter().cycle();
         let mut left = messages;
         while left > 0 {
             let some = left.min(WINDOW.into());
             for (packet_id, topic) in (1..=WINDOW).take(some).zip(&mut topics) {
                 let parts = [&field(topic.as_bytes())[..], &packet_id.to_be_bytes(), payload];
-                self.send(PUBLISH | 2, &parts)?;
+                self.send(first, &parts)?;
             }
             for _ in 0..some {
                 self.expect(PUBACK)?;

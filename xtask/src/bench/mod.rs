@@ -9,6 +9,7 @@ mod burst;
 mod cache;
 mod client;
 mod connect;
+mod durability;
 mod facts;
 mod filters;
 mod idle;
@@ -19,6 +20,7 @@ mod queued;
 mod retained;
 mod routing;
 mod shards;
+mod space;
 mod steady;
 mod table;
 
@@ -48,6 +50,9 @@ const PARTS: &[Part] = &[
     Part { name: "routing", cells: routing::CELLS, run: routing::measure },
     Part { name: "filters", cells: &[], run: filters::measure },
     Part { name: "idle", cells: &[], run: idle::measure },
+    Part { name: "durability", cells: &[], run: durability::measure },
+    Part { name: "delay", cells: &[], run: durability::delay },
+    Part { name: "space", cells: &[], run: space::measure },
     Part { name: "queued", cells: &[], run: queued::measure },
     Part { name: "retained", cells: &[], run: retained::measure },
     Part { name: "connect", cells: &[], run: connect::measure },

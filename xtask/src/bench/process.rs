@@ -17,6 +17,33 @@ pub(super) fn resident_bytes(broker: &Broker) -> Result<f64> {
     Ok(kibibytes * 1024.0)
 }
 
+/// What the threads of the journal have written so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Written {
+    pub(super) bytes: f64,
+    /// One for each commit, and one for each mebibyte of a new file.
+    pub(super) writes: f64,
+}
+
+/// What the journal of one of ours has written so far.
+pub(super) fn journal_written(broker: &Broker) -> Result<Written> {
+    let mut written = Written::default();
+    for thread in fs::read_dir(format!("/proc/{}/task", broker.pid()))? {
+        let thread = thread?.path();
+        if matches!(fs::read_to_string(thread.join("comm"))?.trim_end(), "keeper" | "library") {
+            let io = fs::read_to_string(thread.join("io"))?;
+            written.bytes += figure_of(&io, "wchar:")?;
+            written.writes += figure_of(&io, "syscw:")?;
+        }
+    }
+    Ok(written)
+}
+
+fn figure_of(text: &str, name: &str) -> Result<f64> {
+    let figure = text.lines().find_map(|line| line.strip_prefix(name));
+    Ok(figure.with_context(|| format!("no {name}"))?.trim().parse()?)
+}
+
 /// Processor time of each thread so far.
 pub(super) fn thread_times(broker: &Broker) -> Result<BTreeMap<String, Duration>> {
     let mut times = BTreeMap::new();

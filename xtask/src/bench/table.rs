@@ -118,6 +118,14 @@ impl Cell {
         }
     }
 
+    /// Whether this figure is at least so much; nothing where there is no figure.
+    pub(super) fn at_least(&self, goal: f64) -> Self {
+        match self {
+            Self::Number(value, _) | Self::Times(value) => Self::Met(*value >= goal),
+            _ => Self::Nothing,
+        }
+    }
+
     fn json(&self) -> Value {
         match self {
             Self::Text(text) => json!(text),
