@@ -252,7 +252,7 @@ impl Shard {
         let number = turn.directory.next_session();
         let session = Session::new(number, client_id);
         turn.directory.session_opened();
-        self.sessions.insert(Resident::new(session, identity, &turn.directory.memory))
+        self.sessions.insert(Resident::new(session, identity, &turn.directory.memory, &turn.directory.dues))
     }
 
     /// Gives the session its connection, its expiry and its will. Says whether the index had to be told.

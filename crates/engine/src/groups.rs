@@ -37,6 +37,11 @@ pub(crate) enum DebtChange {
 }
 
 impl GroupDebts {
+    /// How many messages groups are owed.
+    pub(crate) fn len(&self) -> usize {
+        self.by_group.len()
+    }
+
     pub(crate) fn apply(&mut self, change: DebtChange) {
         match change {
             DebtChange::Owed(group, message) => {

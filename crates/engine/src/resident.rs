@@ -1,5 +1,6 @@
 //! A session with what its shard keeps beside it.
 
+use crate::directory::DUES_OF_DELIVERY;
 use crate::retained_phases::RetainedPhases;
 use crate::search::Searching;
 use crate::timers::{Timer, Timers};
@@ -35,6 +36,8 @@ pub(crate) struct Resident {
     pub(crate) is_letting_go: bool,
     /// What it takes of the broker's memory.
     share: MemoryShare,
+    /// What it will still take of the journal.
+    dues: MemoryShare,
     timer_at: Option<Instant>,
 }
 
@@ -52,9 +55,15 @@ pub(crate) struct Sharing {
 }
 
 impl Resident {
-    pub(crate) fn new(session: Session, identity: Identity, memory: &MemoryGauge) -> Self {
+    pub(crate) fn new(
+        session: Session,
+        identity: Identity,
+        memory: &MemoryGauge,
+        dues: &MemoryGauge,
+    ) -> Self {
         Self {
             share: memory.take(session.bytes()),
+            dues: dues.take(dues_of(&session)),
             session,
             identity,
             rights: None,
@@ -84,6 +93,7 @@ impl Resident {
     /// Counts the session's memory anew, after something in it has changed.
     pub(crate) fn recount(&mut self) {
         self.share.resize(self.session.bytes());
+        self.dues.resize(dues_of(&self.session));
     }
 
     /// Gives back what the session's queues keep for more, where they are empty.
@@ -117,3 +127,8 @@ impl Resident {
 
 /// What a connected session is owed stays in memory up to this.
 const QUEUE_BYTES_IN_MEMORY: u64 = 1 << 20;
+
+/// What a session has yet to record of what it is owed.
+fn dues_of(session: &Session) -> u64 {
+    if session.is_durable() { session.outbound.len() as u64 * DUES_OF_DELIVERY } else { 0 }
+}

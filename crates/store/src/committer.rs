@@ -41,6 +41,8 @@ pub struct Committer<D: Disk> {
     written: Position,
     /// Failed syncs of segments since the last that succeeded.
     sync_failures: u32,
+    /// Room that is spoken for.
+    dues: u64,
     /// What the last commit has made of the state, if it failed.
     failed: Option<State>,
     /// Why nothing is written any more.
@@ -117,6 +119,7 @@ impl<D: Disk> Committer<D> {
             durable: end,
             written: end,
             sync_failures: 0,
+            dues: 0,
             failed: None,
             read_only: None,
         };
@@ -142,6 +145,12 @@ impl<D: Disk> Committer<D> {
         self.look_ahead();
         let bytes = self.written.get().saturating_sub(before.get());
         Ok(Committed { written: self.written, durable: self.durable, bytes })
+    }
+
+    /// What was taken will need so many bytes more to come to an end, in records that are never refused. The
+    /// journal is full before they have no room.
+    pub fn set_dues(&mut self, bytes: u64) {
+        self.dues = bytes;
     }
 
     /// All segments, the oldest first. The last is being written.
@@ -363,8 +372,23 @@ impl<D: Disk> Committer<D> {
                 state = if trouble.is_full() { State::Full } else { State::Failing };
             }
         }
+        if state == State::Open && !self.has_room_for_dues() {
+            state = State::Full;
+        }
         // What could not be written counts until a commit has written it.
         self.appender.set_state(self.failed.unwrap_or(state));
+    }
+
+    /// Whether what is due fits beside what reclaim needs to say a segment again. Where it did not, there has to be
+    /// one segment more, or the state would change with every acknowledgement.
+    fn has_room_for_dues(&self) -> bool {
+        if self.dues == 0 {
+            return true;
+        }
+        let segments = if self.appender.state() == State::Full { 3 } else { 2 };
+        let needed = self.dues + segments * self.last_bytes;
+        let there = self.room() + self.space.bytes();
+        there >= needed || there + self.space.makeable_bytes(self.table.bytes()) >= needed
     }
 
     /// Everything above the durable position is written again, by the next commit or after a restart.

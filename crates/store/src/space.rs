@@ -202,6 +202,12 @@ impl<D: Disk> Space<D> {
         Ok(true)
     }
 
+    /// How many bytes files may still take that are not made yet, where segments take `segments_bytes`. A disk that
+    /// does not say has no room.
+    pub(crate) fn makeable_bytes(&self, segments_bytes: u64) -> u64 {
+        self.free_bytes(segments_bytes + self.bytes()).unwrap_or(0)
+    }
+
     fn free_bytes(&self, taken: u64) -> io::Result<u64> {
         let free = self.disk.free_bytes()?;
         Ok(match self.options.journal_bytes_max {

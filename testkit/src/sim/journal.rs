@@ -180,6 +180,7 @@ impl Journal {
         directory: &Directory,
         mut hand: impl FnMut(ShardId, FromJournal),
     ) {
+        self.committer.set_dues(directory.dues_bytes());
         match step {
             JournalStep::Read => self.read(&directory.memory, &mut hand),
             JournalStep::Free => self.free(),

@@ -164,6 +164,36 @@ fn room_comes_back_when_a_subscriber_has_what_it_was_owed() {
     assert_eq!(stage.owed(), ["later"]);
 }
 
+/// What was taken has its room until it is acknowledged, however small the messages are, whoever wants them, and
+/// however often the journal says meanwhile what still counts.
+#[test]
+fn a_full_journal_can_always_be_emptied() {
+    for (away, qos) in [(1, AtLeastOnce), (1, ExactlyOnce), (7, AtLeastOnce), (7, ExactlyOnce)] {
+        let mut sim = Sim::with(SimOptions { durability: Durability::Disk, ..SimOptions::default() });
+        let ids: Vec<String> = (0..away).map(|number| format!("away-{number}")).collect();
+        for id in &ids {
+            let session = sim.connect_with(&ConnectOptions::durable(V5, id, 3600));
+            sim.subscribe(session, "t", qos);
+            sim.send(session, &disconnect(ReasonCode::NORMAL_DISCONNECTION));
+        }
+        let publisher = sim.connect(V5, "publisher");
+        sim.disk().set_capacity(Some(1 << 20));
+        let mut taken = 0;
+        while sim.publish(publisher, "t", "", AtLeastOnce) == ReasonCode::Success {
+            taken += 1;
+        }
+        assert_eq!(sim.journal_state(), JournalState::Full);
+        sim.advance(60_000);
+        for id in &ids {
+            let session = sim.connect_with(&ConnectOptions::durable(V5, id, 3600));
+            assert_eq!(sim.deliveries(session).len(), taken, "{id} of {away} at {qos:?}");
+        }
+        sim.advance(60_000);
+        assert_eq!(sim.journal_state(), JournalState::Open);
+        assert_eq!(sim.publish(publisher, "t", "", AtLeastOnce), ReasonCode::Success);
+    }
+}
+
 #[test]
 fn room_comes_back_when_a_client_comes_for_what_it_is_owed() {
     let mut stage = Stage::new();

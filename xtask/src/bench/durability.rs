@@ -66,8 +66,8 @@ const LOADS: &[Load] = &[
 ];
 
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
-    let how = "QoS 1, 16 bytes, to durable sessions: connected ones (p2p, window times publishers outstanding), or ones \
-               that are away (the fill of `queue`). The journal's share of a message with `disk`, and how many \
+    let how = "QoS 1, 16 bytes, to durable sessions: connected ones (p2p, window times publishers outstanding), or \
+               ones that are away (the fill of `queue`). The journal's share of a message with `disk`, and how many \
                it wrote, and synced, at a time.";
     let columns = [
         "load",
@@ -131,9 +131,9 @@ fn row(lab: &Lab<'_>, load: &Load, notes: &mut Vec<String>) -> Result<Vec<Cell>>
 }
 
 pub(super) fn delay(lab: &Lab<'_>) -> Result<Table> {
-    let how = "p2p QoS 1, 16 bytes, 100 durable subscribers, in an open loop at half of the rate that `disk` reaches with \
-               1,000 outstanding. The sync is one write and one fdatasync of as many bytes as a commit had, measured in \
-               the same folder right after.";
+    let how = "p2p QoS 1, 16 bytes, 100 durable subscribers, in an open loop at half of the rate that `disk` \
+               reaches with 1,000 outstanding. The sync is one write and one fdatasync of as many bytes as a \
+               commit had, measured in the same folder right after.";
     let columns = [
         "rate, thousand/s",
         "p99 memory, µs",

@@ -12,8 +12,9 @@ use super::table::{Cell, Table};
 
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
     let how = "Messages of 4 KiB, QoS 1. Some are retained and stay as they are; then 4 publishers to 4 connected \
-               subscribers with durable sessions, window 50. Written: what the journal's threads wrote meanwhile, reclaim \
-               and the fill of new files included, as a multiple of the payloads published. Held: the segments afterwards.";
+               subscribers with durable sessions, window 50. Written: what the journal's threads wrote meanwhile, \
+               reclaim and the fill of new files included, as a multiple of the payloads published. Held: the \
+               segments afterwards.";
     let columns = [
         "retained",
         "published, MiB",

@@ -29,8 +29,10 @@ pub(crate) struct Keeper {
     first: u64,
     /// Everything before this is being said again, to be freed.
     reclaiming: Option<Reclaiming>,
-    /// A full journal is not reclaimed before then, because the last time gained next to nothing.
-    rests_until: Option<Instant>,
+    /// How much reclaim has gained since a full journal began to turn.
+    round: Option<Round>,
+    /// A full journal rests, because a whole round gained next to nothing.
+    rest: Option<Rest>,
     /// What was said of the journal last.
     said: State,
     has_to_prepare: bool,
@@ -45,6 +47,22 @@ struct Reclaiming {
     again_bytes: u64,
 }
 
+/// One turn of a journal that is full: everything in front of `until` is freed once.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    until: Position,
+    segments_bytes: u64,
+    gained: u64,
+}
+
+/// A full journal is left alone until clients have changed something of what counts.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    until: Instant,
+    fresh_bytes: u64,
+    owed_bytes: u64,
+}
+
 impl Keeper {
     pub(crate) fn new(committer: Committer<Directory>, shared: Arc<Shared>, journal: Arc<Journal>) -> Self {
         Self {
@@ -53,7 +71,8 @@ impl Keeper {
             shared,
             journal,
             reclaiming: None,
-            rests_until: None,
+            round: None,
+            rest: None,
             said: State::Open,
             has_to_prepare: true,
             alive_noted: None,
@@ -101,6 +120,7 @@ impl Keeper {
     fn commit(&mut self) {
         let [os, disk] = &self.journal.is_wanted;
         let (os, disk) = (os.swap(false, Ordering::AcqRel), disk.swap(false, Ordering::AcqRel));
+        self.committer.set_dues(self.shared.directory.dues_bytes());
         let syncs = self.journal.syncs || disk;
         if os || !syncs {
             self.commit_to(false);
@@ -175,11 +195,43 @@ impl Keeper {
         let again = self.again_bytes() - reclaiming.again_bytes;
         let gained = reclaiming.segment_bytes.saturating_sub(again);
         debug!(again, gained, "the oldest segment of the journal is freed");
-        if gained < reclaiming.segment_bytes / 8 {
-            self.rests_until = Some(Instant::now() + SECOND);
-        }
+        self.note_gain(reclaiming, gained);
         self.say_state();
         self.journal.bell.ring_soon();
+    }
+
+    /// A full journal turns once. Where that gains next to nothing, all of it counts, and turning it again would
+    /// only wear the disk.
+    fn note_gain(&mut self, reclaiming: Reclaiming, gained: u64) {
+        let Some(round) = &mut self.round else { return };
+        round.segments_bytes += reclaiming.segment_bytes;
+        round.gained += gained;
+        let Round { until, segments_bytes, gained } = *round;
+        if reclaiming.before < until {
+            return;
+        }
+        self.round = None;
+        if gained < segments_bytes / GAIN_WORTH_A_ROUND {
+            self.rest = Some(Rest {
+                until: Instant::now() + REST,
+                fresh_bytes: self.fresh_bytes() + segments_bytes / GAIN_WORTH_A_ROUND,
+                owed_bytes: self.owed_bytes() - self.owed_bytes() / GAIN_WORTH_A_ROUND,
+            });
+        }
+    }
+
+    fn is_resting(&self) -> bool {
+        let still = |rest: Rest| {
+            rest.until > Instant::now()
+                && self.fresh_bytes() < rest.fresh_bytes
+                && self.owed_bytes() >= rest.owed_bytes
+        };
+        self.rest.is_some_and(still)
+    }
+
+    /// Something that becomes less when much of the journal counts no more.
+    fn owed_bytes(&self) -> u64 {
+        self.shared.directory.dues_bytes() + self.shared.directory.retained_bytes()
     }
 
     fn is_worth_reclaiming(&self) -> bool {
@@ -189,7 +241,7 @@ impl Keeper {
             return false;
         }
         if self.journal.appender.state() == State::Full {
-            return self.rests_until.is_none_or(|until| until <= Instant::now());
+            return !self.is_resting();
         }
         let largest = segments.iter().map(|segment| segment.bytes).max().unwrap_or(oldest.bytes);
         let is_large = self.committer.bytes() > SEGMENTS_KEPT * largest;
@@ -209,6 +261,14 @@ impl Keeper {
         let Some(oldest) = segments.first() else { return };
         let before = Position(oldest.end.get());
         let again_bytes = self.again_bytes();
+        match self.journal.appender.state() {
+            State::Full if self.round.is_none() => {
+                let until = Position(self.journal.appender.end().get());
+                self.round = Some(Round { until, segments_bytes: 0, gained: 0 });
+            }
+            State::Full => {}
+            _ => self.round = None,
+        }
         self.reclaiming = Some(Reclaiming { before, segment_bytes: oldest.bytes, again_bytes });
         let shards = self.journal.waiting.len() as u64;
         self.journal.restated.missing.store(shards, Ordering::Release);
@@ -250,8 +310,12 @@ impl Keeper {
     }
 }
 
-/// Between two signs of life, two tries to write what cannot be written, and two to free a segment of which next to
-/// everything counts.
+/// Between two signs of life, and two tries to write what cannot be written.
 const SECOND: Duration = Duration::from_secs(1);
+/// A round of a full journal that gains less than this part of it is followed by a rest, until as much of it has
+/// changed.
+const GAIN_WORTH_A_ROUND: u64 = 16;
+/// The longest rest: what counts no more without a word from anybody, such as what expires, is found then.
+const REST: Duration = Duration::from_secs(600);
 /// A journal of so many segments is not worth the work.
 const SEGMENTS_KEPT: u64 = 3;

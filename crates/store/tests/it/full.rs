@@ -140,3 +140,24 @@ fn a_new_journal_needs_room_for_a_segment_and_the_reserve() {
     let error = Journal::try_open(&disk, SMALL, false).err().expect("there is no room at all");
     assert!(error.to_string().contains("cannot create"), "{error}");
 }
+
+#[test]
+fn what_is_due_keeps_its_room() {
+    let options = Options { journal_bytes_max: 64 * 8192, ..SMALL };
+    let mut journal = Journal::try_open(&SimulatedDisk::new(1), options, false).expect("it opens");
+    // Less room would do for Open than there has to be to get there again from Full.
+    let stories = [
+        (40, State::Open),
+        (61, State::Open),
+        (62, State::Full),
+        (61, State::Full),
+        (60, State::Open),
+        (100, State::Full),
+        (0, State::Open),
+    ];
+    for (segments, state) in stories {
+        journal.committer().set_dues(segments * 8192);
+        journal.committer().commit(true).expect("there is nothing to write");
+        assert_eq!(journal.opened.appender.state(), state, "{segments} segments are due");
+    }
+}
