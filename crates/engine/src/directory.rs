@@ -441,6 +441,6 @@ impl Directory {
     }
 }
 
-/// What a delivery may still take of the journal. Its packet id, PUBREC, settlement and, if it is said again, its place:
-/// 98 bytes at most, and 24 more of a frame of their own where it comes alone.
+/// What a delivery may still take of the journal. Its packet id, PUBREC, settlement and, if it is said again, its
+/// place: 98 bytes at most, and 24 more of a frame of their own where it comes alone.
 pub(crate) const DUES_OF_DELIVERY: u64 = 128;
