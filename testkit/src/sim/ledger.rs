@@ -540,7 +540,8 @@ impl Book {
         };
         for publication in self.publications.iter().filter(maybe) {
             let topic = &*publication.topic;
-            if got.get(topic).is_some_and(|delivery| *delivery.payload == *publication.payload)
+            let kept = got.get(topic).map_or(&[][..], |delivery| &delivery.payload);
+            if *kept == *publication.payload
                 && last.get(topic).is_none_or(|last| last.began < publication.began)
             {
                 got.remove(topic);
