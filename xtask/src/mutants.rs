@@ -1,6 +1,10 @@
 //! `cargo xtask mutants`: makes small wrong changes, one after another, and demands that a named test notices.
+//!
+//! A wrong change may have a test ask for memory without end. The tests get so much and no more, and one that wants
+//! more fails.
 
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -48,24 +52,37 @@ fn is_caught(project: &Project, mutant: &Mutant) -> Result<bool> {
     let path = project.path(&mutant.file);
     let original = fs::read_to_string(&path).with_context(|| mutant.file.clone())?;
     ensure!(original.matches(&mutant.from).count() == 1, "`from` does not stand in {} once", mutant.file);
+    ensure!(build(project, mutant)?, "its tests do not compile without it");
     ensure!(test(project, mutant)?, "its tests fail without it");
     fs::write(&path, original.replacen(&mutant.from, &mutant.to, 1))?;
-    let compiles = cargo(project, mutant, &["--no-run"]);
+    let compiles = build(project, mutant);
     let passes = test(project, mutant);
     fs::write(&path, original)?;
     ensure!(compiles?, "it does not compile");
     Ok(!passes?)
 }
 
-/// Whether the mutant's tests pass.
-fn test(project: &Project, mutant: &Mutant) -> Result<bool> {
-    let tests: Vec<&str> = mutant.tests.iter().map(String::as_str).collect();
-    cargo(project, mutant, &[&["--"], &tests[..]].concat())
+/// Whether the mutant's tests compile. The compiler takes what memory it needs.
+fn build(project: &Project, mutant: &Mutant) -> Result<bool> {
+    succeeds(project.command("cargo").args(cargo_test(mutant)).arg("--no-run"))
 }
 
-fn cargo(project: &Project, mutant: &Mutant, arguments: &[&str]) -> Result<bool> {
-    let mut command = project.command("cargo");
-    command.args(["test", "--quiet", "--package", &mutant.package, "--tests"]).args(arguments);
+/// Whether the mutant's tests pass, within the memory that they have.
+fn test(project: &Project, mutant: &Mutant) -> Result<bool> {
+    let limited = format!("ulimit -v {MEMORY_KIB_MAX} && exec \"$@\"");
+    let mut command = project.command("sh");
+    command.args(["-c", &limited, "sh", "cargo"]).args(cargo_test(mutant));
+    succeeds(command.arg("--").args(&mutant.tests))
+}
+
+fn cargo_test(mutant: &Mutant) -> [&str; 5] {
+    ["test", "--quiet", "--package", &mutant.package, "--tests"]
+}
+
+fn succeeds(command: &mut Command) -> Result<bool> {
     let output = command.env("RUST_BACKTRACE", "0").output().context("cargo test")?;
     Ok(output.status.success())
 }
+
+/// Address space of a test binary: many times what any of them needs, and less than a small machine has.
+const MEMORY_KIB_MAX: u64 = 6 << 20;
