@@ -1,14 +1,15 @@
 //! Between shards and a journal, whoever drives both: the broker's threads, or a simulation that has none.
 //!
 //! [`Scratch`] takes the records of a turn there. The [`Archive`] reads back: contents that sessions have left
-//! there, and contents that are to be recorded anew before their segment is freed.
+//! there, and contents that are to be recorded anew before their segment is freed. What the disk cannot read is
+//! not lost: who needs it waits among the [`Unread`] and tries again. Lost is what comes back twice and is not whole.
 
 use noctule_engine::{Content, Frames, JournalState, Record, RecordError, content, contents, moved_bytes};
 use noctule_session::{MemoryGauge, MessageNumber, Missing, Position, Publication};
 use noctule_store::{Appender, Disk, ReadError, Reader, State};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use tracing::warn;
+use tracing::{info, warn};
 
 /// Buffers of one shard for the bytes of its records.
 #[derive(Debug, Default)]
@@ -58,9 +59,22 @@ pub struct Archive<D: Disk> {
     moved: HashMap<MessageNumber, Position>,
 }
 
-/// What is not written yet cannot be read; it will be, with the next commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotWritten;
+/// Why a message cannot be read now, though it is not lost.
+#[derive(Debug)]
+pub enum NotYet {
+    /// It is not written; it will be, with the next commit.
+    NotWritten,
+    /// The disk has failed to read it, and may not the next time.
+    Unreadable(ReadError),
+}
+
+/// Work that waits until the disk reads what it could not. `T` is a time.
+#[derive(Debug)]
+pub struct Unread<J, T> {
+    /// What was set aside, the next to be tried first.
+    waiting: VecDeque<(T, J)>,
+    is_told: bool,
+}
 
 /// A message that was moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +95,8 @@ impl<D: Disk> Archive<D> {
     /// A message that a session is owed, counted as memory.
     ///
     /// # Errors
-    /// It is not written yet.
-    pub fn load(&mut self, missing: Missing, memory: &MemoryGauge) -> Result<Content, NotWritten> {
+    /// It cannot be read yet.
+    pub fn load(&mut self, missing: Missing, memory: &MemoryGauge) -> Result<Content, NotYet> {
         let Missing { number, position } = missing;
         let found = self
             .find(position)?
@@ -101,12 +115,8 @@ impl<D: Disk> Archive<D> {
     /// Records a message anew, once for everybody who asks, and says where. One that is lost is nowhere.
     ///
     /// # Errors
-    /// It is not written yet.
-    pub fn move_content(
-        &mut self,
-        missing: Missing,
-        appender: &Appender,
-    ) -> Result<Option<Moved>, NotWritten> {
+    /// It cannot be read yet.
+    pub fn move_content(&mut self, missing: Missing, appender: &Appender) -> Result<Option<Moved>, NotYet> {
         let Missing { number, position } = missing;
         if let Some(position) = self.moved.get(&number) {
             return Ok(Some(Moved { position: *position, bytes: 0 }));
@@ -162,17 +172,55 @@ impl<D: Disk> Archive<D> {
         Ok(())
     }
 
-    /// Has the frame at this position at hand, or says why it cannot be read.
-    fn find(&mut self, position: Position) -> Result<Result<(), String>, NotWritten> {
+    /// Has the frame at this position at hand, or says why it is lost.
+    fn find(&mut self, position: Position) -> Result<Result<(), String>, NotYet> {
         if self.frame_at == position {
             return Ok(Ok(()));
         }
         self.frame_at = Position::NOWHERE;
         match self.reader.read(noctule_store::Position::new(position.0), &mut self.frame) {
             Ok(()) => Ok(self.index(position).map_err(|cause| cause.to_string())),
-            Err(ReadError::NotWritten) => Err(NotWritten),
-            Err(cause) => Ok(Err(cause.to_string())),
+            Err(ReadError::NotWritten) => Err(NotYet::NotWritten),
+            Err(cause @ ReadError::Io { .. }) => Err(NotYet::Unreadable(cause)),
+            Err(cause @ (ReadError::Released | ReadError::Damaged { .. })) => Ok(Err(cause.to_string())),
         }
+    }
+}
+
+impl<J, T: Copy + PartialOrd> Unread<J, T> {
+    /// Keeps work for later. The log hears of it once, until [`done`](Self::done) finds that nothing waits any more.
+    pub fn set_aside(&mut self, until: T, job: J, cause: &ReadError) {
+        self.waiting.push_back((until, job));
+        if !std::mem::replace(&mut self.is_told, true) {
+            warn!(
+                %cause,
+                "the journal cannot be read: who needs that waits, nothing is freed that cannot be moved, and it is \
+                 tried again every second"
+            );
+        }
+    }
+
+    /// Work that is to be tried again.
+    pub fn due(&mut self, now: T) -> Option<J> {
+        self.waiting.pop_front_if(|(until, _)| *until <= now).map(|(_, job)| job)
+    }
+
+    /// When the next work is to be tried again.
+    pub fn next_due(&self) -> Option<T> {
+        self.waiting.front().map(|(until, _)| *until)
+    }
+
+    /// Work is done, or set aside once more.
+    pub fn done(&mut self) {
+        if self.waiting.is_empty() && std::mem::take(&mut self.is_told) {
+            info!("everything that was needed of the journal could be read");
+        }
+    }
+}
+
+impl<J, T> Default for Unread<J, T> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), is_told: false }
     }
 }
 
@@ -184,3 +232,32 @@ fn lost(missing: Missing, cause: &str) -> Content {
 
 /// A frame buffer that is kept.
 const FRAME_KEPT: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_set_aside_is_tried_again_in_its_order_once_its_time_has_come() {
+        let cause = ReadError::Released;
+        let mut unread = Unread::default();
+        assert_eq!(unread.next_due(), None);
+        unread.set_aside(10, "first", &cause);
+        unread.set_aside(12, "second", &cause);
+        assert_eq!((unread.next_due(), unread.due(9)), (Some(10), None));
+        assert_eq!((unread.due(12), unread.due(12), unread.due(12)), (Some("first"), Some("second"), None));
+    }
+
+    #[test]
+    fn the_log_hears_once_of_what_cannot_be_read_and_once_of_its_end() {
+        let mut unread = Unread::default();
+        for now in 0..3 {
+            unread.set_aside(now, (), &ReadError::Released);
+            assert!(unread.is_told);
+            unread.done();
+            assert!(unread.is_told && unread.due(now).is_some(), "it is still waited for");
+        }
+        unread.done();
+        assert!(!unread.is_told);
+    }
+}

@@ -25,13 +25,13 @@ pub mod upkeep;
 pub use config::Config;
 
 use accepting::Accepting;
-use archive::Archive;
+use archive::{Archive, NotYet};
 use data_dir::DataDir;
 use journal::{JournalThreads, Recovered};
 use mio::{Poll, Token, Waker};
 use noctule_engine::{Content, Restorer, Shard, ShardId, Turn};
 use noctule_session::{Durability, Instant, MessageNumber, Missing, Position, Publication};
-use noctule_store::Directory;
+use noctule_store::{Directory, ReadError};
 use noctule_transport::{BindError, Listener, OpenFileLimit, raise_open_file_limit};
 use runtime::{Front, Runtime};
 use shared::Shared;
@@ -79,6 +79,12 @@ pub enum Error {
         /// What is wrong, where, and what to do.
         source: noctule_store::OpenError,
     },
+    /// The journal was read, but not once more.
+    #[error("{source}; nothing is lost by that. Check the disk, then start again")]
+    Unread {
+        /// Where the disk failed.
+        source: ReadError,
+    },
     /// The data directory is a file.
     #[error("the data directory {path} is not a directory; choose another with --data-dir")]
     NotADirectory {
@@ -113,7 +119,7 @@ pub fn run(mut config: Config) -> Result<(), Error> {
     info!(bytes = config.limits.memory_bytes_max, "memory for publications");
     let recovered = open_journal(&config)?;
     let parts = Parts { connections_max, signals, listeners };
-    let (runtimes, journal) = assemble(&config, parts, data_dir, recovered).map_err(Error::Poll)?;
+    let (runtimes, journal) = assemble(&config, parts, data_dir, recovered)?;
     info!(shards = runtimes.len(), "threads that serve sessions");
     let ready = format!("noctule {} ready: mqtt {}", env!("CARGO_PKG_VERSION"), addresses.join(" "));
     writeln!(std::io::stdout(), "{ready}").map_err(Error::Ready)?;
@@ -149,10 +155,11 @@ fn assemble(
     Parts { connections_max, mut signals, listeners }: Parts,
     data_dir: DataDir,
     recovered: Option<Recovered>,
-) -> io::Result<(Vec<Runtime>, Option<JournalThreads>)> {
-    let polls = (0..shards(config)).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
+) -> Result<(Vec<Runtime>, Option<JournalThreads>), Error> {
+    let polls =
+        (0..shards(config)).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>().map_err(Error::Poll)?;
     let wakers = polls.iter().map(|poll| Waker::new(poll.registry(), runtime::MAILBOX));
-    let wakers = wakers.collect::<io::Result<Vec<_>>>()?;
+    let wakers = wakers.collect::<io::Result<Vec<_>>>().map_err(Error::Poll)?;
     let latest = recovered.as_ref().map_or(Instant::default(), |recovered| recovered.remembered.latest);
     let last_alive = data_dir.last_alive();
     let clock = time_of_day().max(latest).max(last_alive);
@@ -163,21 +170,24 @@ fn assemble(
         Some(Recovered { remembered, opened }) => {
             let syncs = config.limits.durability == Durability::Disk;
             let lost_at = latest.max(last_alive);
-            let (threads, reader) = JournalThreads::new(opened, &shared, syncs)?;
+            let (threads, reader) = JournalThreads::new(opened, &shared, syncs).map_err(Error::Poll)?;
             (Some((remembered, lost_at, reader)), Some(threads))
         }
     };
     let registry = polls[0].registry();
-    signals.register(registry, STOP, RELOAD)?;
-    let accepting = Accepting::new(listeners, registry, connections_max, config.connects_per_second_max)?;
+    signals.register(registry, STOP, RELOAD).map_err(Error::Poll)?;
+    let accepting = Accepting::new(listeners, registry, connections_max, config.connects_per_second_max)
+        .map_err(Error::Poll)?;
     let mut front = Some(Front { accepting, signals, sys: config.sys_interval.map(SysRounds::new) });
     let ids = (0..).map(ShardId);
     let handle = || journal.as_ref().map(JournalThreads::journal);
     let runtime = |(poll, id)| Runtime::new(id, poll, Arc::clone(&shared), handle(), front.take());
     let mut runtimes: Vec<Runtime> = polls.into_iter().zip(ids).map(runtime).collect();
     if let Some((remembered, lost_at, reader)) = remembered {
-        let mut machine = Machine { runtimes: &mut runtimes, archive: Archive::new(reader), shared: &shared };
+        let (runtimes, archive) = (&mut runtimes, Archive::new(reader));
+        let mut machine = Machine { runtimes, archive, shared: &shared, unread: None };
         remembered.restore(&shared.directory, shared.shards(), lost_at, &mut machine);
+        machine.unread.map_or(Ok(()), |source| Err(Error::Unread { source }))?;
     }
     Ok((runtimes, journal))
 }
@@ -187,6 +197,8 @@ struct Machine<'a> {
     runtimes: &'a mut [Runtime],
     archive: Archive<Directory>,
     shared: &'a Shared,
+    /// Why something that is not lost could not be read.
+    unread: Option<ReadError>,
 }
 
 impl Restorer for Machine<'_> {
@@ -197,7 +209,11 @@ impl Restorer for Machine<'_> {
     fn read(&mut self, number: MessageNumber, position: Position) -> Option<Arc<Publication>> {
         match self.archive.load(Missing { number, position }, &self.shared.directory.memory) {
             Ok(Content::Found(message)) => Some(message),
-            _ => None,
+            Ok(Content::Lost(_)) | Err(NotYet::NotWritten) => None,
+            Err(NotYet::Unreadable(cause)) => {
+                self.unread.get_or_insert(cause);
+                None
+            }
         }
     }
 }

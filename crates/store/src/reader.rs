@@ -1,7 +1,8 @@
 //! Reads single frames back by their position, beside the committer.
 //!
 //! A file may be freed and used again while it is read. That is noticed by the checksum, whose seed is the
-//! segment's own, and the table is asked again before anything is called damaged.
+//! segment's own, and the table is asked again before anything is called damaged. Only what comes back twice from
+//! the same place and is not whole is damaged: a bit may flip on its way from the disk.
 
 use crate::appender::Appender;
 use crate::disk::{Disk, DiskFile};
@@ -32,6 +33,7 @@ impl<D: Disk> Reader<D> {
     /// also for a position at which no frame begins.
     pub fn read(&self, position: Position, body: &mut Vec<u8>) -> Result<(), ReadError> {
         let mut segment = self.find(position)?;
+        let mut is_second = false;
         loop {
             if read_frame(&segment, position, body)
                 .map_err(|source| self.failed(&segment, position, source))?
@@ -39,10 +41,11 @@ impl<D: Disk> Reader<D> {
                 return Ok(());
             }
             let again = self.find(position)?;
-            if Arc::ptr_eq(&again, &segment) {
+            let is_same = Arc::ptr_eq(&again, &segment);
+            if is_same && is_second {
                 return Err(self.not_whole(&segment, position));
             }
-            segment = again;
+            (segment, is_second) = (again, is_same);
         }
     }
 

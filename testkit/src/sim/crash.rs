@@ -2,7 +2,7 @@
 
 use super::journal::{Crash, Journal};
 use super::{Durability, Locks, Node, Parcel, Sim, Step, check_remembered};
-use noctule_broker::archive::Archive;
+use noctule_broker::archive::{Archive, NotYet};
 use noctule_engine::{
     Content, Directory, Effects, JournalState, Record, Remembered, Replay, Restorer, Shard, ShardConfig,
     ShardId, Turn,
@@ -224,7 +224,11 @@ impl Restorer for Machine<'_> {
     fn read(&mut self, number: MessageNumber, position: Position) -> Option<Arc<Publication>> {
         match self.archive.load(Missing { number, position }, &self.sim.directory.memory) {
             Ok(Content::Found(message)) => Some(message),
-            _ => None,
+            Ok(Content::Lost(_)) | Err(NotYet::NotWritten) => None,
+            Err(NotYet::Unreadable(cause)) => {
+                assert!(self.sim.is_power_off(), "a broker does not start with a disk that fails: {cause}");
+                None
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //! cut into steps here, and the seed decides when each of them happens.
 
 use super::SimOptions;
-use noctule_broker::archive::{Archive, NotWritten, Scratch, for_shards};
+use noctule_broker::archive::{Archive, NotYet, Scratch, Unread, for_shards};
 use noctule_engine::{Content, Directory, JournalState, Record, Request, ShardId, Subscriber};
 use noctule_session::{Durability, Instant, MemoryGauge, MessageNumber, Missing, Position};
 use noctule_store::simulated::SimulatedDisk;
@@ -34,6 +34,8 @@ pub(super) enum FromJournal {
 pub(super) enum JournalStep {
     /// Reads for a session, or moves what is about to be freed.
     Read,
+    /// Tries again what could not be read.
+    ReadAgain,
     /// Frees what was said again.
     Free,
     /// Makes a segment ahead of need.
@@ -60,6 +62,8 @@ pub(super) struct Journal {
     jobs: VecDeque<Job>,
     /// The first job waits until more than this is written.
     unwritten: Option<noctule_store::Position>,
+    /// What the disk could not read.
+    unread: Unread<Job, Instant>,
     reclaiming: Option<Reclaiming>,
     /// Bytes that were appended since the last reclaim began, but for those that say again what was there.
     fresh_bytes: u64,
@@ -78,6 +82,13 @@ enum Job {
     Load { shard: ShardId, subscriber: Subscriber, missing: VecDeque<Missing>, contents: Vec<Content> },
     Move { shard: ShardId, missing: VecDeque<Missing>, places: Vec<(MessageNumber, Position)> },
     Forget,
+}
+
+impl Job {
+    /// Whether it has something for a session.
+    fn has_contents(&self) -> bool {
+        matches!(self, Self::Load { contents, .. } if !contents.is_empty())
+    }
 }
 
 /// How far the shards have come with saying again what is about to be freed.
@@ -99,6 +110,7 @@ impl Journal {
             syncs: options.durability == Durability::Disk,
             jobs: VecDeque::new(),
             unwritten: None,
+            unread: Unread::default(),
             reclaiming: None,
             fresh_bytes: 0,
             reclaims_after: options.reclaim_after_bytes,
@@ -151,7 +163,7 @@ impl Journal {
 
     /// When something that failed is tried again.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.retry_at
+        self.retry_at.into_iter().chain(self.unread.next_due()).min()
     }
 
     /// What could be done now; `waits` says whether a shard waits for the disk.
@@ -162,6 +174,7 @@ impl Journal {
             (self.syncs || waits) && self.appender.durable() < end || !self.is_restated_durable();
         let steps = [
             (JournalStep::Read, can_read),
+            (JournalStep::ReadAgain, self.unread.next_due().is_some_and(|at| at <= now)),
             (JournalStep::Free, !self.has_failed && self.can_free()),
             (JournalStep::Prepare, !self.has_failed && self.has_to_prepare),
             (JournalStep::Reclaim, !self.has_failed && self.is_worth_reclaiming()),
@@ -182,7 +195,15 @@ impl Journal {
     ) {
         self.committer.set_dues(directory.dues_bytes());
         match step {
-            JournalStep::Read => self.read(&directory.memory, &mut hand),
+            JournalStep::Read => {
+                self.unwritten = None;
+                let job = self.jobs.pop_front();
+                job.into_iter().for_each(|job| self.read(job, now, &directory.memory, &mut hand));
+            }
+            JournalStep::ReadAgain => {
+                let job = self.unread.due(now);
+                job.into_iter().for_each(|job| self.read(job, now, &directory.memory, &mut hand));
+            }
             JournalStep::Free => self.free(),
             JournalStep::Prepare => self.prepare(),
             JournalStep::Reclaim => self.begin_reclaiming(&mut hand),
@@ -223,26 +244,34 @@ impl Journal {
         self.has_to_prepare = matches!(self.committer.prepare_spare(), Ok(Prepared::More));
     }
 
-    /// Does the first job, as far as what it reads is written.
-    fn read(&mut self, memory: &MemoryGauge, hand: &mut impl FnMut(ShardId, FromJournal)) {
-        self.unwritten = None;
-        let Some(mut job) = self.jobs.pop_front() else { return };
-        match self.work_on(&mut job, memory) {
-            Ok(()) => match job {
-                Job::Load { shard, subscriber, contents, .. } => {
-                    hand(shard, FromJournal::Contents(subscriber, contents));
-                }
-                Job::Move { shard, places, .. } => hand(shard, FromJournal::Places(places)),
-                Job::Forget => {}
-            },
-            Err(NotWritten) => {
+    /// Does a job, as far as what it reads is written and the disk gives it.
+    fn read(
+        &mut self,
+        mut job: Job,
+        now: Instant,
+        memory: &MemoryGauge,
+        hand: &mut impl FnMut(ShardId, FromJournal),
+    ) {
+        match (self.work_on(&mut job, memory), job) {
+            (Err(NotYet::NotWritten), job) => {
                 self.unwritten = Some(self.appender.written());
                 self.jobs.push_front(job);
             }
+            (Err(NotYet::Unreadable(cause)), job) if !job.has_contents() => {
+                self.unread.set_aside(now + RETRY_MILLIS, job, &cause);
+            }
+            // A session sends what there is and asks for the rest again.
+            (_, Job::Load { shard, subscriber, contents, .. }) => {
+                hand(shard, FromJournal::Contents(subscriber, contents));
+            }
+            (_, Job::Move { shard, places, .. }) => hand(shard, FromJournal::Places(places)),
+            (_, Job::Forget) => {}
         }
+        self.archive.give_back_room();
+        self.unread.done();
     }
 
-    fn work_on(&mut self, job: &mut Job, memory: &MemoryGauge) -> Result<(), NotWritten> {
+    fn work_on(&mut self, job: &mut Job, memory: &MemoryGauge) -> Result<(), NotYet> {
         match job {
             Job::Load { missing, contents, .. } => {
                 while let Some(next) = missing.front() {
@@ -259,7 +288,6 @@ impl Journal {
             }
             Job::Forget => self.archive.forget_moves(),
         }
-        self.archive.give_back_room();
         Ok(())
     }
 

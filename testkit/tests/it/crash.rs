@@ -9,6 +9,8 @@ use noctule_engine::JournalState;
 use noctule_store::simulated::{Call, Fault as DiskFault, Operation};
 use noctule_testkit::sim::{Crash, Durability, Entry, Fault, SimOptions};
 use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[test]
 fn every_promise_outlives_crashes_on_one_shard() {
@@ -48,16 +50,19 @@ fn the_worlds_see_what_they_are_made_for() {
         }
         seen.segments_freed += crashes.chaos.world.sim.segments_freed_in_all();
         seen.recoveries_cut += crashes.chaos.world.recoveries_cut;
+        seen.reads_failed += crashes.reads_failed.load(Ordering::Relaxed);
     }
-    let Seen { kills, power_cuts, stops, refusals, repetitions, segments_freed, recoveries_cut } = seen;
+    let Seen { kills, power_cuts, stops, refusals, repetitions, .. } = seen;
+    let Seen { segments_freed, recoveries_cut, reads_failed, .. } = seen;
     for (what, count, least) in [
         ("kills", kills, 60),
         ("power cuts", power_cuts, 60),
-        ("stops", stops, 60),
+        ("stops", stops, 40),
         ("refused publications", refusals, 10),
         ("repeated deliveries", repetitions, 60),
         ("segments freed", segments_freed, 60),
         ("recoveries cut short", recoveries_cut, 10),
+        ("reads that failed", reads_failed, 60),
     ] {
         assert!(count >= least, "{count} {what} in 60 worlds");
     }
@@ -72,6 +77,7 @@ struct Seen {
     repetitions: usize,
     segments_freed: usize,
     recoveries_cut: usize,
+    reads_failed: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -111,13 +117,15 @@ fn survives(setup: Setup, seeds_default: u64) {
 struct Crashes {
     chaos: Chaos,
     setup: Setup,
+    reads_failed: Arc<AtomicUsize>,
 }
 
 impl Crashes {
     fn new(seed: u64, setup: Setup) -> Self {
         let Setup { shards, durability, .. } = setup;
         let sim = SimOptions { seed, shards, durability, ..SimOptions::default() };
-        let mut crashes = Self { chaos: Chaos::with(sim, None, BYTES_MAX), setup };
+        let mut crashes =
+            Self { chaos: Chaos::with(sim, None, BYTES_MAX), setup, reads_failed: Arc::default() };
         crashes.chaos.world.may_refuse = setup.has_disk_faults;
         crashes
     }
@@ -127,6 +135,9 @@ impl Crashes {
         for _ in 0..25 {
             if self.setup.has_disk_faults && self.chaos.random.one_in(5) {
                 self.change_disk();
+            }
+            if self.setup.has_disk_faults && self.chaos.random.one_in(10) {
+                self.spoil_reads();
             }
             if self.chaos.random.one_in(4) {
                 self.threaten();
@@ -174,7 +185,7 @@ impl Crashes {
 
     /// Starts a broker that is down, and sometimes cuts the power while it reads its journal.
     fn come_back(&mut self) {
-        let Self { chaos: Chaos { world, random, .. }, setup } = self;
+        let Self { chaos: Chaos { world, random, .. }, setup, .. } = self;
         if !world.sim.is_down() {
             return;
         }
@@ -216,13 +227,29 @@ impl Crashes {
                 (call.number == soon && call.operation == Operation::SyncData)
                     .then_some(DiskFault::SyncForgets)
             }),
-            // What cannot be read is lost, so that is another story.
-            4 => disk.fail_when(move |call| {
-                let is_meant = call.number == soon && !matches!(call.operation, Operation::Read { .. });
-                is_meant.then_some(DiskFault::Fails(error))
-            }),
+            4 => disk.fail_when(move |call| (call.number == soon).then_some(DiskFault::Fails(error))),
             _ => self.repair_disk(),
         }
+    }
+
+    /// Has some of what is read fail, or come back wrong, until the disk is repaired.
+    fn spoil_reads(&mut self) {
+        let Chaos { world, random, .. } = &mut self.chaos;
+        if world.sim.is_down() {
+            return;
+        }
+        let failures = self.reads_failed.clone();
+        // What comes back wrong twice is damaged, so that is never true of two tries in a row.
+        let (fault, one_in) = match random.below(3) {
+            0 => (DiskFault::FlipsBit { bit: random.below(2400) }, 8),
+            1 => (DiskFault::Fails(ErrorKind::Other), 3),
+            _ => (DiskFault::Fails(ErrorKind::Other), 1),
+        };
+        world.sim.disk().fail_when(move |call| {
+            let is_meant = is_read(call) && call.number % one_in == 0;
+            failures.fetch_add(usize::from(is_meant), Ordering::Relaxed);
+            is_meant.then_some(fault)
+        });
     }
 
     fn repair_disk(&mut self) {
@@ -267,6 +294,10 @@ impl Crashes {
 
 fn is_write(call: &Call<'_>) -> bool {
     matches!(call.operation, Operation::Write { .. })
+}
+
+fn is_read(call: &Call<'_>) -> bool {
+    matches!(call.operation, Operation::Read { .. })
 }
 
 /// What all files of a disk take.

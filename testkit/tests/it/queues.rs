@@ -7,6 +7,7 @@ use noctule_store::simulated::{Fault, Operation};
 use noctule_testkit::sim::{
     ConnectOptions, Crash, Durability, Sim, SimOptions, disconnect, payloads, publish,
 };
+use std::io::ErrorKind;
 
 use ProtocolVersion::V5;
 use QoS::{AtLeastOnce, ExactlyOnce};
@@ -203,6 +204,86 @@ fn a_message_that_is_damaged_is_dropped_and_everything_else_comes() {
 }
 
 #[test]
+fn what_the_disk_cannot_read_is_waited_for_by_who_needs_it() {
+    for (seed, shards) in [(0, 1), (1, 3)] {
+        let mut sim = sim(seed, shards);
+        let other = || ConnectOptions::durable(V5, "other", 3600);
+        let wire = sim.connect_with(&other());
+        sim.subscribe(wire, "b", ExactlyOnce);
+        sim.send(wire, &disconnect(ReasonCode::NORMAL_DISCONNECTION));
+        go_away(&mut sim);
+        let expected = owe(&mut sim, 20, 30);
+        let sensor = sim.connect(V5, "sensor");
+        sim.publish(sensor, "b", "behind them", ExactlyOnce);
+        // All but the first ten messages of one session, and none of the other one.
+        let (from, to) = (place_of(&sim, b"9....."), place_of(&sim, b"behind them"));
+        assert_eq!(from.0, to.0, "they stand in one file");
+        let unreadable = from.1..to.1 - 100;
+        sim.disk().fail_when(move |call| {
+            let Operation::Read { offset, .. } = call.operation else { return None };
+            unreadable.contains(&offset).then_some(Fault::Fails(ErrorKind::Other))
+        });
+        let wire = sim.connect_with(&panel());
+        expect_all(&mut sim, wire, &expected[..10]);
+        let another = sim.connect_with(&other());
+        assert_eq!(payloads(&sim.deliveries(another)), ["behind them"]);
+        sim.advance(60_000);
+        assert_eq!(payloads(&sim.deliveries(wire)), [""; 0]);
+
+        sim.disk().heal();
+        sim.advance(1_000);
+        expect_all(&mut sim, wire, &expected[10..]);
+        assert_eq!(sim.stats().drops[DropReason::Damaged as usize], 0);
+        assert_eq!(left(&sim), (0, 0));
+    }
+}
+
+#[test]
+fn a_bit_that_flips_on_its_way_from_the_disk_is_no_damage() {
+    let mut sim = sim(0, 1);
+    go_away(&mut sim);
+    let expected = owe(&mut sim, 50, 30);
+    let mut reads = 0;
+    sim.disk().fail_when(move |call| {
+        reads += usize::from(matches!(call.operation, Operation::Read { .. }));
+        (reads % 2 == 1).then_some(Fault::FlipsBit { bit: 300 })
+    });
+    let wire = sim.connect_with(&panel());
+    expect_all(&mut sim, wire, &expected);
+}
+
+#[test]
+fn a_segment_that_cannot_be_read_is_not_freed() {
+    for crash in [Crash::Kill, Crash::PowerCut] {
+        let mut sim = sim(0, 3);
+        go_away(&mut sim);
+        let expected = owe(&mut sim, 1, 30);
+        sim.disk().fail_when(|call| {
+            matches!(call.operation, Operation::Read { .. }).then_some(Fault::Fails(ErrorKind::Other))
+        });
+        let busy = sim.connect_with(&ConnectOptions::durable(V5, "busy", 3600));
+        sim.subscribe(busy, "b", ExactlyOnce);
+        let sensor = sim.connect(V5, "sensor");
+        let churn = |sim: &mut Sim| {
+            for _ in 0..200 {
+                sim.publish(sensor, "b", &".".repeat(200), ExactlyOnce);
+                assert_eq!(sim.deliveries(busy).len(), 1);
+                sim.advance(100);
+            }
+        };
+        churn(&mut sim);
+        assert_eq!(sim.segments_freed(), 0);
+        sim.disk().heal();
+        sim.advance(1_000);
+        churn(&mut sim);
+        assert!(sim.segments_freed() > 4, "{} segments were freed", sim.segments_freed());
+        sim.crash_and_restart(crash);
+        let wire = sim.connect_with(&panel());
+        expect_all(&mut sim, wire, &expected);
+    }
+}
+
+#[test]
 fn a_broker_does_not_start_on_a_damaged_journal() {
     let mut sim = sim(0, 1);
     go_away(&mut sim);
@@ -218,12 +299,21 @@ fn a_broker_does_not_start_on_a_damaged_journal() {
 #[track_caller]
 fn damage(sim: &Sim, bytes: &[u8]) {
     let disk = sim.disk();
+    let (name, offset) = place_of(sim, bytes);
+    let mut content = disk.content(&name).expect("it is listed");
+    content[offset as usize] ^= 1;
+    disk.set_content(&name, content);
+}
+
+/// The first place on the disk with these bytes: the file and the offset.
+#[track_caller]
+fn place_of(sim: &Sim, bytes: &[u8]) -> (String, u64) {
+    let disk = sim.disk();
     for name in disk.names() {
-        let mut content = disk.content(&name).expect("it is listed");
+        let content = disk.content(&name).expect("it is listed");
         if let Some(at) = content.windows(bytes.len()).position(|window| window == bytes) {
-            content[at] ^= 1;
-            return disk.set_content(&name, content);
+            return (name, at as u64);
         }
     }
-    panic!("nothing to damage");
+    panic!("these bytes are nowhere")
 }

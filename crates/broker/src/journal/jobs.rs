@@ -4,7 +4,7 @@
 use super::Job;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A queue of jobs for one thread.
 #[derive(Debug, Default)]
@@ -19,14 +19,18 @@ impl Jobs {
         self.put.notify_one();
     }
 
-    /// The next job, once there is one.
-    pub(super) fn next(&self) -> Job {
+    /// The next job, once there is one; none if there is none by then.
+    pub(super) fn next(&self, until: Option<Instant>) -> Option<Job> {
         let mut waiting = self.lock();
         loop {
-            match waiting.pop_front() {
-                Some(job) => return job,
-                None => waiting = self.put.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            if let Some(job) = waiting.pop_front() {
+                return Some(job);
             }
+            waiting = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                Some(Duration::ZERO) => return None,
+                Some(left) => self.put.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.put.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            };
         }
     }
 

@@ -211,3 +211,22 @@ fn a_release_that_fails_is_made_again() {
     assert_eq!(journal.committer().segments().len(), 1);
     journal.say(b"goes on");
 }
+
+#[test]
+fn what_cannot_be_read_or_comes_back_wrong_once_is_not_damaged() {
+    let disk = SimulatedDisk::new(1);
+    let mut journal = Journal::open(&disk);
+    let place = journal.say(b"said");
+    let flips = Fault::FlipsBit { bit: 25 * 8 };
+    disk.fail_call(disk.calls() + 1, flips);
+    assert_eq!(journal.read(place), b"said");
+    let read = |fault| {
+        disk.heal();
+        disk.fail_when(move |call| matches!(call.operation, Operation::Read { .. }).then_some(fault));
+        journal.opened.reader.read(place, &mut Vec::new())
+    };
+    let unreadable = read(Fault::Fails(ErrorKind::Other));
+    assert!(matches!(unreadable, Err(ReadError::Io { offset: 4096, .. })), "{unreadable:?}");
+    let damaged = read(flips);
+    assert!(matches!(damaged, Err(ReadError::Damaged { offset: 4096, .. })), "{damaged:?}");
+}
