@@ -12,7 +12,7 @@ use noctule_testkit::sim::{
     subscribe, unsubscribe, will,
 };
 use noctule_topic::TopicFilter;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -328,7 +328,7 @@ fn interest() -> Interest {
 #[test]
 fn a_change_in_the_middle_of_a_search_makes_its_route_stale() {
     let directory: &'static Directory = Box::leak(Box::new(Directory::new::<Intruders>(8)));
-    let mut wires = Wires::new(directory, 1);
+    let mut wires = Wires::new(directory, 0, 1);
     wires.connect(0, "publisher");
     let subscriber = Subscriber { home: ShardId(7), slot: 0, session: SessionNumber(99) };
     let filter = TopicFilter::parse("t").expect("a filter");
@@ -343,7 +343,57 @@ fn a_change_in_the_middle_of_a_search_makes_its_route_stale() {
     assert_eq!(wires.carried.mail, 1);
 }
 
-/// One shard of two, driven by hand.
+/// The retained message of `t`, which stands at position 5 of a journal, and another one; the first shard is about
+/// to say again what stands before position 9.
+fn about_to_say_again() -> (Wires, &'static RefCell<Wires>) {
+    let directory: &'static Directory = Box::leak(Box::new(Directory::new::<Intruders>(2)));
+    let mut first = Wires::new(directory, 0, 2);
+    let second: &'static RefCell<Wires> = Box::leak(Box::new(RefCell::new(Wires::new(directory, 1, 2))));
+    first.connect(0, &id_at(0, 2, "publisher"));
+    second.borrow_mut().connect(0, &id_at(1, 2, "publisher"));
+    for topic in ["t", "other"] {
+        second.borrow_mut().give(0, &Packet::Publish(retained(topic, b"value")));
+        directory.retained.read(|tree| tree.get(topic).expect("it is retained").place.set(Position(5)));
+    }
+    first.turn(|shard, _| shard.restate(Position(9)));
+    first.carried.records.clear();
+    (first, second)
+}
+
+fn retained<'a>(topic: &'a str, payload: &'a [u8]) -> noctule_codec::Publish<'a> {
+    noctule_codec::Publish { retain: true, ..publish(topic, payload, AtMostOnce, 0) }
+}
+
+/// What is recorded of retained messages: those that were said again, and `clear` for the end of one.
+fn said_of_retained(records: &[Record]) -> Vec<&str> {
+    let said = records.iter().filter_map(|record| match record {
+        Record::Retained(message) => Some(message.topic.as_str()),
+        Record::Published(frame) if frame.message.payload.is_empty() => Some("clear"),
+        _ => None,
+    });
+    said.collect()
+}
+
+#[test]
+fn a_retained_message_that_is_cleared_while_it_is_said_again_is_not() {
+    let (mut first, second) = about_to_say_again();
+    let clear = || second.borrow_mut().give(0, &Packet::Publish(retained("t", b"")));
+    INTRUSION.set(Some(Box::leak(Box::new(clear))));
+    first.turn(|_, _| {});
+    assert!(INTRUSION.take().is_none(), "the first shard has looked at what is retained");
+    assert_eq!(said_of_retained(&second.borrow().carried.records).last(), Some(&"clear"));
+    assert_eq!(said_of_retained(&first.carried.records), ["other"]);
+}
+
+#[test]
+fn a_turn_that_clears_a_retained_message_says_it_again_in_front_of_that() {
+    let (mut first, _) = about_to_say_again();
+    first.give(0, &Packet::Publish(retained("t", b"")));
+    let said = said_of_retained(&first.carried.records);
+    assert_eq!((said.len(), said.last()), (3, Some(&"clear")), "{said:?}");
+}
+
+/// One shard of several, driven by hand.
 struct Wires {
     shard: Shard,
     directory: &'static Directory,
@@ -354,18 +404,19 @@ struct Wires {
 /// Sees in which order a turn is carried out.
 struct Carried {
     directory: &'static Directory,
-    records: usize,
+    records: Vec<Record>,
     mail: usize,
     /// What was visible when records were appended, and when mail left.
     retained_at_append: Vec<u64>,
     seen_at_send: Vec<(usize, usize)>,
+    /// Groups that were visible when a home was told that somebody has left.
+    groups_at_left: Vec<usize>,
 }
 
 impl Carrier for Carried {
     fn append(&mut self, records: &mut Vec<Record>) -> Position {
         self.retained_at_append.push(self.directory.retained_messages());
-        self.records += records.len();
-        records.clear();
+        self.records.append(records);
         Position::NOWHERE
     }
 
@@ -374,25 +425,33 @@ impl Carrier for Carried {
     }
 
     fn send(&mut self, mail: std::vec::Drain<'_, (ShardId, Mail)>) {
-        let delivers = mail.filter(|(_, mail)| matches!(mail, Mail::Deliver { .. })).count();
+        let (mut delivers, mut lefts) = (0, 0);
+        for (_, mail) in mail {
+            delivers += usize::from(matches!(mail, Mail::Deliver { .. }));
+            lefts += usize::from(matches!(mail, Mail::Left { .. }));
+        }
         if delivers > 0 {
             let retained = self.directory.retained.read(noctule_topic::RetainedTree::len);
-            self.seen_at_send.push((self.records, retained));
+            self.seen_at_send.push((self.records.len(), retained));
+        }
+        if lefts > 0 {
+            self.groups_at_left.push(self.directory.groups.read(noctule_engine::Groups::len));
         }
         self.mail += delivers;
     }
 }
 
 impl Wires {
-    fn new(directory: &'static Directory, shards: u16) -> Self {
-        let config = ShardConfig { id: ShardId(0), shards, seed: 1 };
+    fn new(directory: &'static Directory, shard: u16, shards: u16) -> Self {
+        let config = ShardConfig { id: ShardId(shard), shards, seed: 1 };
         let shard = Shard::new(config, Arc::new(Limits::default()), Arc::new(AllowAll));
         let carried = Carried {
             directory,
-            records: 0,
+            records: Vec::new(),
             mail: 0,
             retained_at_append: Vec::new(),
             seen_at_send: Vec::new(),
+            groups_at_left: Vec::new(),
         };
         Self { shard, directory, fx: Effects::default(), carried }
     }
@@ -419,17 +478,20 @@ impl Wires {
     }
 }
 
-/// A retained publication for a client of another shard: its record first, then the tree, then the mail.
+/// A retained publication for a client of another shard: its record first, then the tree, then the mail. The
+/// end of a subscription: the group first, then the mail that tells its home.
 #[test]
 fn a_turn_is_carried_out_in_the_order_that_makes_durability_true() {
     let directory: &'static Directory = Box::leak(Box::new(Directory::new::<Locks>(2)));
-    let mut wires = Wires::new(directory, 2);
+    let mut wires = Wires::new(directory, 0, 2);
     let subscriber = Subscriber { home: ShardId(1), slot: 0, session: SessionNumber(99) };
     let filter = TopicFilter::parse("t").expect("a filter");
     directory.apply(Change::Subscribe { filter, subscriber, interest: interest() });
     wires.connect(0, &id_at(0, 2, "publisher"));
-    let retained = noctule_codec::Publish { retain: true, ..publish("t", b"value", AtMostOnce, 0) };
-    wires.give(0, &Packet::Publish(retained));
+    wires.give(0, &Packet::Publish(retained("t", b"value")));
     assert_eq!(wires.carried.retained_at_append, [0], "nothing is visible before its record is appended");
     assert_eq!(wires.carried.seen_at_send, [(1, 1)], "mail leaves when both have happened");
+    wires.give(0, &subscribe(1, &[("$share/g/t", AtMostOnce)]));
+    wires.give(0, &unsubscribe(2, &["$share/g/t"]));
+    assert_eq!(wires.carried.groups_at_left, [0], "a home looks whether its group has members");
 }
