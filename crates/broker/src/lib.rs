@@ -29,7 +29,7 @@ use archive::{Archive, NotYet};
 use data_dir::DataDir;
 use journal::{JournalThreads, Recovered};
 use mio::{Poll, Token, Waker};
-use noctule_engine::{Content, Restorer, Shard, ShardId, Turn};
+use noctule_engine::{Content, Restorer, Shard, ShardId, Start, Turn};
 use noctule_session::{Durability, Instant, MessageNumber, Missing, Position, Publication};
 use noctule_store::{Directory, ReadError};
 use noctule_transport::{BindError, Listener, OpenFileLimit, raise_open_file_limit};
@@ -161,17 +161,15 @@ fn assemble(
     let wakers = polls.iter().map(|poll| Waker::new(poll.registry(), runtime::MAILBOX));
     let wakers = wakers.collect::<io::Result<Vec<_>>>().map_err(Error::Poll)?;
     let latest = recovered.as_ref().map_or(Instant::default(), |recovered| recovered.remembered.latest);
-    let last_alive = data_dir.last_alive();
-    let clock = time_of_day().max(latest).max(last_alive);
+    let start = Start::new(latest, data_dir.last_alive(), time_of_day());
     let (limits, drops_max) = (config.limits.clone(), config.drop_ledger_entries_max);
-    let shared = Arc::new(Shared::new(limits, drops_max, wakers, clock, data_dir));
+    let shared = Arc::new(Shared::new(limits, drops_max, wakers, start.now, data_dir));
     let (remembered, journal) = match recovered {
         None => (None, None),
         Some(Recovered { remembered, opened }) => {
             let syncs = config.limits.durability == Durability::Disk;
-            let lost_at = latest.max(last_alive);
             let (threads, reader) = JournalThreads::new(opened, &shared, syncs).map_err(Error::Poll)?;
-            (Some((remembered, lost_at, reader)), Some(threads))
+            (Some((remembered, reader)), Some(threads))
         }
     };
     let registry = polls[0].registry();
@@ -183,10 +181,10 @@ fn assemble(
     let handle = || journal.as_ref().map(JournalThreads::journal);
     let runtime = |(poll, id)| Runtime::new(id, poll, Arc::clone(&shared), handle(), front.take());
     let mut runtimes: Vec<Runtime> = polls.into_iter().zip(ids).map(runtime).collect();
-    if let Some((remembered, lost_at, reader)) = remembered {
+    if let Some((remembered, reader)) = remembered {
         let (runtimes, archive) = (&mut runtimes, Archive::new(reader));
         let mut machine = Machine { runtimes, archive, shared: &shared, unread: None };
-        remembered.restore(&shared.directory, shared.shards(), lost_at, &mut machine);
+        remembered.restore(&shared.directory, shared.shards(), start.lost_at, &mut machine);
         machine.unread.map_or(Ok(()), |source| Err(Error::Unread { source }))?;
     }
     Ok((runtimes, journal))

@@ -56,7 +56,7 @@ pub use journal::{Content, Request};
 pub use mail::{Mail, Promise, ShardId, Then, Violation};
 pub use record::{Frame, FrameTarget, Frames, Record, RecordError, content, contents, moved_bytes};
 pub use replay::{Given, Remembered, RememberedGroup, RememberedPhase, RememberedSession, Replay};
-pub use restore::Restorer;
+pub use restore::{Restorer, Start};
 pub use route::{Route, Target};
 pub use shard::{Carrier, Shard, ShardConfig, Turn, home};
 pub use stats::Stats;

@@ -23,6 +23,23 @@ pub trait Restorer {
     fn read(&mut self, message: MessageNumber, position: Position) -> Option<Arc<Publication>>;
 }
 
+/// The times that a start of the broker goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// When connections were lost that nobody has seen end: the end of the last run, as far as it is known.
+    pub lost_at: Instant,
+    /// When the broker goes on. Never before `lost_at`: a clock that was set back makes no time run backwards.
+    pub now: Instant,
+}
+
+impl Start {
+    /// After a run whose last record is of the time `latest`, and whose last sign of life is as old as that.
+    pub fn new(latest: Instant, last_alive: Instant, time_of_day: Instant) -> Self {
+        let lost_at = latest.max(last_alive);
+        Self { lost_at, now: time_of_day.max(lost_at) }
+    }
+}
+
 impl Remembered {
     /// Gives everything back. What was connected when the broker ended without a word counts as lost at `lost_at`.
     pub fn restore(self, directory: &Directory, shards: u16, lost_at: Instant, machine: &mut impl Restorer) {

@@ -5,9 +5,9 @@ use super::{Durability, Locks, Node, Parcel, Sim, Step, check_remembered};
 use noctule_broker::archive::{Archive, NotYet};
 use noctule_engine::{
     Content, Directory, Effects, JournalState, Record, Remembered, Replay, Restorer, Shard, ShardConfig,
-    ShardId, Turn,
+    ShardId, Start, Turn,
 };
-use noctule_session::{MessageNumber, Missing, Position, Publication};
+use noctule_session::{Instant, MessageNumber, Missing, Owed, Position, Publication};
 use noctule_store::simulated::SimulatedDisk;
 use noctule_store::{OpenError, Opened, Report};
 use std::collections::VecDeque;
@@ -20,6 +20,9 @@ impl Sim {
             self.stop();
         }
         let seed = self.random.draw();
+        if !self.is_down() {
+            self.ended_at = self.now;
+        }
         self.end_life();
         self.disk = match crash {
             Crash::PowerCut => self.disk.power_cut(seed),
@@ -43,9 +46,19 @@ impl Sim {
         let archive = Archive::new(opened.reader.clone());
         self.journal = Some(Journal::new(opened, &self.options));
         let (directory, shards) = (Arc::clone(&self.directory), self.options.shards);
-        let lost_at = self.ended_at.max(remembered.latest);
-        remembered.restore(&directory, shards, lost_at, &mut Machine { sim: self, archive });
+        let behind = std::mem::take(&mut self.clock_behind_millis);
+        let time_of_day = Instant::from_millis(self.now.as_millis().saturating_sub(behind));
+        let start = Start::new(remembered.latest, self.ended_at, time_of_day);
+        self.now = start.now;
+        remembered.restore(&directory, shards, start.lost_at, &mut Machine { sim: self, archive });
         Ok(report)
+    }
+
+    /// Somebody sets the clock back while the broker is down. From its next start on everything in the simulation
+    /// goes by that clock, as far as the broker believes it.
+    pub fn set_clock_back(&mut self, millis: u64) {
+        assert!(self.is_down(), "a broker that runs does not look at the time of day");
+        self.clock_behind_millis = millis;
     }
 
     /// The broker ends and is back at once.
@@ -54,6 +67,11 @@ impl Sim {
         self.crash(crash);
         self.restart().expect("the journal can be read");
         self.run();
+    }
+
+    /// What is promised of publications on this topic.
+    pub fn durability_of(&self, topic: &str) -> Durability {
+        self.options.limits.durability_of(topic)
     }
 
     /// Whether the broker is not running.
@@ -109,7 +127,11 @@ impl Sim {
             read(self.disk.copy(), self.options.journal).map_err(|cause| cause.to_string())?;
         let mut archive = Archive::new(opened.reader);
         self.check_retained_messages(&remembered)?;
-        check_remembered(remembered, self.sessions(), |number, position| {
+        let is_recorded = |owed: &Owed| match owed.message() {
+            Some(message) => self.is_recorded(message),
+            None => owed.position().is_somewhere(),
+        };
+        check_remembered(remembered, self.sessions(), is_recorded, |number, position| {
             let found = archive.load(Missing { number, position }, &self.directory.memory);
             matches!(found, Ok(Content::Found(_)))
         })
@@ -144,11 +166,19 @@ impl Sim {
             }
         }
         let count = remembered.retained.iter().filter(|message| !message.is_expired(self.now)).count() as u64;
-        let expected = self.directory.retained_messages();
+        let expected = self.directory.retained.read(|tree| {
+            let of_clients = tree.iter().filter(|(_, message)| !message.is_of_broker());
+            of_clients.filter(|(_, message)| self.is_recorded(message)).count() as u64
+        });
         match count < expected {
             true => Err(format!("{expected} retained messages, but {count} after a restart")),
             false => Ok(()),
         }
+    }
+
+    /// Whether anything is promised of a message over a restart.
+    fn is_recorded(&self, message: &Publication) -> bool {
+        self.options.limits.durability_of(&message.topic) > Durability::Memory
     }
 
     /// Stops in order: nobody is read any more, promises are kept, everybody is told.
@@ -172,7 +202,6 @@ impl Sim {
         self.segments_freed_before += self.segments_freed();
         self.journal = None;
         self.directory = Arc::new(Directory::new::<Locks>(self.options.shards));
-        self.ended_at = self.now;
         (self.is_stopping, self.is_journal_held) = (false, false);
         self.wires.iter_mut().for_each(super::Wire::close);
     }

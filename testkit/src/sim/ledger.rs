@@ -10,6 +10,7 @@
 use super::Crash;
 use noctule_codec::QoS;
 use noctule_session::client::{Delivery, Token};
+use noctule_session::{Durability, Instant};
 use noctule_topic::{Subscription as FilterText, matches};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the fields say what they are")]
 pub enum Entry {
+    /// What follows happens at this time.
+    Time { now: Instant },
     /// A client exists.
     Client { client: usize, client_id: Arc<str>, durable: bool },
     /// It says CONNECT.
@@ -25,6 +28,7 @@ pub enum Entry {
         client: usize,
         clean_start: bool,
         leaves_session: bool,
+        expires_after_seconds: Option<u32>,
         will: Option<(Arc<str>, Arc<[u8]>)>,
         delayed: bool,
     },
@@ -34,8 +38,18 @@ pub enum Entry {
     Leaving { client: usize },
     /// It has heard of the end of its connection, or turns away from it.
     Ended { client: usize },
-    /// It publishes.
-    Publish { client: usize, token: Token, topic: Arc<str>, payload: Arc<[u8]>, qos: QoS, retain: bool },
+    /// Its connection is broken; either end may hear of it from now on.
+    Broken { client: usize },
+    /// It publishes what so much is promised of.
+    Publish {
+        client: usize,
+        token: Token,
+        topic: Arc<str>,
+        payload: Arc<[u8]>,
+        qos: QoS,
+        retain: bool,
+        durability: Durability,
+    },
     /// PUBACK or PUBCOMP has come.
     Acknowledged { client: usize, token: Token },
     /// The broker has not accepted a publication, because it could not record it.
@@ -77,6 +91,8 @@ pub enum Fault {
     Will(String),
     /// A retained message that is not the last one.
     Retained(String),
+    /// A session that was there although its time was over.
+    Expired(String),
 }
 
 /// The log.
@@ -90,10 +106,14 @@ impl std::fmt::Display for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match self {
-            Self::Publish { client, token, topic, payload, qos, retain } => {
-                let (token, payload) = (token.0, text(payload));
-                write!(f, "{client} publishes {token}: {payload:?} on {topic}, {qos:?}, retain {retain}")
+            Self::Publish { client, token, topic, payload, qos, retain, durability } => {
+                let (token, payload, level) = (token.0, text(payload), durability.name());
+                write!(
+                    f,
+                    "{client} publishes {token}: {payload:?} on {topic}, {qos:?}, retain {retain}, {level}"
+                )
             }
+            Self::Time { now } => write!(f, "at {}", now.as_millis()),
             Self::Acknowledged { client, token } => write!(f, "{client} has {} acknowledged", token.0),
             Self::Delivered {
                 client,
@@ -133,6 +153,11 @@ impl Ledger {
         book.faults
     }
 
+    /// How many sessions had to be gone when their clients came back after a crash, and were.
+    pub fn expired_sessions(&self) -> usize {
+        Book::read(&self.entries).expired_sessions
+    }
+
     /// Judges what a client that came after everything had settled was given as retained messages.
     pub fn check_retained(&self, newcomer: usize) -> Vec<Fault> {
         Book::read(&self.entries).check_retained(newcomer)
@@ -148,6 +173,7 @@ struct Publication {
     topic: Arc<str>,
     qos: QoS,
     retain: bool,
+    durability: Durability,
     began: usize,
     acknowledged: Option<usize>,
     /// How often the publisher may have had it routed.
@@ -169,7 +195,7 @@ struct Interval {
     end_asked: Option<(usize, Token)>,
     /// From here on nothing new may be routed to it.
     ended: Option<usize>,
-    /// Its session has ended, with everything it was owed.
+    /// Its session has ended, or may have, with everything it was owed.
     is_void: bool,
 }
 
@@ -186,6 +212,17 @@ struct Subscriber {
     leaves_session: bool,
     /// CONNACK has told it of a session that must not be lost.
     has_session: bool,
+    /// After how long without a connection that may end.
+    expires_after_seconds: Option<u32>,
+    /// CONNACK has come on the connection it has or had last, and when that may have ended, if it may.
+    is_acknowledged: bool,
+    ended_from: Option<Instant>,
+    /// When the last connection before that one may have ended on which CONNACK had come.
+    last_ended_from: Option<Instant>,
+    /// When the broker has ended, if that was since it said CONNECT last.
+    crashed_at: Option<Instant>,
+    /// Its session must have ended before it said CONNECT.
+    must_be_gone: bool,
     deliveries: Vec<(usize, Delivery)>,
 }
 
@@ -206,9 +243,12 @@ struct Book {
     by_payload: BTreeMap<Arc<[u8]>, usize>,
     clients: BTreeMap<usize, Subscriber>,
     wills: Vec<Will>,
-    /// Where the broker has ended.
-    crashes: Vec<usize>,
+    /// Where the broker has ended, and how.
+    crashes: Vec<(usize, Crash)>,
     faults: Vec<Fault>,
+    /// Sessions that had to be gone when their clients came back after a crash, and were.
+    expired_sessions: usize,
+    now: Instant,
 }
 
 /// Reading the log.
@@ -223,17 +263,28 @@ impl Book {
 
     fn enter(&mut self, at: usize, entry: &Entry) {
         match entry {
+            Entry::Time { now } => self.now = *now,
             Entry::Client { client, client_id, durable } => {
                 let subscriber = self.clients.entry(*client).or_default();
                 (subscriber.client_id, subscriber.durable) = (Arc::clone(client_id), *durable);
             }
-            Entry::Connecting { client, clean_start, leaves_session, will, delayed } => {
+            Entry::Connecting {
+                client,
+                clean_start,
+                leaves_session,
+                expires_after_seconds,
+                will,
+                delayed,
+            } => {
                 if *clean_start {
                     self.end_session(*client, at);
                 }
+                let now = self.now;
                 let subscriber = self.client(*client);
+                subscriber.connecting(now);
                 subscriber.has_session &= !clean_start;
                 subscriber.leaves_session = *leaves_session;
+                subscriber.expires_after_seconds = *expires_after_seconds;
                 self.wills.extend(will.clone().map(|(topic, payload)| Will {
                     client: *client,
                     topic,
@@ -245,9 +296,16 @@ impl Book {
                 }));
             }
             Entry::Connected { client, session_present } => self.connected(*client, *session_present, at),
-            Entry::Leaving { client } => self.last_will(*client, |will| will.is_leaving = true),
-            Entry::Ended { client } => self.last_will(*client, |will| will.has_ended = true),
-            Entry::Publish { client, token, topic, payload, qos, retain } => {
+            Entry::Leaving { client } => {
+                self.may_have_ended(*client);
+                self.last_will(*client, |will| will.is_leaving = true);
+            }
+            Entry::Ended { client } => {
+                self.may_have_ended(*client);
+                self.last_will(*client, |will| will.has_ended = true);
+            }
+            Entry::Broken { client } => self.may_have_ended(*client),
+            Entry::Publish { client, token, topic, payload, qos, retain, durability } => {
                 self.by_payload.insert(Arc::clone(payload), self.publications.len());
                 self.publications.push(Publication {
                     payload: Arc::clone(payload),
@@ -256,6 +314,7 @@ impl Book {
                     topic: Arc::clone(topic),
                     qos: *qos,
                     retain: *retain,
+                    durability: *durability,
                     began: at,
                     acknowledged: None,
                     copies: 1,
@@ -276,7 +335,7 @@ impl Book {
                 }
             }
             Entry::Broker { .. } => {}
-            Entry::Crashed { .. } => self.crashed(at),
+            Entry::Crashed { crash } => self.crashed(at, *crash),
             Entry::Subscribe { client, filter, request } => self.subscribe(*client, filter, *request, at),
             Entry::Unsubscribe { client, filter, request } => self.begin_end(*client, filter, *request, at),
             Entry::Answered { client, request, granted } => self.answer(*client, *request, *granted, at),
@@ -302,30 +361,49 @@ impl Book {
 
     fn connected(&mut self, client: usize, session_present: bool, at: usize) {
         self.last_will(client, |will| will.is_connected = true);
+        let now = self.now;
         let subscriber = self.client(client);
         subscriber.connections.push(at);
-        if subscriber.has_session && !session_present {
-            let what = format!("the session of {}", subscriber.client_id);
-            self.faults.push(Fault::Lost(what));
-        }
-        let subscriber = self.client(client);
+        let what = format!("the session of {}", subscriber.client_id);
+        let may_have_expired = subscriber.may_have_expired(now);
+        let must_be_there = subscriber.has_session && !may_have_expired;
+        let must_be_gone = subscriber.must_be_gone;
         subscriber.has_session = subscriber.leaves_session;
+        subscriber.is_acknowledged = true;
+        self.expired_sessions += usize::from(must_be_gone && !session_present);
+        match session_present {
+            true if must_be_gone => self.faults.push(Fault::Expired(what)),
+            false if must_be_there => self.faults.push(Fault::Lost(what)),
+            _ => {}
+        }
         if !session_present {
             self.end_session(client, at);
+        } else if may_have_expired {
+            self.doubt_session(client, at);
         }
         // What is not acknowledged is sent again: as a repetition, or as new where the session is lost.
         let repeats = |publication: &&mut Publication| {
             let is_waiting = publication.publisher == client && publication.acknowledged.is_none();
-            is_waiting && (publication.qos == QoS::AtLeastOnce || !session_present)
+            is_waiting && (publication.qos == QoS::AtLeastOnce || !session_present || may_have_expired)
         };
         for publication in self.publications.iter_mut().filter(repeats) {
             publication.copies += 1;
         }
     }
 
+    /// The connection of a client may end from now on.
+    fn may_have_ended(&mut self, client: usize) {
+        let now = self.now;
+        self.client(client).ended_from.get_or_insert(now);
+    }
+
     /// Every connection has ended, also for those who have not heard of it.
-    fn crashed(&mut self, at: usize) {
-        self.crashes.push(at);
+    fn crashed(&mut self, at: usize, crash: Crash) {
+        self.crashes.push((at, crash));
+        for subscriber in self.clients.values_mut() {
+            subscriber.ended_from.get_or_insert(self.now);
+            subscriber.crashed_at = Some(self.now);
+        }
         self.wills.iter_mut().for_each(|will| will.has_ended = true);
         let is_waiting = |publication: &&mut Publication| publication.acknowledged.is_none();
         for publication in self.publications.iter_mut().filter(is_waiting) {
@@ -342,6 +420,14 @@ impl Book {
         for interval in &mut subscriber.intervals {
             interval.is_void = true;
         }
+    }
+
+    /// The session may be another one than its client thinks: it has expired, and CONNACK of the connection that made
+    /// the next one was lost.
+    fn doubt_session(&mut self, client: usize, at: usize) {
+        let subscriber = self.client(client);
+        subscriber.session_ends.push(at);
+        subscriber.intervals.iter_mut().for_each(|interval| interval.is_void = true);
     }
 
     fn subscribe(&mut self, client: usize, filter: &Arc<str>, request: Token, at: usize) {
@@ -428,9 +514,11 @@ impl Book {
         self.faults.append(&mut faults);
     }
 
-    /// No publication on this topic was repeated, so their order is certain.
+    /// No publication on this topic was repeated, or may have come to nothing, so their order is certain.
     fn is_routed_once(&self, topic: &str) -> bool {
-        let is_once = |publication: &Publication| publication.copies == 1 && publication.crashes == 0;
+        let is_once = |publication: &Publication| {
+            publication.copies == 1 && publication.crashes == 0 && !self.may_be_lost(publication)
+        };
         self.publications.iter().all(|publication| *publication.topic != *topic || is_once(publication))
     }
 
@@ -442,7 +530,7 @@ impl Book {
                 let mut intervals = subscriber.intervals.iter();
                 let is_owed =
                     intervals.any(|interval| interval.share.is_none() && interval.is_certain(publication));
-                if is_owed && !subscriber.has(publication) {
+                if is_owed && !subscriber.has(publication) && !self.may_be_lost(publication) {
                     let what = format!("{} to {}", publication.name(), subscriber.client_id);
                     self.faults.push(Fault::Lost(what));
                 }
@@ -482,7 +570,10 @@ impl Book {
         let ends = session_ends.filter(|end| **end > publication.began).count();
         let having = members.iter().filter(|member| member.has(publication)).count();
         // Transient members take messages with them to their end, so nothing is certain where there are any.
-        let is_owed = publication.is_judged() && has_certain && members.iter().all(|member| member.durable);
+        let is_owed = publication.is_judged()
+            && !self.may_be_lost(publication)
+            && has_certain
+            && members.iter().all(|member| member.durable);
         let what = || format!("{} in {share}", publication.name());
         if is_owed && ends == 0 && having == 0 {
             return Some(Fault::Lost(what()));
@@ -495,7 +586,17 @@ impl Book {
     }
 
     fn crashes_since(&self, publication: &Publication) -> usize {
-        self.crashes.iter().filter(|crash| **crash > publication.began).count()
+        self.crashes.iter().filter(|(at, _)| *at > publication.began).count()
+    }
+
+    /// Less was promised of it than a crash since then takes.
+    fn may_be_lost(&self, publication: &Publication) -> bool {
+        let is_taken = |crash| match publication.durability {
+            Durability::Memory => true,
+            Durability::Os => crash == Crash::PowerCut,
+            Durability::Disk => false,
+        };
+        self.crashes.iter().any(|(at, crash)| *at > publication.began && is_taken(*crash))
     }
 
     /// A will is published once for a connection that ended without DISCONNECT, and not for one that lasts.
@@ -525,6 +626,8 @@ impl Book {
         for publication in self.publications.iter().filter(is_taken) {
             last.insert(&publication.topic, publication);
         }
+        let uncertain: BTreeSet<&str> =
+            last.values().filter(|it| self.may_be_lost(it)).map(|it| &*it.topic).collect();
         last.retain(|_, publication| !publication.payload.is_empty());
         let subscriber = &self.clients[&newcomer];
         let mut got: BTreeMap<&str, &Delivery> = BTreeMap::new();
@@ -548,6 +651,12 @@ impl Book {
                 last.remove(topic);
             }
         }
+        // Where the last one may be lost, any earlier one may be there again, or none.
+        last.retain(|topic, _| !uncertain.contains(topic));
+        got.retain(|topic, delivery| {
+            let mut earlier = self.publications.iter().filter(|it| it.retain && *it.topic == **topic);
+            !uncertain.contains(topic) || !earlier.any(|it| *it.payload == *delivery.payload)
+        });
         for (topic, publication) in &last {
             match got.remove(topic) {
                 Some(delivery) if *delivery.payload == *publication.payload => {}
@@ -608,6 +717,24 @@ type Kept = BTreeMap<(Box<str>, usize), (usize, usize)>;
 type Order = BTreeMap<(usize, Arc<str>, QoS, bool), (usize, BTreeSet<usize>)>;
 
 impl Subscriber {
+    /// It says CONNECT. If no connection can have been there since the broker ended, the session has been without one
+    /// since then at the latest.
+    fn connecting(&mut self, now: Instant) {
+        let ended_from = self.ended_from.take();
+        if std::mem::take(&mut self.is_acknowledged) {
+            self.last_ended_from = ended_from;
+        }
+        let crashed_at = self.crashed_at.take();
+        let over = crashed_at.zip(self.expires_after_seconds).map(|(at, seconds)| at.plus_seconds(seconds));
+        self.must_be_gone = over.is_some_and(|over| over + TIMERS_LATE_MILLIS < now);
+    }
+
+    /// Its session may have been without a connection for so long that it has ended.
+    fn may_have_expired(&self, now: Instant) -> bool {
+        let over = self.last_ended_from.zip(self.expires_after_seconds);
+        over.is_some_and(|(from, seconds)| from.plus_seconds(seconds) <= now)
+    }
+
     fn got(&self, delivery: &Delivery) -> String {
         let payload = String::from_utf8_lossy(&delivery.payload);
         let Delivery { topic, qos, dup, retain, packet_id, .. } = delivery;
@@ -726,3 +853,6 @@ impl Subscriber {
         *last = (*last).max(number);
     }
 }
+
+/// Timers fire so late at most.
+const TIMERS_LATE_MILLIS: u64 = 100;

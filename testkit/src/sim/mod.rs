@@ -81,6 +81,8 @@ pub struct Sim {
     segments_freed_before: usize,
     /// When the broker's last life ended.
     ended_at: Instant,
+    /// The time of day is so many milliseconds behind when the broker starts next.
+    clock_behind_millis: u64,
     /// Nobody is read any more.
     is_stopping: bool,
     /// The disk takes its time: the journal does nothing.
@@ -171,6 +173,7 @@ impl Sim {
             lives: 0,
             segments_freed_before: 0,
             ended_at: Instant::default(),
+            clock_behind_millis: 0,
             is_stopping: false,
             is_journal_held: false,
             wires: Vec::new(),

@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 use noctule_codec::{PacketId, QoS};
 use noctule_engine::{Record, Remembered, RememberedSession, Replay, content};
 use noctule_session::{
-    GroupNumber, MessageNumber, Phase, Position, Session, SessionChange, SessionNumber, StoredWill,
+    GroupNumber, MessageNumber, Owed, Phase, Position, Session, SessionChange, SessionNumber, StoredWill,
     Subscription, SubscriptionIds,
 };
 use std::collections::BTreeMap;
@@ -52,14 +52,15 @@ struct Journal {
 pub fn check_replay<'s>(records: &[Record], live: impl Iterator<Item = &'s Session>) -> Result<(), String> {
     let mut journal = Journal::default();
     let remembered = journal.remember(records)?;
-    check_remembered(remembered, live, |number, position| journal.has(number, position))
+    check_remembered(remembered, live, |_| true, |number, position| journal.has(number, position))
 }
 
-/// Compares what a restart would remember with the live sessions, in the same way. `has` says whether a message can
-/// be read at a position.
+/// Compares what a restart would remember with the live sessions, in the same way. `is_recorded` says whether a restart
+/// is to know of a delivery at all, `has` whether a message can be read at a position.
 pub fn check_remembered<'s>(
     remembered: Remembered,
     live: impl Iterator<Item = &'s Session>,
+    is_recorded: impl Fn(&Owed) -> bool,
     mut has: impl FnMut(MessageNumber, Position) -> bool,
 ) -> Result<(), String> {
     let again = remembered.sessions.into_iter();
@@ -68,7 +69,7 @@ pub fn check_remembered<'s>(
     for session in live {
         match again.remove(&session.number) {
             Some(again) => {
-                compare(session, &again)?;
+                compare(session, &again, &is_recorded)?;
                 check_contents(&again.session, &mut has)?;
             }
             None if session.is_durable() => return Err(format!("{} is not recorded", session.client_id)),
@@ -133,7 +134,11 @@ fn check_contents(
     Ok(())
 }
 
-fn compare(live: &Session, again: &RememberedSession) -> Result<(), String> {
+fn compare(
+    live: &Session,
+    again: &RememberedSession,
+    is_recorded: impl Fn(&Owed) -> bool,
+) -> Result<(), String> {
     let client_id = &live.client_id;
     let (was_connected, is_connected) = (live.link.is_some(), again.is_connected);
     let (live, again) = (live, &again.session);
@@ -147,15 +152,15 @@ fn compare(live: &Session, again: &RememberedSession) -> Result<(), String> {
     if was_connected != is_connected {
         return Err(format!("connected: {client_id} is {was_connected}, recorded {is_connected}"));
     }
-    let (live, again) = (kept(live), kept(again));
+    let (live, again) = (kept(live, is_recorded), kept(again, |_| true));
     if live == again {
         return Ok(());
     }
     Err(format!("the records give\n{again:#?}\nbut the session is\n{live:#?}"))
 }
 
-fn kept(session: &Session) -> Kept {
-    let owed = session.outbound.iter().filter(|owed| owed.qos > QoS::AtMostOnce);
+fn kept(session: &Session, is_recorded: impl Fn(&Owed) -> bool) -> Kept {
+    let owed = session.outbound.iter().filter(|owed| owed.qos > QoS::AtMostOnce && is_recorded(owed));
     let deliveries = owed.map(|owed| Delivery {
         number: owed.number,
         bytes: owed.delivered().bytes,

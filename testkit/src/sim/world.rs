@@ -40,6 +40,8 @@ pub struct ClientOptions {
     pub version: ProtocolVersion,
     /// Its session outlives its connections.
     pub durable: bool,
+    /// By so many seconds, in 5.0; otherwise, and with the highest number, without end.
+    pub session_expiry_seconds: u32,
     /// Keep alive in seconds.
     pub keep_alive_seconds: u16,
     /// Publications it takes at a time; only 5.0 can say so.
@@ -73,12 +75,16 @@ pub struct World {
     random: Random,
     clients: Vec<SimClient>,
     streams: Vec<Stream>,
+    /// When the broker has ended last.
+    crashed_at: Instant,
     /// After so many steps of the broker it ends like this.
     crash_in: Option<(usize, Crash)>,
     /// The journal may refuse what needs a record.
     pub may_refuse: bool,
     /// How often the power went while the broker read its journal.
     pub recoveries_cut: usize,
+    /// How often the broker started at an earlier time of day than that at which it had ended.
+    pub clocks_behind: usize,
 }
 
 impl Default for ClientOptions {
@@ -87,6 +93,7 @@ impl Default for ClientOptions {
             client_id: "".into(),
             version: ProtocolVersion::V5,
             durable: false,
+            session_expiry_seconds: u32::MAX,
             keep_alive_seconds: 0,
             receive_maximum: None,
             topic_alias_maximum: 0,
@@ -101,7 +108,7 @@ impl ClientOptions {
     fn connect(&self, must_start_clean: bool, connection: u32) -> ConnectOptions {
         let mut properties = Properties::new();
         if self.durable {
-            properties.push(Property::SessionExpiryInterval(u32::MAX));
+            properties.push(Property::SessionExpiryInterval(self.session_expiry_seconds));
         }
         if let Some(receive_maximum) = self.receive_maximum {
             properties.push(Property::ReceiveMaximum(receive_maximum));
@@ -124,6 +131,12 @@ impl ClientOptions {
             response_timeout_ms: 3_000,
             ..ConnectOptions::default()
         }
+    }
+
+    /// After how many seconds the session it leaves behind ends, if it ever does.
+    fn expires_after_seconds(&self) -> Option<u32> {
+        let seconds = self.session_expiry_seconds;
+        (self.version == ProtocolVersion::V5 && seconds < u32::MAX).then_some(seconds)
     }
 
     /// Whether the connection leaves a session behind. In 3.x a clean start never does.
@@ -151,9 +164,11 @@ impl World {
             faults: options.faults,
             clients: Vec::new(),
             streams: Vec::new(),
+            crashed_at: Instant::default(),
             crash_in: None,
             may_refuse: false,
             recoveries_cut: 0,
+            clocks_behind: 0,
         }
     }
 
@@ -231,8 +246,9 @@ impl World {
     /// The broker ends, and with it every connection. Clients go on and try to connect.
     pub fn crash(&mut self, crash: Crash) {
         self.crash_in = None;
+        self.crashed_at = self.sim.now;
         self.sim.crash(crash);
-        self.ledger.write(Entry::Crashed { crash });
+        self.write_with_time(Entry::Crashed { crash });
         for stream in 0..self.streams.len() {
             let is_current = self.clients[self.streams[stream].client].stream == Some(stream);
             let has_ended = crash == Crash::Stop && self.sim.wires[self.streams[stream].wire].has_said_all;
@@ -252,15 +268,31 @@ impl World {
     }
 
     /// The broker starts again. If the power goes meanwhile, it starts once more.
+    pub fn restart(&mut self) {
+        self.restart_behind(0);
+    }
+
+    /// The same with a clock that was set back by so many milliseconds while the broker was down.
     ///
     /// # Panics
-    /// If the journal cannot be read.
-    pub fn restart(&mut self) {
+    /// If the journal cannot be read, or if the broker begins at another time than it should.
+    pub fn restart_behind(&mut self, millis: u64) {
+        let time_of_day = Instant::from_millis(self.sim.now.as_millis().saturating_sub(millis));
+        self.sim.set_clock_back(millis);
         while let Err(cause) = self.sim.restart() {
             assert!(self.sim.is_power_off(), "the journal cannot be read: {cause}");
             self.sim.crash(Crash::PowerCut);
+            self.write_with_time(Entry::Crashed { crash: Crash::PowerCut });
+            self.sim.set_clock_back(millis);
             self.recoveries_cut += 1;
         }
+        self.clocks_behind += usize::from(time_of_day < self.crashed_at);
+        // Nothing happens at a time that the clock never shows.
+        assert_eq!(
+            self.sim.now,
+            time_of_day.max(self.crashed_at),
+            "downtime is what the clock says, or nothing"
+        );
         self.settle();
     }
 
@@ -275,7 +307,7 @@ impl World {
     pub fn disconnect(&mut self, client: Handle) {
         let machine = &mut self.clients[client.0].machine;
         if machine.disconnect(ReasonCode::NORMAL_DISCONNECTION, Properties::EMPTY).is_ok() {
-            self.ledger.write(Entry::Leaving { client: client.0 });
+            self.write_with_time(Entry::Leaving { client: client.0 });
         }
         self.settle();
     }
@@ -415,6 +447,11 @@ impl World {
 
 /// What clients do.
 impl World {
+    fn write_with_time(&mut self, entry: Entry) {
+        self.ledger.write(Entry::Time { now: self.sim.now });
+        self.ledger.write(entry);
+    }
+
     fn publish_with(&mut self, client: Handle, topic: &str, payload: &str, qos: QoS, retain: bool) {
         let now = self.sim.now;
         let state = &mut self.clients[client.0];
@@ -432,6 +469,7 @@ impl World {
             payload,
             qos,
             retain,
+            durability: self.sim.options.limits.durability_of(topic),
         });
         self.settle();
     }
@@ -454,8 +492,17 @@ impl World {
         let clean_start = options.clean_start;
         state.machine.connect(options, self.sim.now).expect("short options");
         let leaves_session = state.options.leaves_session(clean_start);
-        self.ledger.write(Entry::Connecting { client: client.0, clean_start, leaves_session, will, delayed });
+        let expires_after_seconds = state.options.expires_after_seconds();
+        self.write_with_time(Entry::Connecting {
+            client: client.0,
+            clean_start,
+            leaves_session,
+            expires_after_seconds,
+            will,
+            delayed,
+        });
         let wire = self.sim.open();
+        let state = &self.clients[client.0];
         self.sim.wires[wire].version = state.options.version;
         if state.is_slow {
             self.sim.wires[wire].reads_at_most = Some(SLOW_READER_BYTES);
@@ -488,7 +535,7 @@ impl World {
     /// The client turns away from its stream; the broker hears of it late, or never.
     fn give_up(&mut self, client: usize) {
         let Some(stream) = self.clients[client].stream.take() else { return };
-        self.ledger.write(Entry::Ended { client });
+        self.write_with_time(Entry::Ended { client });
         // A CONNECT that starts clean must not arrive after those that follow it, or it would discard what
         // they have begun.
         if !self.clients[client].machine.is_connected() {
@@ -508,6 +555,7 @@ impl World {
     /// The connection is gone; draws when each end learns of it.
     fn break_stream(&mut self, stream: usize) {
         let (broker, client) = (self.draw_notice(), self.draw_notice());
+        self.write_with_time(Entry::Broken { client: self.streams[stream].client });
         let stream = &mut self.streams[stream];
         stream.is_broken = true;
         stream.up.is_cut = true;
@@ -528,7 +576,7 @@ impl World {
     /// The client's stream has ended, as far as the client can see.
     fn client_lost(&mut self, client: usize) {
         let Some(stream) = self.clients[client].stream.take() else { return };
-        self.ledger.write(Entry::Ended { client });
+        self.write_with_time(Entry::Ended { client });
         self.clients[client].machine.connection_lost();
         self.drain_events(client);
         self.streams[stream].up.has_ended = true;
@@ -640,7 +688,7 @@ impl World {
         if !session_present {
             state.forget_subscriptions();
         }
-        self.ledger.write(Entry::Connected { client, session_present });
+        self.write_with_time(Entry::Connected { client, session_present });
         let state = &mut self.clients[client];
         if state.options.durable {
             state.must_start_clean = false;

@@ -4,8 +4,8 @@
 //! `NOCTULE_SEED=… cargo test -p noctule-testkit --test it chaos`. `NOCTULE_SEEDS=n` runs n of them.
 
 use noctule_codec::{ProtocolVersion, QoS};
-use noctule_session::Limits;
 use noctule_session::client::Delivery;
+use noctule_session::{Durability, Limits};
 use noctule_testkit::sim::{
     ClientOptions, Entry, Fault, Faults, Handle, Mangle, Random, SimOptions, WillOptions, World,
     WorldOptions, check_replay,
@@ -299,18 +299,36 @@ pub(crate) struct Chaos {
     /// Who comes when everything has settled.
     newcomer: Handle,
     published: u32,
+    variety: Variety,
+}
+
+/// What not every world has.
+#[derive(Clone, Copy)]
+pub(crate) struct Variety {
+    /// The network changes what passes.
+    pub(crate) mangle: Option<Mangle>,
     /// Messages are up to so long.
-    bytes_max: usize,
+    pub(crate) bytes_max: usize,
+    /// Some sessions outlive their connections by seconds.
+    pub(crate) has_brief_sessions: bool,
+    /// What is promised of some topics is less.
+    pub(crate) durability_rules: &'static [&'static str],
+}
+
+impl Default for Variety {
+    fn default() -> Self {
+        Self { mangle: None, bytes_max: 40, has_brief_sessions: false, durability_rules: &[] }
+    }
 }
 
 impl Chaos {
     fn new(seed: u64, shards: u16, mangle: Option<Mangle>) -> Self {
         let sim = SimOptions { seed, shards, ..SimOptions::default() };
-        Self::with(sim, mangle, 40)
+        Self::with(sim, Variety { mangle, ..Variety::default() })
     }
 
-    /// A world whose broker is set up like this, but for its limits, with messages up to so long.
-    pub(crate) fn with(sim: SimOptions, mangle: Option<Mangle>, bytes_max: usize) -> Self {
+    /// A world whose broker is set up like this, but for its limits.
+    pub(crate) fn with(sim: SimOptions, variety: Variety) -> Self {
         let SimOptions { seed, shards, .. } = sim;
         let mut random = Random::new(seed.wrapping_mul(31) ^ u64::from(shards));
         let limits = Limits {
@@ -320,6 +338,7 @@ impl Chaos {
             output_bytes_max: 64 << random.below(8),
             mailbox_bytes_max: 64 << random.below(10),
             route_cache_bytes_max: 1 << random.below(24),
+            durability_rules: variety.durability_rules.iter().map(|it| it.parse().expect("a rule")).collect(),
             ..Limits::default()
         };
         let faults = Faults {
@@ -329,7 +348,7 @@ impl Chaos {
             notice_millis_max: 4_000,
             slow_reader_one_in: random.below(5),
             fragments: random.one_in(2),
-            mangle,
+            mangle: variety.mangle,
         };
         let is_traced = std::env::var_os("NOCTULE_SEED").is_some();
         let sim = SimOptions { limits, shuffled: true, is_traced, ..sim };
@@ -343,7 +362,7 @@ impl Chaos {
             retained_qos: Vec::new(),
             newcomer: Handle(0),
             published: 0,
-            bytes_max,
+            variety,
         };
         chaos.populate();
         chaos
@@ -388,10 +407,13 @@ impl Chaos {
             qos: QoS::ExactlyOnce,
             delay_seconds: if self.random.one_in(3) { 1 } else { 0 },
         });
+        let version = VERSIONS[self.random.below(3)];
+        let is_brief = may_have_will && self.variety.has_brief_sessions && self.random.one_in(3);
         self.world.connect_with(ClientOptions {
             client_id: client_id.into(),
-            version: VERSIONS[self.random.below(3)],
+            version,
             durable,
+            session_expiry_seconds: if is_brief { 1 + self.random.below(3) as u32 } else { u32::MAX },
             keep_alive_seconds: 2 + self.random.below(4) as u16,
             receive_maximum: self.random.one_in(2).then(|| 1 + self.random.below(4) as u16),
             topic_alias_maximum: self.random.below(3) as u16,
@@ -470,7 +492,7 @@ impl Chaos {
         let publisher = self.publisher();
         for _ in 0..1 + self.random.below(4) {
             let (topic, qos) = (TOPICS[self.random.below(3)], QOS[self.random.below(3)]);
-            let payload = self.payload();
+            let (payload, qos) = (self.payload(), qos.min(self.qos_max(topic)));
             self.world.publish(publisher, topic, &payload, qos);
         }
     }
@@ -479,8 +501,17 @@ impl Chaos {
     fn publish_retained(&mut self) {
         let number = self.random.below(self.publishers.len());
         let payload = if self.random.one_in(5) { String::new() } else { self.payload() };
-        let (topic, qos) = (format!("kept/{number}"), self.retained_qos[number]);
+        let topic = format!("kept/{number}");
+        let qos = self.retained_qos[number].min(self.qos_max(&topic));
         self.world.publish_retained(self.publishers[number], &topic, &payload, qos);
+    }
+
+    /// What a broker forgets it cannot bring to an end: at QoS 2 a subscriber would wait for PUBREL.
+    fn qos_max(&self, topic: &str) -> QoS {
+        match self.world.sim.durability_of(topic) {
+            Durability::Memory if !self.variety.durability_rules.is_empty() => QoS::AtLeastOnce,
+            _ => QoS::ExactlyOnce,
+        }
     }
 
     fn publish_job(&mut self) {
@@ -529,7 +560,7 @@ impl Chaos {
 
     fn payload(&mut self) -> String {
         self.published += 1;
-        format!("message {}{}", self.published, ".".repeat(self.random.below(self.bytes_max)))
+        format!("message {}{}", self.published, ".".repeat(self.random.below(self.variety.bytes_max)))
     }
 
     /// Who comes after everything has settled is given the last values.

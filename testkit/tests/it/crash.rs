@@ -4,7 +4,7 @@
 //! A seed decides everything, as in `chaos.rs`: `NOCTULE_SEED=…` runs one again and prints its log with everything
 //! that was recorded, `NOCTULE_SEEDS=n` runs n of them.
 
-use crate::chaos::{Chaos, seeds};
+use crate::chaos::{Chaos, Variety, seeds};
 use noctule_engine::JournalState;
 use noctule_store::simulated::{Call, Fault as DiskFault, Operation};
 use noctule_testkit::sim::{Crash, Durability, Entry, Fault, SimOptions};
@@ -50,10 +50,12 @@ fn the_worlds_see_what_they_are_made_for() {
         }
         seen.segments_freed += crashes.chaos.world.sim.segments_freed_in_all();
         seen.recoveries_cut += crashes.chaos.world.recoveries_cut;
+        seen.clocks_behind += crashes.chaos.world.clocks_behind;
+        seen.expired_sessions += crashes.chaos.world.ledger.expired_sessions();
         seen.reads_failed += crashes.reads_failed.load(Ordering::Relaxed);
     }
     let Seen { kills, power_cuts, stops, refusals, repetitions, .. } = seen;
-    let Seen { segments_freed, recoveries_cut, reads_failed, .. } = seen;
+    let Seen { segments_freed, recoveries_cut, reads_failed, clocks_behind, expired_sessions, .. } = seen;
     for (what, count, least) in [
         ("kills", kills, 60),
         ("power cuts", power_cuts, 60),
@@ -62,7 +64,9 @@ fn the_worlds_see_what_they_are_made_for() {
         ("repeated deliveries", repetitions, 60),
         ("segments freed", segments_freed, 60),
         ("recoveries cut short", recoveries_cut, 10),
-        ("reads that failed", reads_failed, 60),
+        ("reads that failed", reads_failed, 20),
+        ("clocks that were set back", clocks_behind, 30),
+        ("sessions that expired while the broker was down", expired_sessions, 8),
     ] {
         assert!(count >= least, "{count} {what} in 60 worlds");
     }
@@ -78,6 +82,8 @@ struct Seen {
     segments_freed: usize,
     recoveries_cut: usize,
     reads_failed: usize,
+    clocks_behind: usize,
+    expired_sessions: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -124,8 +130,11 @@ impl Crashes {
     fn new(seed: u64, setup: Setup) -> Self {
         let Setup { shards, durability, .. } = setup;
         let sim = SimOptions { seed, shards, durability, ..SimOptions::default() };
-        let mut crashes =
-            Self { chaos: Chaos::with(sim, None, BYTES_MAX), setup, reads_failed: Arc::default() };
+        // In every third world not everything is promised of all topics.
+        let durability_rules = if seed.is_multiple_of(3) { RULES } else { &[] };
+        let variety =
+            Variety { bytes_max: BYTES_MAX, has_brief_sessions: true, durability_rules, mangle: None };
+        let mut crashes = Self { chaos: Chaos::with(sim, variety), setup, reads_failed: Arc::default() };
         crashes.chaos.world.may_refuse = setup.has_disk_faults;
         crashes
     }
@@ -133,10 +142,10 @@ impl Crashes {
     /// Everything that goes wrong, then peace, then one more crash, then judgement.
     fn run(&mut self) -> Vec<Fault> {
         for _ in 0..25 {
-            if self.setup.has_disk_faults && self.chaos.random.one_in(5) {
+            if self.setup.has_disk_faults && self.chaos.random.one_in(3) {
                 self.change_disk();
             }
-            if self.setup.has_disk_faults && self.chaos.random.one_in(10) {
+            if self.setup.has_disk_faults && self.chaos.random.one_in(4) {
                 self.spoil_reads();
             }
             if self.chaos.random.one_in(4) {
@@ -189,11 +198,13 @@ impl Crashes {
         if !world.sim.is_down() {
             return;
         }
-        world.run_for(random.below(1500) as u64);
+        let downtime_max = if random.one_in(4) { 6_000 } else { 1_500 };
+        world.run_for(random.below(downtime_max) as u64);
         if setup.durability == Durability::Disk && random.one_in(3) {
             world.sim.cut_power_after(random.below(30) as u64);
         }
-        world.restart();
+        let behind = if random.one_in(4) { random.below(5_000) as u64 } else { 0 };
+        world.restart_behind(behind);
     }
 
     fn crash(&mut self) -> Crash {
@@ -305,6 +316,8 @@ fn bytes_of(disk: &noctule_store::simulated::SimulatedDisk) -> u64 {
     disk.names().iter().filter_map(|name| disk.content(name)).map(|content| content.len() as u64).sum()
 }
 
+/// Of each kind of message some are promised less than the rest.
+const RULES: &[&str] = &["a/y=memory", "b/x=os", "kept/0=os", "kept/1=memory", "job/#=os"];
 /// Messages are up to so long, so that a dozen fill a segment.
 const BYTES_MAX: usize = 300;
 /// After so many worlds that failed no more are tried.

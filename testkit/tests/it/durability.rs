@@ -351,6 +351,21 @@ mod sessions {
     }
 
     #[test]
+    fn a_clock_that_was_set_back_between_two_runs_counts_as_no_time() {
+        with_every_end(|sim, crash| {
+            sim.connect_with(&ConnectOptions::durable(V5, "c", 20));
+            sim.crash(crash);
+            sim.advance(1_000);
+            sim.set_clock_back(3_600_000);
+            sim.restart().expect("it can be read");
+            sim.advance(19_000);
+            assert_eq!(sim.sessions().count(), 1);
+            sim.advance(1_500);
+            assert_eq!(sim.sessions().count(), 0);
+        });
+    }
+
+    #[test]
     fn expiry_counts_from_the_first_of_two_crashes() {
         with_every_end(|sim, crash| {
             sim.connect_with(&ConnectOptions::durable(V5, "c", 20));
