@@ -275,7 +275,8 @@ impl HotPath {
 }
 
 /// Where records and mail go: one shard has nobody to write to, and its journal is memory.
-struct Nowhere;
+#[derive(Debug)]
+pub struct Nowhere;
 
 impl Carrier for Nowhere {
     fn append(&mut self, records: &mut Vec<Record>) -> Position {

@@ -3,10 +3,9 @@
 use noctule_auth::AllowAll;
 use noctule_codec::ProtocolVersion::{V3_1, V3_1_1, V5};
 use noctule_codec::{Packet, ProtocolVersion, QoS, ReasonCode, SubscribeFilters, SubscriptionOptions, Will};
-use noctule_engine::{
-    Carrier, Directory, Effects, Mail, Next, Record, Request, Shard, ShardConfig, ShardId, Turn,
-};
-use noctule_session::{ConnectionId, DropReason, Instant, Limits, Position};
+use noctule_engine::{Directory, Effects, Next, Shard, ShardConfig, ShardId, Turn};
+use noctule_session::{ConnectionId, DropReason, Instant, Limits};
+use noctule_testkit::hot_path::Nowhere;
 use noctule_testkit::sim::{
     ConnectOptions, Locks, Sim, SimOptions, VERSIONS, disconnect_with_expiry, publish, raw_connect, raw_text,
     subscribe, unsubscribe, will, will_after,
@@ -447,24 +446,6 @@ fn the_filters_of_a_session_are_bounded_in_bytes() {
     sim.send(client, &unsubscribe(9, &[&format!("0/{}", "x".repeat(20_000))]));
     sim.drain(client);
     assert_eq!(subscribe_all(&mut sim, client, [format!("7/{}", "x".repeat(20_000))].into_iter()), (1, 0));
-}
-
-/// One shard without a journal: there is nothing to carry anywhere.
-struct Nowhere;
-
-impl Carrier for Nowhere {
-    fn append(&mut self, records: &mut Vec<Record>) -> Position {
-        records.clear();
-        Position::NOWHERE
-    }
-
-    fn ask(&mut self, requests: std::vec::Drain<'_, Request>) {
-        assert_eq!(requests.count(), 0, "nothing was left to a journal");
-    }
-
-    fn send(&mut self, mail: std::vec::Drain<'_, (ShardId, Mail)>) {
-        assert_eq!(mail.count(), 0);
-    }
 }
 
 /// A fan-out counts by its deliveries: after some thousands everything else waits for the next turn, so that

@@ -1,11 +1,8 @@
 //! Backups, of a running journal and of one that nobody uses.
 
 use crate::support::{Journal, SMALL, body};
-use noctule_store::simulated::{Fault, Operation, SimulatedDisk, SimulatedFile};
-use noctule_store::{BackupError, Disk, DiskFile, OpenError, Position, backup, backup_from_outside};
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use noctule_store::simulated::{Fault, Operation, SimulatedDisk};
+use noctule_store::{BackupError, OpenError, Position, backup, backup_from_outside};
 
 fn running(frames: u64) -> (SimulatedDisk, Journal) {
     let disk = SimulatedDisk::new(1);
@@ -127,95 +124,30 @@ fn reading_a_copy_does_not_need_the_spare_files() {
     again.say(&body(31, 5000));
 }
 
-/// A disk that is written to while it is read: of one byte the first reader sees what was there before.
-#[derive(Debug)]
-struct Written {
-    disk: SimulatedDisk,
-    byte: u64,
-    is_there: Arc<AtomicBool>,
-}
-
-#[derive(Debug)]
-struct WrittenFile {
-    file: SimulatedFile,
-    byte: u64,
-    is_there: Arc<AtomicBool>,
-}
-
-impl Disk for Written {
-    type File = WrittenFile;
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.disk.list()
-    }
-
-    fn create(&self, name: &str, bytes: u64) -> io::Result<WrittenFile> {
-        self.disk.create(name, bytes).map(|file| self.file(file))
-    }
-
-    fn open(&self, name: &str) -> io::Result<WrittenFile> {
-        self.disk.open(name).map(|file| self.file(file))
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.disk.rename(from, to)
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.disk.remove(name)
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        self.disk.sync_directory()
-    }
-
-    fn free_bytes(&self) -> io::Result<u64> {
-        self.disk.free_bytes()
-    }
-
-    fn identity(&self) -> io::Result<[u8; 16]> {
-        self.disk.identity()
-    }
-}
-
-impl Written {
-    fn file(&self, file: SimulatedFile) -> WrittenFile {
-        WrittenFile { file, byte: self.byte, is_there: Arc::clone(&self.is_there) }
-    }
-}
-
-impl DiskFile for WrittenFile {
-    fn bytes(&self) -> io::Result<u64> {
-        self.file.bytes()
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let read = self.file.read_at(buffer, offset)?;
-        if (offset..offset + read as u64).contains(&self.byte) && !self.is_there.swap(true, Ordering::AcqRel)
-        {
-            buffer[(self.byte - offset) as usize] = 0;
-        }
-        Ok(read)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_at(bytes, offset)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
-    }
+/// Has the disk written to while it is read: of one byte the first reader sees what was there before.
+fn write_meanwhile(disk: &SimulatedDisk, byte: u64) {
+    let mut is_there = false;
+    disk.heal();
+    disk.fail_when(move |call| {
+        let Operation::Read { offset, bytes } = call.operation else { return None };
+        let sees = call.file.ends_with(".seg") && (offset..offset + bytes as u64).contains(&byte);
+        let is_first = sees && !is_there;
+        is_there |= sees;
+        is_first.then(|| Fault::FlipsBit { bit: (byte - offset) as usize * 8 })
+    });
 }
 
 #[test]
 fn a_frame_that_is_written_while_it_is_looked_at_is_not_damaged() {
     let (disk, _journal) = running(3);
     // Within the checksum of the first frame, of which the two behind it say that it had been durable.
-    let written = || Written { disk: disk.clone(), byte: 4096 + 5, is_there: Arc::default() };
-    let verified = noctule_store::verify(written(), &mut |_, _| Ok(()), &mut |_, _| {});
+    let byte = 4096 + 5;
+    write_meanwhile(&disk, byte);
+    let verified = noctule_store::verify(disk.clone(), &mut |_, _| Ok(()), &mut |_, _| {});
     let report = verified.expect("it is read");
     assert_eq!((report.frames, &report.damage[..]), (3, &[][..]));
     let copy = SimulatedDisk::new(2);
-    backup_from_outside(written(), copy.clone(), &mut |_, _| {}).expect("it is copied");
+    write_meanwhile(&disk, byte);
+    backup_from_outside(disk, copy.clone(), &mut |_, _| {}).expect("it is copied");
     assert_eq!(Journal::open(&copy).frames.len(), 3);
 }
