@@ -196,6 +196,7 @@ fn delivered(message: u64) -> Delivered {
         group: None,
         phase: Phase::Waiting,
         packet_id: None,
+        behind: None,
         is_maybe_sent: false,
     }
 }

@@ -7,8 +7,8 @@
 //! still owed of the batch at that moment, and the state of its sessions where that stands in front of the limit. A
 //! step is the last thing of its turn, so what it says is true at its place in the journal.
 //!
-//! The deliveries of a session are said from the last one to the first: after a restart each then joins the front
-//! of what stands behind the limit.
+//! The deliveries of a session are said from the last batch to the first, within a batch in their order: after a
+//! restart each then joins the front of what stands behind the limit, or the one that was sent before it.
 //!
 //! Nothing that stands in front of the limit may come to a session behind the walk. So no shard begins it before all
 //! have sent what they owe to others of that: the wills that waited for the journal, and everything in front of

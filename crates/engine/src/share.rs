@@ -143,6 +143,7 @@ impl Shard {
                 group: Some(group),
                 phase,
                 packet_id: None,
+                behind: None,
                 is_maybe_sent: false,
             };
             turn.fx.records.push(Record::GroupTaken { session: session.number, delivered });

@@ -104,6 +104,8 @@ pub struct Delivered {
     pub phase: Phase,
     /// Its packet identifier, once it has been sent.
     pub packet_id: Option<PacketId>,
+    /// The packet identifier of the one that was sent before it; none: it was the first.
+    pub behind: Option<PacketId>,
     /// It waits, and a crash came between: the peer may have it.
     pub is_maybe_sent: bool,
 }
@@ -280,6 +282,7 @@ impl Owed {
             group: self.group(),
             phase: self.phase,
             packet_id: self.packet_id,
+            behind: None,
             is_maybe_sent: self.is_maybe_sent && self.phase == Phase::Waiting,
         }
     }
@@ -298,9 +301,14 @@ impl Owed {
         }
     }
 
+    /// Whether it is owed and stands in the journal.
+    fn is_recorded(&self) -> bool {
+        self.phase != Phase::Settled && self.position().is_somewhere()
+    }
+
     /// Whether it is owed and stands in the journal before this position.
     fn is_recorded_before(&self, limit: Position) -> bool {
-        self.phase != Phase::Settled && self.position().is_somewhere() && self.position() < limit
+        self.is_recorded() && self.position() < limit
     }
 
     /// Whether its content is needed and nobody has it any more.
@@ -492,17 +500,6 @@ impl Outbound {
         matches!(self.ids, Ids::Reserved(left) if left <= ID_BLOCK / 2)
     }
 
-    /// Puts what was sent, in a list that is made of records, in the order in which it was: that of the ids, of
-    /// which this one would be the last. What was said again has lost its place, and is to be sent again at it
-    /// [MQTT-4.6.0-1].
-    pub(crate) fn order_begun(&mut self, last: PacketId) {
-        let (ids, last) = (u32::from(self.last_id.get()), u32::from(last.get()));
-        let age = |entry: &Owed| entry.packet_id.map(|id| (last + ids - u32::from(id.get())) % ids);
-        let Some(list) = &mut self.list else { return };
-        let begun = list.first_waiting();
-        list.entries.make_contiguous()[..begun].sort_by_key(|entry| std::cmp::Reverse(age(entry)));
-    }
-
     /// All ids up to this one may be in use; the broker has forgotten which.
     pub(crate) fn pass_over_ids(&mut self, up_to: PacketId) {
         self.next_id = self.id_after(up_to);
@@ -510,10 +507,12 @@ impl Outbound {
     }
 
     /// Adds a delivery that a record tells of, or brings the one it is up to date. Only for a list that is made
-    /// of records: there, what waits stands in the order of the numbers, behind what was sent.
+    /// of records: there, what waits stands in the order of the numbers, behind what was sent. What was sent and is
+    /// known keeps its place [MQTT-4.6.0-1]; what is not known was sent behind the one that the record names.
     pub(crate) fn hold(&mut self, delivered: Delivered, position: Position) {
         let list = self.list.get_or_insert_default();
-        if let Some(place) = list.begun_place(&delivered) {
+        let known = list.begun_place(&delivered);
+        if let Some(place) = known {
             list.take_out(place);
         } else if let Some(known) = list.recorded.known(&delivered) {
             if delivered.phase == Phase::Waiting {
@@ -523,6 +522,7 @@ impl Outbound {
             }
             list.settle_recorded(delivered.number);
         }
+        let behind = delivered.behind.and_then(|id| list.position(id));
         let owed = Owed::recorded(delivered, position);
         list.owed += 1;
         list.bytes += u64::from(owed.bytes);
@@ -530,7 +530,8 @@ impl Outbound {
             return list.recorded.insert(owed);
         }
         list.begun += 1;
-        list.entries.insert(list.place_of_begun(owed.number), owed);
+        let place = known.or_else(|| behind.map(|place| place + 1)).unwrap_or(0);
+        list.entries.insert(place, owed);
         self.ids_run = false;
     }
 
@@ -612,8 +613,8 @@ impl Outbound {
         entries.filter(move |(_, entry)| entry.is_recorded_before(limit))
     }
 
-    /// Says of so many deliveries, from the place `below` down, that they stood before `limit` and where they stand
-    /// now. A delivery whose content is needed has to have a place.
+    /// Says of the last so many deliveries in front of the place `below` that stood before `limit` where they stand
+    /// now, in their order. A delivery whose content is needed has to have a place.
     pub fn move_up(
         &mut self,
         limit: Position,
@@ -624,12 +625,20 @@ impl Outbound {
     ) {
         let Some(list) = &mut self.list else { return };
         let below = below.min(list.entries.len());
-        let old = list.entries.range_mut(..below).rev().filter(|entry| entry.is_recorded_before(limit));
-        for entry in old.take(deliveries_max) {
+        let mut old = (0..below).rev().filter(|place| list.entries[*place].is_recorded_before(limit));
+        let Some(first) = old.by_ref().take(deliveries_max).last() else { return };
+        // Of a delivery that was never recorded nobody knows after a restart.
+        let mut known = list.entries.range(..first).rev().filter(|entry| entry.is_recorded());
+        let mut behind = known.next().and_then(|entry| entry.packet_id);
+        for entry in list.entries.range_mut(first..below).filter(|entry| entry.is_recorded()) {
             let needs_content = entry.phase != Phase::Received;
-            let Some(position) = place(entry.number).or((!needs_content).then_some(limit)) else { continue };
-            say(entry.delivered(), position);
-            entry.position = position;
+            let position = place(entry.number).or((!needs_content).then_some(limit));
+            if let Some(position) = position.filter(|_| entry.is_recorded_before(limit)) {
+                let behind = behind.filter(|_| entry.packet_id.is_some());
+                say(Delivered { behind, ..entry.delivered() }, position);
+                entry.position = position;
+            }
+            behind = entry.packet_id;
         }
     }
 
@@ -864,13 +873,6 @@ impl List {
         from
     }
 
-    /// Where a begun delivery of this number belongs.
-    fn place_of_begun(&self, number: MessageNumber) -> usize {
-        let begun = self.first_waiting();
-        let earlier = (0..begun).rev().find(|place| self.entries[*place].number <= number);
-        earlier.map_or(0, |place| place + 1)
-    }
-
     /// Removes an unsettled entry.
     fn take_out(&mut self, place: usize) {
         let Some(entry) = self.entries.remove(place) else { return };
@@ -1024,15 +1026,54 @@ mod tests {
         assert_eq!((numbers(5), numbers(6)), (0, 1));
     }
 
+    /// One delivery stays open while the ids go round, and what was sent later may stand further in front in the
+    /// journal. Whatever is said again of that keeps its place.
     #[test]
-    fn what_was_said_again_is_sent_again_in_the_order_of_the_packet_ids() {
-        let mut outbound = Outbound::default();
-        for (number, packet_id) in [(1, Some(7)), (2, Some(65_535)), (3, None), (4, Some(3)), (5, None)] {
-            outbound.hold(held(number, packet_id, None), Position(1));
+    fn what_was_said_again_is_sent_again_in_the_order_in_which_it_was_sent() {
+        let packet_id = |id| PacketId::new(id).expect("not zero");
+        let mut live = Outbound::with_ids_up_to(packet_id(4));
+        live.attach(10);
+        // The fourth is recorded nowhere.
+        for (number, position) in [(1, 10), (2, 30), (3, 20), (4, 0), (5, 15), (6, 50)] {
+            let publication = message(number);
+            publication.place.set(Position(position));
+            live.push(Owed::new(publication, QoS::ExactlyOnce, false, SubscriptionIds::None));
+            let id = begin_next(&mut live).expect("an id is free");
+            if [1, 3].contains(&number) {
+                live.settle(MessageNumber(number), Some(id));
+            }
         }
-        outbound.order_begun(PacketId::new(1024).expect("not zero"));
-        let ids: Vec<_> = outbound.iter().map(|owed| owed.packet_id.map(PacketId::get)).collect();
-        assert_eq!(ids, [Some(65_535), Some(3), Some(7), None, None]);
+        let order = |outbound: &Outbound| {
+            let recorded = outbound.iter().filter(|owed| owed.is_recorded());
+            recorded.map(|owed| (owed.number.0, owed.packet_id.map(PacketId::get))).collect::<Vec<_>>()
+        };
+        assert_eq!(order(&live), [(2, Some(2)), (5, Some(1)), (6, Some(3))]);
+        for limit in [0, 16, 31, 51].map(Position) {
+            let mut again = Outbound::default();
+            for owed in live.iter().filter(|owed| owed.is_recorded() && !owed.is_recorded_before(limit)) {
+                let waiting = Delivered { phase: Phase::Waiting, packet_id: None, ..owed.delivered() };
+                again.hold(waiting, owed.position());
+                again.begin(owed.number, owed.packet_id.expect("it was sent"));
+            }
+            // Two at a time, from the last ones on.
+            let mut moved = live.clone();
+            while moved.recorded_before(limit, usize::MAX).next().is_some() {
+                let say = |delivered, position| again.hold(delivered, position);
+                moved.move_up(limit, usize::MAX, 2, |_| Some(Position(100)), say);
+            }
+            again.end_of_records();
+            assert_eq!(order(&again), order(&live), "{limit:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_said_again_earlier_keeps_its_place_in_front_of_what_was_sent_later() {
+        let mut again = Outbound::default();
+        again.hold(held(7, Some(1), None), Position(11));
+        let behind = PacketId::new(1);
+        again.hold(Delivered { behind, ..held(3, Some(2), None) }, Position(12));
+        again.hold(held(7, Some(1), None), Position(13));
+        assert_eq!(again.iter().map(|owed| owed.number.0).collect::<Vec<_>>(), [7, 3]);
     }
 
     #[test]
@@ -1058,6 +1099,7 @@ mod tests {
             group: group.map(GroupNumber),
             phase: packet_id.map_or(Phase::Waiting, |_| Phase::Sent),
             packet_id: packet_id.and_then(PacketId::new),
+            behind: None,
             is_maybe_sent: false,
         }
     }
@@ -1096,7 +1138,7 @@ mod tests {
         for other in [several, retained, held(1, None, Some(3)), begun.clone()] {
             assert_eq!(made_of(&[other, held(1, None, None)]).len(), 2);
         }
-        assert_eq!(made_of(&[begun, held(1, Some(6), None)]), [(1, Some(5), None), (1, Some(6), None)]);
+        assert_eq!(made_of(&[held(1, Some(6), None), begun]), [(1, Some(5), None), (1, Some(6), None)]);
     }
 
     #[test]

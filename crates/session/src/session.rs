@@ -135,7 +135,6 @@ impl Session {
     pub fn recover(&mut self, ids_up_to: Option<PacketId>, was_connected: bool) {
         self.outbound.end_of_records();
         if let Some(up_to) = ids_up_to {
-            self.outbound.order_begun(up_to);
             self.outbound.pass_over_ids(up_to);
         }
         if was_connected {

@@ -296,6 +296,10 @@ impl<'a> Reader<'a> {
                 Phase::Waiting => None,
                 _ => Some(self.packet_id()?),
             },
+            behind: match phase {
+                Phase::Waiting => None,
+                _ => PacketId::new(self.number_within(PACKET_ID)?),
+            },
             is_maybe_sent: flags >> wire::PHASE_SHIFT == wire::MAYBE_SENT,
         })
     }
@@ -614,6 +618,7 @@ mod tests {
                 group: None,
                 phase: Phase::Waiting,
                 packet_id: None,
+                behind: None,
                 is_maybe_sent: false,
             };
             let held = SessionChange::Held { delivered: Box::new(delivered), position: Position(position) };

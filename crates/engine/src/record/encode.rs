@@ -207,6 +207,7 @@ fn put_delivered(delivered: &Delivered, out: &mut Vec<u8>) {
     group.iter().for_each(|group| put_number(group.0, out));
     if *phase != Phase::Waiting {
         put_number(packet_id.map_or(0, PacketId::get).into(), out);
+        put_number(delivered.behind.map_or(0, PacketId::get).into(), out);
     }
 }
 

@@ -185,13 +185,24 @@ fn will() -> impl Strategy<Value = StoredWill> {
 
 fn delivered() -> impl Strategy<Value = Delivered> {
     let phase = prop_oneof![
-        any::<bool>().prop_map(|is_maybe_sent| (Phase::Waiting, None, is_maybe_sent)),
-        packet_id().prop_map(|id| (Phase::Sent, Some(id), false)),
-        packet_id().prop_map(|id| (Phase::Received, Some(id), false)),
+        any::<bool>().prop_map(|is_maybe_sent| (Phase::Waiting, None, None, is_maybe_sent)),
+        (packet_id(), option::of(packet_id())).prop_map(|(id, it)| (Phase::Sent, Some(id), it, false)),
+        (packet_id(), option::of(packet_id())).prop_map(|(id, it)| (Phase::Received, Some(id), it, false)),
     ];
     (message(), any::<u32>(), qos(), any::<bool>(), subscription_ids(), option::of(group()), phase).prop_map(
-        |(number, bytes, qos, retain, subscription_ids, group, (phase, packet_id, is_maybe_sent))| {
-            Delivered { number, bytes, qos, retain, subscription_ids, group, phase, packet_id, is_maybe_sent }
+        |(number, bytes, qos, retain, subscription_ids, group, (phase, packet_id, behind, is_maybe_sent))| {
+            Delivered {
+                number,
+                bytes,
+                qos,
+                retain,
+                subscription_ids,
+                group,
+                phase,
+                packet_id,
+                behind,
+                is_maybe_sent,
+            }
         },
     )
 }

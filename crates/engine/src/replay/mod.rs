@@ -142,7 +142,7 @@ impl Replay {
         let (number, bytes) = (message.number, message.queue_bytes());
         for target in owed {
             let FrameTarget { session, qos, retain, subscription_ids } = target;
-            let (group, phase, packet_id, is_maybe_sent) = (None, Phase::Waiting, None, false);
+            let (group, phase, packet_id, behind, is_maybe_sent) = (None, Phase::Waiting, None, None, false);
             let delivered = Delivered {
                 number,
                 bytes,
@@ -152,6 +152,7 @@ impl Replay {
                 group,
                 phase,
                 packet_id,
+                behind,
                 is_maybe_sent,
             };
             let delivered = Box::new(delivered);
@@ -274,6 +275,7 @@ fn without_content(change: SessionChange) -> SessionChange {
                 group,
                 phase: Phase::Waiting,
                 packet_id: None,
+                behind: None,
                 is_maybe_sent: false,
             }),
             position: message.position(),
