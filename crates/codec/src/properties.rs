@@ -117,7 +117,11 @@ impl<'a> Properties<'a> {
     }
 
     /// The properties that `keep` wants, in their order.
+    #[inline]
     fn only(&self, keep: impl Fn(PropertyId) -> bool) -> Properties<'_> {
+        if self.is_empty() {
+            return Properties::EMPTY;
+        }
         let kept = || self.wire_properties().filter(|(id, _, _)| keep(*id));
         let Some((_, start, _)) = kept().next() else { return Properties::EMPTY };
         let (end, kept_bytes) =
@@ -156,13 +160,18 @@ impl<'a> Properties<'a> {
         })
     }
 
+    #[inline]
     fn number(&self, id: PropertyId) -> Option<u32> {
+        if self.is_empty() {
+            return None;
+        }
         match self.values(id).next()? {
             Value::Number(number) => Some(number),
             _ => None,
         }
     }
 
+    #[inline]
     fn short(&self, id: PropertyId) -> Option<u16> {
         self.number(id).and_then(|number| u16::try_from(number).ok())
     }

@@ -156,11 +156,13 @@ impl Shard {
             let Some(connection) = self.connection_mut(id) else {
                 return Received { consumed, next: Next::Close };
             };
-            let (packet, length) = match connection.decoder.decode(&bytes[consumed..]) {
-                Ok(Some(decoded)) => decoded,
+            // A packet is large for something that is moved, so it stays where it was decoded.
+            let decoded = connection.decoder.decode(&bytes[consumed..]);
+            let (packet, length) = match &decoded {
+                Ok(Some((packet, length))) => (packet, *length),
                 Ok(None) => return Received { consumed, next: Next::Read },
                 Err(error) => {
-                    self.refuse_bytes(id, &error, turn);
+                    self.refuse_bytes(id, error, turn);
                     return Received { consumed: bytes.len(), next: Next::Close };
                 }
             };
@@ -340,41 +342,41 @@ impl Shard {
         &mut self,
         id: ConnectionId,
         slot: Option<usize>,
-        packet: Packet<'_>,
+        packet: &Packet<'_>,
         turn: &mut Turn<'_>,
     ) -> Next {
-        let slot = match (slot, &packet) {
+        let slot = match (slot, packet) {
             (Some(slot), _) => slot,
             (None, Packet::Connect(connect)) => return self.handle_connect(id, connect, turn),
             // The decoder lets nothing but CONNECT be the first packet.
             (None, _) => return Next::Close,
         };
         let result = match packet {
-            Packet::Publish(publish) => self.handle_publish(slot, &publish, turn).map(|()| {
+            Packet::Publish(publish) => self.handle_publish(slot, publish, turn).map(|()| {
                 // Everything behind a publication whose route is still searched for waits.
                 if self.sessions[slot].searching.is_some() { Next::Yield } else { Next::Read }
             }),
-            Packet::PubAck(ack) => self.handle_puback(slot, &ack, turn).map(|()| Next::Read),
-            Packet::PubRec(ack) => self.handle_pubrec(slot, &ack, turn).map(|()| Next::Read),
+            Packet::PubAck(ack) => self.handle_puback(slot, ack, turn).map(|()| Next::Read),
+            Packet::PubRec(ack) => self.handle_pubrec(slot, ack, turn).map(|()| Next::Read),
             Packet::PubRel(ack) => {
-                self.handle_pubrel(slot, &ack, turn);
+                self.handle_pubrel(slot, ack, turn);
                 Ok(Next::Read)
             }
-            Packet::PubComp(ack) => self.handle_pubcomp(slot, &ack, turn).map(|()| Next::Read),
+            Packet::PubComp(ack) => self.handle_pubcomp(slot, ack, turn).map(|()| Next::Read),
             Packet::Subscribe(subscribe) => {
-                self.handle_subscribe(slot, &subscribe, turn).map(|()| Next::Yield)
+                self.handle_subscribe(slot, subscribe, turn).map(|()| Next::Yield)
             }
             Packet::Unsubscribe(unsubscribe) => {
-                self.handle_unsubscribe(slot, &unsubscribe, turn).map(|()| Next::Yield)
+                self.handle_unsubscribe(slot, unsubscribe, turn).map(|()| Next::Yield)
             }
             Packet::PingReq => {
                 self.send(slot, noctule_session::Outgoing::PingResp, turn);
                 Ok(Next::Read)
             }
             Packet::Disconnect(disconnect) => {
-                self.handle_disconnect(slot, &disconnect, turn).map(|()| Next::Close)
+                self.handle_disconnect(slot, disconnect, turn).map(|()| Next::Close)
             }
-            Packet::Auth(auth) => self.handle_auth(&auth).map(|()| Next::Read),
+            Packet::Auth(auth) => self.handle_auth(auth).map(|()| Next::Read),
             Packet::Connect(_) => {
                 Err(Violation::new(ReasonCode::ProtocolError, "a connection has one CONNECT [MQTT-3.1.0-2]"))
             }

@@ -57,7 +57,7 @@ impl Publication {
         }
     }
 
-    /// Becomes what a client's PUBLISH asks for; `topic` is the resolved topic name.
+    /// Becomes what a client's PUBLISH asks for; `topic` is the resolved topic name. It has no content before.
     pub fn fill(
         &mut self,
         number: MessageNumber,
@@ -69,7 +69,9 @@ impl Publication {
         self.number = number;
         self.topic.push_str(topic);
         self.payload.extend_from_slice(publish.payload);
-        self.properties = publish.properties.forwarded().into_owned();
+        if !publish.properties.is_empty() {
+            self.properties = publish.properties.forwarded().into_owned();
+        }
         self.qos = publish.qos;
         self.retain = publish.retain;
         self.published_at = now;
