@@ -308,6 +308,8 @@ impl Shard {
         let (number, session_expiry_interval) = (session.number, session.session_expiry_interval);
         let will = SessionChange::WillSet { will };
         session.apply(&will);
+        resident.recount();
+        let session = &resident.session;
         if resident.is_recorded {
             let opened = Record::SessionOpened {
                 session: number,

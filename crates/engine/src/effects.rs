@@ -107,7 +107,9 @@ pub enum Event {
 impl Effects {
     /// Takes the changes to make visible.
     pub fn take_changes(&mut self) -> std::vec::Drain<'_, Change> {
-        self.retained_staged = RetainedStaged::default();
+        if !self.retained_staged.is_empty() {
+            self.retained_staged = RetainedStaged::default();
+        }
         self.work = 0;
         self.changes.drain(..)
     }

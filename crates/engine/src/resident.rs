@@ -34,8 +34,9 @@ pub(crate) struct Resident {
     pub(crate) is_loading: bool,
     /// It is noted to leave contents to the journal.
     pub(crate) is_letting_go: bool,
-    /// What it takes of the broker's memory.
+    /// What it takes of the broker's memory, and how many places of its queue are counted there.
     share: MemoryShare,
+    places_counted: u32,
     /// What it will still take of the journal.
     dues: MemoryShare,
     timer_at: Option<Instant>,
@@ -63,6 +64,7 @@ impl Resident {
     ) -> Self {
         Self {
             share: memory.take(session.bytes()),
+            places_counted: session.outbound.places(),
             dues: dues.take(dues_of(&session)),
             session,
             identity,
@@ -93,6 +95,22 @@ impl Resident {
     /// Counts the session's memory anew, after something in it has changed.
     pub(crate) fn recount(&mut self) {
         self.share.resize(self.session.bytes());
+        self.places_counted = self.session.outbound.places();
+        self.recount_dues();
+    }
+
+    /// The same where only what it is owed can have changed.
+    #[inline]
+    pub(crate) fn recount_queue(&mut self) {
+        if self.session.outbound.places() != self.places_counted {
+            return self.recount();
+        }
+        if self.session.is_durable() {
+            self.recount_dues();
+        }
+    }
+
+    fn recount_dues(&mut self) {
         self.dues.resize(dues_of(&self.session));
     }
 

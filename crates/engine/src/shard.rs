@@ -148,8 +148,7 @@ impl Shard {
     pub fn receive_mail(&mut self, mail: Mail, turn: &mut Turn<'_>) {
         match mail {
             Mail::Deliver { message, route, publisher } => {
-                self.deliver_here(&message, &route, publisher, turn);
-                self.publications.give_back(message);
+                self.deliver_here(message, &route, publisher, turn);
             }
             Mail::Share { group, message, target, has_more } => {
                 self.receive_share(group, message, target, has_more, turn);
@@ -306,9 +305,11 @@ impl Shard {
 
     /// Passes on what a call on a session has brought about.
     pub(crate) fn collect(&mut self, slot: usize, turn: &mut Turn<'_>) {
-        self.sessions[slot].recount();
-        if !self.session_fx.is_empty() {
+        self.sessions[slot].recount_queue();
+        if self.session_fx.has_changes() {
             self.collect_changes(slot, turn);
+        }
+        if self.session_fx.has_used() {
             self.collect_used(slot, turn);
         }
         self.mark_dirty(slot, turn);
@@ -352,6 +353,7 @@ impl Shard {
             self.stats.count_drop(reason);
             let client_id = Arc::clone(&self.sessions[slot].session.client_id);
             turn.fx.list_drop(client_id, &message, reason);
+            self.publications.give_back(message);
         }
     }
 

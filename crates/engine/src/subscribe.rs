@@ -333,7 +333,9 @@ impl Shard {
 
     /// Applies a change to a session and records it.
     pub(crate) fn record_session(&mut self, slot: usize, change: SessionChange, turn: &mut Turn<'_>) {
-        self.sessions[slot].session.record(change, &mut self.session_fx);
+        let resident = &mut self.sessions[slot];
+        resident.session.record(change, &mut self.session_fx);
+        resident.recount();
         self.collect(slot, turn);
     }
 

@@ -2,7 +2,7 @@
 
 use crate::change::{DropReason, SessionChange, Settlement};
 use crate::output::{AckKind, Outgoing};
-use crate::{Link, Phase, Session, SessionEffects};
+use crate::{Link, Owed, Phase, Session, SessionEffects};
 use noctule_codec::{PacketId, QoS, ReasonCode};
 
 /// The peer answered a delivery with an acknowledgement that belongs to another QoS or another step.
@@ -23,13 +23,8 @@ impl Session {
         reason_code: ReasonCode,
         fx: &mut SessionEffects,
     ) -> Result<(), AckMismatch> {
-        // A resumed session may answer a delivery that was settled before the link broke. That is legal.
-        let Some(owed) = self.outbound.find(packet_id) else { return Ok(()) };
-        if owed.qos != QoS::AtLeastOnce {
-            return Err(AckMismatch { kind: AckKind::PubAck, packet_id: packet_id.get() });
-        }
-        self.settle(packet_id, reason_code, fx);
-        Ok(())
+        let is_due = |owed: &Owed| owed.qos == QoS::AtLeastOnce;
+        self.settle(packet_id, AckKind::PubAck, is_due, reason_code, fx)
     }
 
     /// PUBREC moves a QoS 2 delivery to PUBREL; with an error it ends it and frees the place.
@@ -39,7 +34,7 @@ impl Session {
         reason_code: ReasonCode,
         fx: &mut SessionEffects,
     ) -> Result<(), AckMismatch> {
-        let Some(owed) = self.outbound.find(packet_id) else {
+        let Some(owed) = self.outbound.find_mut(packet_id) else {
             if !reason_code.is_error() {
                 self.send(Outgoing::Ack(AckKind::PubRel, packet_id, ReasonCode::PacketIdentifierNotFound));
             }
@@ -49,11 +44,10 @@ impl Session {
             return Err(AckMismatch { kind: AckKind::PubRec, packet_id: packet_id.get() });
         }
         if reason_code.is_error() {
-            self.settle(packet_id, reason_code, fx);
-            return Ok(());
+            return self.settle(packet_id, AckKind::PubRec, |_| true, reason_code, fx);
         }
         if owed.phase() == Phase::Sent {
-            fx.done.extend(self.outbound.take_content(packet_id));
+            fx.done.extend(owed.take_message());
             self.record(SessionChange::Received { packet_id }, fx);
         }
         let pubrel = Outgoing::Ack(AckKind::PubRel, packet_id, ReasonCode::Success);
@@ -67,12 +61,8 @@ impl Session {
         packet_id: PacketId,
         fx: &mut SessionEffects,
     ) -> Result<(), AckMismatch> {
-        let Some(owed) = self.outbound.find(packet_id) else { return Ok(()) };
-        if owed.phase() != Phase::Received {
-            return Err(AckMismatch { kind: AckKind::PubComp, packet_id: packet_id.get() });
-        }
-        self.settle(packet_id, ReasonCode::Success, fx);
-        Ok(())
+        let is_due = |owed: &Owed| owed.phase() == Phase::Received;
+        self.settle(packet_id, AckKind::PubComp, is_due, ReasonCode::Success, fx)
     }
 
     /// PUBREL releases the id of a QoS 2 publication; PUBCOMP answers it, also when nothing is known of the
@@ -90,18 +80,31 @@ impl Session {
         self.send_after_record(Outgoing::Ack(AckKind::PubComp, packet_id, reason_code), true, fx);
     }
 
-    fn settle(&mut self, packet_id: PacketId, reason_code: ReasonCode, fx: &mut SessionEffects) {
-        let Some(owed) = self.outbound.find(packet_id) else { return };
-        let message = owed.number;
-        fx.group_settled.extend(owed.group().map(|group| (group, message)));
+    /// Ends the delivery that an answer belongs to, if such an answer `is_due`.
+    fn settle(
+        &mut self,
+        packet_id: PacketId,
+        kind: AckKind,
+        is_due: impl FnOnce(&Owed) -> bool,
+        reason_code: ReasonCode,
+        fx: &mut SessionEffects,
+    ) -> Result<(), AckMismatch> {
+        // A resumed session may answer a delivery that was settled before the link broke. That is legal.
+        let Some(owed) = self.outbound.find_mut(packet_id) else { return Ok(()) };
+        if !is_due(owed) {
+            return Err(AckMismatch { kind, packet_id: packet_id.get() });
+        }
+        let (message, group, content) = (owed.number, owed.group(), owed.take_message());
+        fx.group_settled.extend(group.map(|group| (group, message)));
         let settlement = if reason_code.is_error() {
-            fx.drops.extend(owed.message().cloned().map(|message| (message, DropReason::RejectedByClient)));
+            fx.drops.extend(content.map(|message| (message, DropReason::RejectedByClient)));
             Settlement::Rejected(reason_code)
         } else {
+            fx.done.extend(content);
             Settlement::Acknowledged
         };
-        fx.done.extend(self.outbound.take_content(packet_id));
         self.record(SessionChange::Settled { message, packet_id: Some(packet_id), settlement }, fx);
+        Ok(())
     }
 }
 

@@ -32,15 +32,17 @@ pub struct SessionEffects {
 }
 
 impl SessionEffects {
-    /// Whether nothing was brought about.
-    pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
-            && self.promises.is_empty()
-            && self.drops.is_empty()
-            && self.done.is_empty()
-            && self.group_settled.is_empty()
-            && self.lost == 0
-            && !self.reserves_ids
+    /// Whether something is to be recorded, or waits for that.
+    pub fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+            || !self.promises.is_empty()
+            || !self.group_settled.is_empty()
+            || self.reserves_ids
+    }
+
+    /// Whether messages are over, delivered or not.
+    pub fn has_used(&self) -> bool {
+        !self.done.is_empty() || !self.drops.is_empty() || self.lost > 0
     }
 }
 
@@ -71,7 +73,7 @@ impl Session {
     pub fn offer(&mut self, offer: Offer, limits: &Limits, fx: &mut SessionEffects) {
         match self.link.as_deref_mut() {
             Some(link) if offer.qos == QoS::AtMostOnce => send_qos0(link, offer, limits, fx),
-            None if offer.qos == QoS::AtMostOnce && !limits.queue_qos0 => {}
+            None if offer.qos == QoS::AtMostOnce && !limits.queue_qos0 => fx.done.push(offer.message),
             _ => self.enqueue(offer, limits, fx),
         }
     }
@@ -145,11 +147,12 @@ impl Session {
                 self.outbound.advance();
             }
             _ if quota == 0 && qos > QoS::AtMostOnce => return false,
-            (Phase::Waiting, _) if qos > QoS::AtMostOnce && self.outbound.free_packet_id().is_none() => {
-                return false;
-            }
             (Phase::Sent, Some(packet_id)) => self.send_again(packet_id, now, fx),
-            _ => self.send_first(now, limits, fx),
+            _ if qos == QoS::AtMostOnce => self.send_first(None, now, limits, fx),
+            _ => match self.outbound.free_packet_id() {
+                None => return false,
+                new_id => self.send_first(new_id, now, limits, fx),
+            },
         }
         true
     }
@@ -167,11 +170,14 @@ impl Session {
 
     /// Sends a delivery for the first time: here it takes its window place, and here it is decided whether it
     /// has expired or is too long for the client.
-    fn send_first(&mut self, now: Instant, limits: &Limits, fx: &mut SessionEffects) {
-        let Some(mut publish) = self.outgoing_publish(None, false) else { return };
-        if publish.qos > QoS::AtMostOnce {
-            publish.packet_id = self.outbound.free_packet_id();
-        }
+    fn send_first(
+        &mut self,
+        packet_id: Option<PacketId>,
+        now: Instant,
+        limits: &Limits,
+        fx: &mut SessionEffects,
+    ) {
+        let Some(publish) = self.outgoing_publish(packet_id, false) else { return };
         if let Some(reason) = self.cause_to_drop(&publish, now, limits) {
             return self.drop_next(None, reason, fx);
         }

@@ -190,12 +190,11 @@ impl Owed {
     /// A message that has not been sent.
     #[inline]
     pub fn new(message: Arc<Publication>, qos: QoS, retain: bool, subscription_ids: SubscriptionIds) -> Self {
-        let bytes = message.queue_bytes();
-        let mut owed = Self::without_content(message.number, bytes, qos, retain);
-        owed.set_subscription_ids(subscription_ids);
+        let bare = Self::without_content(message.number, message.queue_bytes(), qos, retain);
         // A retained message may have been recorded anew; only that is sure to be still there.
-        owed.position = message.kept.get();
-        owed.message = Some(message);
+        let position = message.kept.get();
+        let mut owed = Self { position, message: Some(message), ..bare };
+        owed.set_subscription_ids(subscription_ids);
         owed
     }
 
@@ -400,6 +399,13 @@ impl Outbound {
     pub fn find(&self, id: PacketId) -> Option<&Owed> {
         let list = self.list();
         list.position(id).map(|place| &list.entries[place])
+    }
+
+    /// The same, for one that is about to be settled or to need its content no more.
+    pub(crate) fn find_mut(&mut self, id: PacketId) -> Option<&mut Owed> {
+        let list = self.list.as_deref_mut()?;
+        let place = list.position(id)?;
+        list.entries.get_mut(place)
     }
 
     /// The delivery of this message that is the next to be sent or dropped of those that wait, in a list that is
@@ -665,13 +671,6 @@ impl Outbound {
         self.sweep();
     }
 
-    /// Takes the content of a delivery that is about to be settled, or to need none.
-    pub(crate) fn take_content(&mut self, packet_id: PacketId) -> Option<Arc<Publication>> {
-        let list = self.list.as_deref_mut()?;
-        let place = list.position(packet_id)?;
-        list.entries[place].take_message()
-    }
-
     /// PUBREC has come: the content is no longer needed, the window place stays taken until PUBCOMP.
     pub(crate) fn receive(&mut self, packet_id: PacketId) {
         let Some(list) = &mut self.list else { return };
@@ -730,9 +729,14 @@ impl Outbound {
         self.list().bytes
     }
 
+    /// How many deliveries the list has room for.
+    pub fn places(&self) -> u32 {
+        u32::try_from(self.list().entries.capacity()).unwrap_or(u32::MAX)
+    }
+
     /// Bytes of the list itself, without the publications.
-    pub fn room_bytes(&self) -> usize {
-        self.list().entries.capacity() * size_of::<Owed>()
+    pub fn room_bytes(&self) -> u64 {
+        u64::from(self.places()) * size_of::<Owed>() as u64
     }
 
     /// Whether this connection has sent everything it can be sent again or for the first time.
@@ -781,7 +785,7 @@ impl Owed {
     }
 
     /// Takes the content. Where it is recorded is still known.
-    fn take_message(&mut self) -> Option<Arc<Publication>> {
+    pub(crate) fn take_message(&mut self) -> Option<Arc<Publication>> {
         self.position = self.position();
         self.message.take()
     }
@@ -1020,7 +1024,7 @@ mod tests {
         publication.place.set(Position(5));
         outbound.push(Owed::new(publication, QoS::ExactlyOnce, false, SubscriptionIds::None));
         let packet_id = begin_next(&mut outbound).expect("there is room");
-        drop(outbound.take_content(packet_id));
+        drop(outbound.find_mut(packet_id).and_then(Owed::take_message));
         outbound.receive(packet_id);
         let numbers = |limit| outbound.recorded_before(Position(limit), usize::MAX).count();
         assert_eq!((numbers(5), numbers(6)), (0, 1));

@@ -90,19 +90,12 @@ impl Outgoing {
     }
 }
 
-impl Outgoing {
-    /// Sorts out a QoS 0 delivery that expired while it waited for the peer to read: its delivery has not begun.
-    fn unless_expired(self, now: Instant) -> Result<Self, Arc<Publication>> {
-        match self {
-            Self::Publish(publish) if publish.qos == QoS::AtMostOnce && publish.message.is_expired(now) => {
-                Err(publish.message)
-            }
-            outgoing => Ok(outgoing),
-        }
-    }
-}
-
 impl OutgoingPublish {
+    /// Whether it expired while it waited for the peer to read: at QoS 0 its delivery has not begun.
+    fn is_expired(&self, now: Instant) -> bool {
+        self.qos == QoS::AtMostOnce && self.message.is_expired(now)
+    }
+
     fn delivery<'a>(&'a self, alias: AliasUse, now: Instant) -> Delivery<'a> {
         let (topic, topic_alias) = match alias {
             AliasUse::None => (&*self.message.topic, None),
@@ -200,13 +193,12 @@ impl Output {
         while out.len() < bytes_max {
             let Some(outgoing) = waiting.queue.pop_front() else { break };
             waiting.bytes -= outgoing.bytes();
-            let outgoing = match outgoing.unless_expired(now) {
-                Ok(outgoing) => outgoing,
-                Err(message) => {
-                    fx.drops.push((message, DropReason::Expired));
-                    continue;
-                }
-            };
+            if let Outgoing::Publish(publish) = &outgoing
+                && publish.is_expired(now)
+            {
+                fx.drops.push((Arc::clone(&publish.message), DropReason::Expired));
+                continue;
+            }
             packets += 1;
             wire.encode(&outgoing, now, out);
             if let Outgoing::Publish(publish) = outgoing {

@@ -77,7 +77,7 @@ impl Session {
             + self.client_id.len() as u64
             + subscriptions
             + will
-            + self.outbound.room_bytes() as u64
+            + self.outbound.room_bytes()
     }
 
     /// Leaves contents it is owed to the journal: all of them while the client is away, otherwise those that are
