@@ -9,38 +9,38 @@ use noctule_session::{DropReason, Offer, Publication, SessionNumber};
 use std::sync::Arc;
 
 impl Shard {
-    /// Delivers to the sessions that live here and mails the rest, one piece of mail per shard: references to
-    /// the publication and to its route.
+    /// Mails a publication to other shards, one piece of mail for each: references to it and to its route. Then
+    /// delivers to the sessions that live here.
     pub(crate) fn deliver_route(
         &mut self,
-        message: &Arc<Publication>,
+        message: Arc<Publication>,
         route: &Arc<Route>,
         publisher: Option<SessionNumber>,
         turn: &mut Turn<'_>,
     ) {
-        for home in route.homes() {
-            if home == self.config.id {
-                self.deliver_here(message, route, publisher, turn);
-            } else {
-                let (message, route) = (Arc::clone(message), Arc::clone(route));
-                turn.fx.mail_to(home, Mail::Deliver { message, route, publisher });
-            }
+        for home in route.homes().filter(|home| *home != self.config.id) {
+            let (message, route) = (Arc::clone(&message), Arc::clone(route));
+            turn.fx.mail_to(home, Mail::Deliver { message, route, publisher });
         }
+        self.deliver_here(message, route, publisher, turn);
     }
 
-    /// Delivers to the sessions of a route that live here.
+    /// Delivers to the sessions of a route that live here. The last one gets the reference itself: most
+    /// publications have one receiver, and counting references costs more than it looks.
     pub(crate) fn deliver_here(
         &mut self,
-        message: &Arc<Publication>,
+        message: Arc<Publication>,
         route: &Route,
         publisher: Option<SessionNumber>,
         turn: &mut Turn<'_>,
     ) {
-        for target in route.targets(self.config.id) {
-            if let Some(target) = target.for_publisher(publisher) {
-                self.deliver(message, target, turn);
-            }
+        let Some((last, others)) = route.targets(self.config.id).split_last() else {
+            return self.publications.give_back(message);
+        };
+        for target in others {
+            self.deliver(Arc::clone(&message), target, publisher, turn);
         }
+        self.deliver(message, last, publisher, turn);
     }
 
     /// Reads a publisher no further while a shard that it feeds has too much mail. The shard itself goes on.
@@ -58,6 +58,9 @@ impl Shard {
     }
 
     fn leads_to_full(&self, route: &Route, turn: &Turn<'_>) -> bool {
+        if route.stays_in(self.config.id) {
+            return false;
+        }
         let bytes_max = self.limits.mailbox_bytes_max;
         let is_full = |home| turn.directory.mail.bytes(home) + turn.fx.mail_bytes > bytes_max;
         // A message for a group may go to any shard, and by way of another.
@@ -66,21 +69,30 @@ impl Shard {
     }
 
     /// Gives a publication to a session of this shard.
-    fn deliver(&mut self, message: &Arc<Publication>, target: &Target, turn: &mut Turn<'_>) {
+    fn deliver(
+        &mut self,
+        message: Arc<Publication>,
+        target: &Target,
+        publisher: Option<SessionNumber>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(target) = target.for_publisher(publisher) else {
+            return self.publications.give_back(message);
+        };
         // An entry for a session that has ended is void.
         if self.resident(target.subscriber).is_none() {
-            return;
+            return self.publications.give_back(message);
         }
         turn.fx.work += 1;
         let slot = target.subscriber.slot as usize;
         let offer = Offer {
-            message: Arc::clone(message),
             qos: message.qos.min(target.qos),
-            retain: target.retains(message),
+            retain: target.retains(&message),
             subscription_ids: target.subscription_ids.clone(),
             group: None,
+            message,
         };
-        if !self.is_permitted(slot, &Action::Receive { topic: &message.topic }) {
+        if !self.is_permitted(slot, &Action::Receive { topic: &offer.message.topic }) {
             self.sessions[slot].session.refuse(offer, DropReason::NotAuthorized, &mut self.session_fx);
             return self.collect(slot, turn);
         }

@@ -254,7 +254,7 @@ impl Shard {
             return self.drop_message(&publisher, &message, DropReason::RetainedFull, turn);
         }
         let session = self.sessions[slot].session.number;
-        self.publish(&message, crate::publish::Origin::Will(session), turn);
+        self.publish(message, crate::publish::Origin::Will(session), turn);
     }
 
     fn drop_will(&mut self, slot: usize, turn: &mut Turn<'_>) {

@@ -246,8 +246,7 @@ impl Shard {
 
     fn let_leave(&mut self, waiting: Waiting, turn: &mut Turn<'_>) {
         for FiredWill { message, route, publisher } in waiting.wills {
-            self.deliver_publication(&route, &message, publisher, turn);
-            self.publications.give_back(message);
+            self.deliver_publication(&route, message, publisher, turn);
         }
         self.keep_promises(waiting.promises, turn);
     }

@@ -30,6 +30,10 @@ impl Publications {
 
     /// Takes a reference that its owner needs no more. The last one frees the publication.
     pub(crate) fn give_back(&mut self, mut message: Arc<Publication>) {
+        // Looking is cheaper than trying. Two shards that look at once are wrong together, and one is not kept.
+        if Arc::strong_count(&message) > 1 {
+            return;
+        }
         let Some(publication) = Arc::get_mut(&mut message) else { return };
         if self.free.len() < FREE_MAX && publication.room_bytes() <= ROOM_BYTES_MAX {
             self.uncounted += publication.clear();

@@ -40,15 +40,6 @@ impl Origin {
     }
 }
 
-/// What became of a publication.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Published {
-    /// Somebody gets it.
-    pub(crate) has_subscribers: bool,
-    /// What its acknowledgement waits for: that the record of it is that safe. Memory: nothing.
-    pub(crate) waits_for: Durability,
-}
-
 /// A publication that is not accepted: the code for its acknowledgement, the reason for the ledger.
 pub(crate) struct Refusal {
     pub(crate) reason_code: ReasonCode,
@@ -122,11 +113,11 @@ impl Shard {
             message.expires_at = None;
             message.publisher = "".into();
         });
-        self.publish(&message, Origin::Broker, turn);
+        self.publish(message, Origin::Broker, turn);
     }
 
     /// Publishes what no client asks for now: a will, or the broker's own.
-    pub(crate) fn publish(&mut self, message: &Arc<Publication>, origin: Origin, turn: &mut Turn<'_>) {
+    pub(crate) fn publish(&mut self, message: Arc<Publication>, origin: Origin, turn: &mut Turn<'_>) {
         let asked = Asked { rights: None, topic: &message.topic };
         let known = self.routes.look_up(turn.directory, asked, Kind(message.qos, message.retain), 0);
         let route = known.route.unwrap_or_else(|| {
@@ -338,22 +329,21 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         let session = &mut self.sessions[slot].session;
-        let taken = packet_id.filter(|_| message.qos == QoS::ExactlyOnce);
+        let (qos, publisher) = (message.qos, session.number);
+        let taken = packet_id.filter(|_| qos == QoS::ExactlyOnce);
         if let Some(packet_id) = taken {
             session.apply(&SessionChange::InboundTaken { packet_id });
         }
         let inbound = taken.filter(|_| session.is_durable());
-        let origin = Origin::Client(session.number, inbound);
-        let published = self.publish_on(route, &message, origin, turn);
+        let waits_for = self.publish_on(route, message, Origin::Client(publisher, inbound), turn);
         self.block_if_full(slot, route, turn);
         if let Some(packet_id) = packet_id {
-            let code = match published.has_subscribers {
+            let code = match route.reaches_anybody(Some(publisher)) {
                 true => ReasonCode::Success,
                 false => ReasonCode::NoMatchingSubscribers,
             };
-            self.acknowledge(slot, ack(message.qos, packet_id, code), published.waits_for, turn);
+            self.acknowledge(slot, ack(qos, packet_id, code), waits_for, turn);
         }
-        self.publications.give_back(message);
     }
 
     /// Refuses a publication: 5.0 by its acknowledgement, 3.x by the plain one or by closing, as configured
@@ -411,33 +401,31 @@ impl Shard {
         turn.fx.promises.push(promise);
     }
 
-    /// Gives a publication to everybody it is owed to, here and on other shards.
+    /// Gives a publication to everybody it is owed to, here and on other shards. Says what its acknowledgement
+    /// waits for: that the record of it is that safe. Memory: nothing.
     fn publish_on(
         &mut self,
         route: &Arc<Route>,
-        message: &Arc<Publication>,
+        message: Arc<Publication>,
         origin: Origin,
         turn: &mut Turn<'_>,
-    ) -> Published {
+    ) -> Durability {
         let publisher = origin.session();
-        let published = Published {
-            has_subscribers: route.reaches_anybody(publisher),
-            waits_for: self.record_publication(message, origin, route, turn),
-        };
+        let waits_for = self.record_publication(&message, origin, route, turn);
         if message.retain {
-            turn.fx.retained_staged.stage(message, turn.directory);
-            turn.fx.changes.push(Change::Retain(Arc::clone(message)));
+            turn.fx.retained_staged.stage(&message, turn.directory);
+            turn.fx.changes.push(Change::Retain(Arc::clone(&message)));
             if message.expires_at.is_some() {
                 self.sweep_later(turn);
             }
         }
         if let Origin::Will(_) = origin {
-            let (message, route) = (Arc::clone(message), Arc::clone(route));
+            let route = Arc::clone(route);
             turn.fx.wills.push(FiredWill { message, route, publisher });
         } else {
             self.deliver_publication(route, message, publisher, turn);
         }
-        published
+        waits_for
     }
 
     /// Gives a publication to the sessions and groups of its route.
@@ -445,14 +433,18 @@ impl Shard {
     pub(crate) fn deliver_publication(
         &mut self,
         route: &Arc<Route>,
-        message: &Arc<Publication>,
+        message: Arc<Publication>,
         publisher: Option<SessionNumber>,
         turn: &mut Turn<'_>,
     ) {
-        self.deliver_route(message, route, publisher, turn);
-        for roster in &route.groups {
-            self.share(roster, message, turn);
+        if route.groups.is_empty() {
+            return self.deliver_route(message, route, publisher, turn);
         }
+        self.deliver_route(Arc::clone(&message), route, publisher, turn);
+        for roster in &route.groups {
+            self.share(roster, &message, turn);
+        }
+        self.publications.give_back(message);
     }
 
     /// Whether a restart has to know of a publication, and what is promised of it then.
@@ -460,8 +452,7 @@ impl Shard {
         let is_known_by_id = matches!(origin, Origin::Client(_, Some(_)) | Origin::Will(_));
         // What the broker says of itself is said again after a restart.
         let is_kept = message.retain && origin != Origin::Broker;
-        let is_owed = || owes_group(message, route) || route.owes_durable(message.qos, origin.session());
-        if !is_known_by_id && !is_kept && !is_owed() {
+        if !is_known_by_id && !is_kept && !route.owes_durable(message.qos, origin.session()) {
             return None;
         }
         let level = self.limits.durability_of(&message.topic);
@@ -574,9 +565,4 @@ fn refusing_ack(qos: QoS, packet_id: PacketId, reason_code: ReasonCode, cause: O
 fn ack(qos: QoS, packet_id: PacketId, reason_code: ReasonCode) -> Outgoing {
     let kind = if qos == QoS::ExactlyOnce { AckKind::PubRec } else { AckKind::PubAck };
     Outgoing::Ack(kind, packet_id, reason_code)
-}
-
-/// Whether shared groups with durable members are owed a publication.
-fn owes_group(message: &Publication, route: &Route) -> bool {
-    message.qos > QoS::AtMostOnce && route.groups.iter().any(|roster| roster.is_durable())
 }

@@ -17,6 +17,8 @@ pub struct Route {
     /// By home, in ascending order.
     homes: Box<[(ShardId, Box<[Target]>)]>,
     pub(crate) groups: Box<[Arc<Roster>]>,
+    /// Somebody is owed above QoS 0 and remembered over a restart; few routes lead to anybody who is.
+    is_durable: bool,
 }
 
 /// One session that a publication goes to, with everything its overlapping subscriptions say.
@@ -61,7 +63,10 @@ impl Route {
         };
         let of_homes = entries.chunk_by(|(one, _), (next, _)| one.home == next.home);
         let homes = of_homes.map(|entries| (entries[0].0.home, targets_of(entries))).collect();
-        Self { homes, groups: groups.into() }
+        let mut route = Self { homes, groups: groups.into(), is_durable: false };
+        route.is_durable =
+            route.all().any(Target::is_recorded) || route.groups.iter().any(|roster| roster.is_durable());
+        route
     }
 
     /// The shards whose sessions get something.
@@ -75,15 +80,22 @@ impl Route {
         found.map_or(&[], |(_, targets)| targets)
     }
 
+    /// Whether nobody on another shard gets anything, for certain.
+    pub(crate) fn stays_in(&self, home: ShardId) -> bool {
+        self.groups.is_empty() && self.homes().all(|other| other == home)
+    }
+
     /// Whether a publication of this session reaches anybody.
     pub(crate) fn reaches_anybody(&self, publisher: Option<SessionNumber>) -> bool {
         !self.groups.is_empty() || self.all().any(|target| target.for_publisher(publisher).is_some())
     }
 
-    /// Whether a session that survives a restart is owed such a publication above QoS 0.
+    /// Whether a session or a group that survives a restart is owed such a publication above QoS 0.
     pub(crate) fn owes_durable(&self, qos: QoS, publisher: Option<SessionNumber>) -> bool {
-        qos > QoS::AtMostOnce
-            && self.all().filter_map(|target| target.for_publisher(publisher)).any(Target::is_recorded)
+        self.is_durable && qos > QoS::AtMostOnce && {
+            let mut targets = self.all().filter_map(|target| target.for_publisher(publisher));
+            targets.any(Target::is_recorded) || self.groups.iter().any(|roster| roster.is_durable())
+        }
     }
 
     /// What durable sessions are owed, for the publication's record.
