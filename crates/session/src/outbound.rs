@@ -363,7 +363,7 @@ impl Outbound {
         let list = self.list.get_or_insert_default();
         list.owed += 1;
         list.bytes += u64::from(owed.bytes);
-        list.make_room();
+        make_room(&mut list.entries);
         list.entries.push_back(owed);
     }
 
@@ -544,9 +544,13 @@ impl Outbound {
     /// All records have been applied: what waits takes its place in the list.
     pub(crate) fn end_of_records(&mut self) {
         let Some(list) = &mut self.list else { return };
-        let waiting = std::mem::replace(&mut list.recorded, Recorded::new());
-        list.entries.reserve_exact(waiting.len());
-        list.entries.extend(waiting.into_owed());
+        let mut waiting = std::mem::replace(&mut list.recorded, Recorded::new()).into_owed();
+        if list.entries.is_empty() {
+            list.entries = waiting;
+        } else {
+            list.entries.reserve_exact(waiting.len());
+            list.entries.append(&mut waiting);
+        }
     }
 
     /// The broker crashed while the peer was connected: it may have been sent QoS 1 deliveries whose marks are lost.
@@ -744,7 +748,7 @@ impl Outbound {
         self.front().is_none()
     }
 
-    /// Everything owed, in order.
+    /// Everything owed, in order; while the list is made of records, what waits comes behind the rest in any order.
     pub fn iter(&self) -> impl Iterator<Item = &Owed> {
         let list = self.list();
         list.entries.iter().filter(|entry| entry.phase != Phase::Settled).chain(list.recorded.iter())
@@ -801,14 +805,6 @@ impl List {
             settled: 0,
             begun: 0,
             cursor: 0,
-        }
-    }
-
-    /// Makes room for another entry. A long list does not double: it may be all that the broker's memory is for.
-    fn make_room(&mut self) {
-        let len = self.entries.len();
-        if len == self.entries.capacity() && len >= LONG {
-            self.entries.reserve_exact(len / 8);
         }
     }
 
@@ -908,12 +904,22 @@ impl List {
     }
 }
 
+/// Makes room for another entry. A list does not double: one long list, or a hundred thousand short ones, may be
+/// all that the broker's memory is for.
+pub(crate) fn make_room(entries: &mut VecDeque<Owed>) {
+    let len = entries.len();
+    if len == entries.capacity() {
+        entries.reserve_exact((len / GROWN_PART).max(GROWN_MIN));
+    }
+}
+
 /// What is read where there is no list.
 static NO_LIST: List = List::new();
 /// Settled entries that may stand between unsettled ones before the list is closed up.
 const SETTLED_MAX: usize = 64;
-/// From this length on a list grows by an eighth.
-const LONG: usize = 1024;
+/// A list that is full grows by an eighth, or by two places.
+const GROWN_PART: usize = 8;
+const GROWN_MIN: usize = 2;
 /// An empty list keeps at most this many places.
 const CAPACITY_KEPT: usize = 64;
 /// Packet ids are reserved so many at a time, the next ones when half of them are left.

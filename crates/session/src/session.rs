@@ -73,11 +73,7 @@ impl Session {
         let subscriptions = self.subscriptions.filter_bytes() * FILTER_COPIES
             + self.subscriptions.len() as u64 * SUBSCRIPTION_FLAT_BYTES;
         let will = self.will.as_ref().map_or(0, |will| will.bytes());
-        SESSION_FLAT_BYTES
-            + self.client_id.len() as u64
-            + subscriptions
-            + will
-            + self.outbound.room_bytes()
+        SESSION_FLAT_BYTES + self.client_id.len() as u64 + subscriptions + will + self.outbound.room_bytes()
     }
 
     /// Leaves contents it is owed to the journal: all of them while the client is away, otherwise those that are
