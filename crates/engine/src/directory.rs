@@ -11,7 +11,7 @@
 use crate::generations::Generations;
 use crate::groups::{DebtChange, GroupDebts, Groups, Member};
 use crate::{Record, ShardId};
-use noctule_codec::SubscriptionOptions;
+use noctule_codec::QoS;
 use noctule_session::{GroupNumber, MemoryGauge, MessageNumber, Position, Publication, SessionNumber};
 use noctule_topic::{FilterIndex, RetainedTree, TopicFilter};
 use std::fmt::Debug;
@@ -29,15 +29,19 @@ pub struct Subscriber {
     pub session: SessionNumber,
 }
 
-/// What a subscriber wants of the topics that one filter matches.
+/// What a subscriber wants of the topics that one filter matches: 8 bytes, of which there may be millions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interest {
-    /// The options of the subscription.
-    pub options: SubscriptionOptions,
-    /// Its identifier; 0: none.
-    pub id: u32,
+    /// The granted QoS.
+    pub qos: QoS,
+    /// The session's own publications are not for it [MQTT-3.8.3-3].
+    pub no_local: bool,
+    /// It wants the RETAIN flag as published [MQTT-3.3.1-13].
+    pub retain_as_published: bool,
     /// The session outlives its connection, so what it is owed is recorded.
     pub durable: bool,
+    /// The identifier of the subscription; 0: none.
+    pub id: u32,
 }
 
 /// The state that all shards share.

@@ -139,7 +139,7 @@ impl Target {
     /// [MQTT-3.3.4-2, -4].
     fn merged(entries: &[(Subscriber, Interest)]) -> Self {
         let mut target = Self::sum(entries.iter());
-        let others = entries.iter().filter(|(_, interest)| !interest.options.no_local);
+        let others = entries.iter().filter(|(_, interest)| !interest.no_local);
         target.own = match others.clone().count() {
             0 => Own::Nothing,
             count if count < entries.len() => Own::Some(Box::new(Self::sum(others))),
@@ -159,8 +159,8 @@ impl Target {
         };
         for (subscriber, interest) in entries {
             target.subscriber = *subscriber;
-            target.qos = target.qos.max(interest.options.qos);
-            target.retain_as_published |= interest.options.retain_as_published;
+            target.qos = target.qos.max(interest.qos);
+            target.retain_as_published |= interest.retain_as_published;
             target.durable |= interest.durable;
         }
         target

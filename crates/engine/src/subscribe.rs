@@ -284,7 +284,9 @@ impl Shard {
         let session = &self.sessions[slot].session;
         let durable = session.is_durable();
         let is_available = session.link.is_some();
-        let interest = Interest { options: subscription.options, id: subscription.id.unwrap_or(0), durable };
+        let SubscriptionOptions { qos, no_local, retain_as_published, .. } = subscription.options;
+        let id = subscription.id.unwrap_or(0);
+        let interest = Interest { qos, no_local, retain_as_published, durable, id };
         let subscriber = self.subscriber(slot);
         let filter = parsed.filter;
         let change = match parsed.share_name {

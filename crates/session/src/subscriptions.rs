@@ -5,6 +5,7 @@
 
 use crate::Subscription;
 use hashbrown::HashMap;
+use noctule_codec::SubscriptionOptions;
 
 /// Subscriptions by filter as the client wrote it, `$share/…` included.
 #[derive(Clone, Debug, Default)]
@@ -20,9 +21,17 @@ enum Kept {
 
 #[derive(Clone, Debug, Default)]
 struct Table {
-    by_filter: HashMap<Box<str>, Subscription>,
+    by_filter: HashMap<Box<str>, Packed>,
     with_wildcards: u32,
     filter_bytes: u64,
+}
+
+/// A subscription in a table of thousands, in 8 bytes.
+#[derive(Clone, Copy, Debug)]
+struct Packed {
+    options: SubscriptionOptions,
+    /// Its identifier; 0: none.
+    id: u32,
 }
 
 impl Subscriptions {
@@ -71,11 +80,10 @@ impl Subscriptions {
     pub fn iter(&self) -> impl Iterator<Item = (&str, Subscription)> {
         let (one, many) = match &self.0 {
             Kept::None => (None, None),
-            Kept::One(filter, subscription) => (Some((filter, subscription)), None),
-            Kept::Many(table) => (None, Some(table.by_filter.iter())),
+            Kept::One(filter, subscription) => (Some((&**filter, *subscription)), None),
+            Kept::Many(table) => (None, Some(table.iter())),
         };
-        let all = one.into_iter().chain(many.into_iter().flatten());
-        all.map(|(filter, subscription)| (&**filter, *subscription))
+        one.into_iter().chain(many.into_iter().flatten())
     }
 
     /// Their filters, in no particular order.
@@ -125,9 +133,13 @@ impl Subscriptions {
 }
 
 impl Table {
+    fn iter(&self) -> impl Iterator<Item = (&str, Subscription)> {
+        self.by_filter.iter().map(|(filter, packed)| (&**filter, (*packed).into()))
+    }
+
     fn insert(&mut self, filter: Box<str>, subscription: Subscription) {
         let (bytes, with_wildcards) = (filter.len() as u64, u32::from(has_wildcards(&filter)));
-        if self.by_filter.insert(filter, subscription).is_none() {
+        if self.by_filter.insert(filter, subscription.into()).is_none() {
             self.filter_bytes += bytes;
             self.with_wildcards += with_wildcards;
         }
@@ -150,7 +162,19 @@ impl Table {
             return Kept::Many(self);
         }
         let last = self.by_filter.drain().next();
-        last.map_or(Kept::None, |(filter, subscription)| Kept::One(filter, subscription))
+        last.map_or(Kept::None, |(filter, packed)| Kept::One(filter, packed.into()))
+    }
+}
+
+impl From<Subscription> for Packed {
+    fn from(Subscription { options, id }: Subscription) -> Self {
+        Self { options, id: id.unwrap_or(0) }
+    }
+}
+
+impl From<Packed> for Subscription {
+    fn from(Packed { options, id }: Packed) -> Self {
+        Self { options, id: Some(id).filter(|id| *id > 0) }
     }
 }
 
@@ -202,7 +226,8 @@ mod tests {
     }
 
     #[test]
-    fn one_subscription_needs_its_filter_and_nothing_else() {
+    fn subscriptions_are_small() {
         assert_eq!(size_of::<Subscriptions>(), size_of::<(Box<str>, Subscription)>());
+        assert_eq!(size_of::<(Box<str>, Packed)>(), 24);
     }
 }

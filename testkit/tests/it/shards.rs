@@ -321,7 +321,7 @@ impl<T: Debug> Guarded<T> for Intruded<T> {
 }
 
 fn interest() -> Interest {
-    Interest { options: noctule_codec::SubscriptionOptions::default(), id: 0, durable: false }
+    Interest { qos: QoS::AtMostOnce, no_local: false, retain_as_published: false, durable: false, id: 0 }
 }
 
 /// A route that was searched for while a subscription was made is not kept as if it knew of it.

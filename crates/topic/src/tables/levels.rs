@@ -14,18 +14,12 @@ pub(crate) struct Levels {
     levels: Arena<Level>,
 }
 
-#[derive(Debug, Default)]
-struct Level {
-    word: Word,
-    /// The edges with this word; the word goes with the last of them.
-    edges: u32,
-}
-
-/// A word. Most are short and need no memory of their own.
+/// A word with the number of edges that have it, with the last of which it goes. Most words are short and need no
+/// memory of their own; there may be a million, so the number stands where it takes no room.
 #[derive(Debug)]
-enum Word {
-    Short { len: u8, bytes: [u8; SHORT_BYTES_MAX] },
-    Long(Box<str>),
+enum Level {
+    Short { edges: u32, len: u8, bytes: [u8; SHORT_BYTES_MAX] },
+    Long { edges: u32, word: Box<str> },
 }
 
 #[derive(Debug)]
@@ -48,17 +42,17 @@ impl Levels {
     }
 
     pub(crate) fn word(&self, level: LevelId) -> &str {
-        self.levels.get(level.0).word.as_str()
+        self.levels.get(level.0).word()
     }
 
     /// The place of `word`, which one more edge uses.
     pub(crate) fn acquire(&mut self, word: &str) -> LevelId {
         let hash = self.places.hash(word);
         if let Some(LevelId(level)) = self.find_hashed(word, hash) {
-            self.levels.get_mut(level).edges += 1;
+            *self.levels.get_mut(level).edges_mut() += 1;
             return LevelId(level);
         }
-        let level = self.levels.insert(Level { word: Word::new(word), edges: 1 });
+        let level = self.levels.insert(Level::new(word));
         self.places.insert(Place { hash, level });
         LevelId(level)
     }
@@ -67,50 +61,57 @@ impl Levels {
     pub(crate) fn release(&mut self, word: &str) {
         let hash = self.places.hash(word);
         let LevelId(slot) = self.find_hashed(word, hash).expect("every edge holds its level");
-        let level = self.levels.get_mut(slot);
-        level.edges -= 1;
-        if level.edges == 0 {
+        let edges = self.levels.get_mut(slot).edges_mut();
+        *edges -= 1;
+        if *edges == 0 {
             self.levels.remove(slot);
             self.places.remove(hash, |place| place.level == slot);
         }
     }
 
     fn find_hashed(&self, word: &str, hash: Hash32) -> Option<LevelId> {
-        let is_it = |place: &Place| {
-            place.hash == hash && self.levels.get(place.level).word.bytes() == word.as_bytes()
-        };
+        let is_it =
+            |place: &Place| place.hash == hash && self.levels.get(place.level).bytes() == word.as_bytes();
         self.places.find(hash, is_it).map(|place| LevelId(place.level))
     }
 }
 
-impl Word {
+impl Level {
+    /// A word that one edge has.
     fn new(word: &str) -> Self {
+        let edges = 1;
         let mut bytes = [0; SHORT_BYTES_MAX];
         match bytes.get_mut(..word.len()) {
             Some(front) => {
                 front.copy_from_slice(word.as_bytes());
-                Self::Short { len: word.len() as u8, bytes }
+                Self::Short { edges, len: word.len() as u8, bytes }
             }
-            None => Self::Long(word.into()),
+            None => Self::Long { edges, word: word.into() },
         }
     }
 
     fn bytes(&self) -> &[u8] {
         match self {
-            Self::Short { len, bytes } => &bytes[..usize::from(*len)],
-            Self::Long(word) => word.as_bytes(),
+            Self::Short { len, bytes, .. } => &bytes[..usize::from(*len)],
+            Self::Long { word, .. } => word.as_bytes(),
         }
     }
 
-    fn as_str(&self) -> &str {
+    fn edges_mut(&mut self) -> &mut u32 {
+        match self {
+            Self::Short { edges, .. } | Self::Long { edges, .. } => edges,
+        }
+    }
+
+    fn word(&self) -> &str {
         match self {
             Self::Short { .. } => str::from_utf8(self.bytes()).expect("the bytes of a word are kept whole"),
-            Self::Long(word) => word,
+            Self::Long { word, .. } => word,
         }
     }
 }
 
-impl Default for Word {
+impl Default for Level {
     fn default() -> Self {
         Self::new("")
     }
@@ -122,8 +123,8 @@ impl Keyed for Place {
     }
 }
 
-/// As many as make a word as large as three addresses, the least that a long one needs.
-const SHORT_BYTES_MAX: usize = 22;
+/// As many as make a short word as large as a long one.
+const SHORT_BYTES_MAX: usize = 18;
 
 #[cfg(test)]
 mod tests {
@@ -154,6 +155,6 @@ mod tests {
 
     #[test]
     fn a_short_word_is_as_large_as_a_long_one() {
-        assert_eq!(size_of::<Word>(), 24);
+        assert_eq!(size_of::<Level>(), 24);
     }
 }
