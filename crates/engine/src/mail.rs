@@ -1,7 +1,7 @@
 //! What shards tell each other, as plain values.
 
-use crate::directory::Subscriber;
-use crate::route::{Route, Target};
+use crate::directory::{Interest, Subscriber};
+use crate::route::Route;
 use noctule_codec::ReasonCode;
 use noctule_session::{ConnectionId, Durability, GroupNumber, Outgoing, Publication, SessionNumber};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub u16);
 
-/// A message from shard to shard.
+/// A message from shard to shard. It is moved five times from one shard to another, so it is small.
 #[derive(Clone, Debug)]
 pub enum Mail {
     /// A publication for sessions of the receiving shard.
@@ -29,7 +29,9 @@ pub enum Mail {
         /// The publication.
         message: Arc<Publication>,
         /// The member.
-        target: Target,
+        member: Subscriber,
+        /// What it wants of the group's messages.
+        interest: Interest,
         /// The group has more waiting.
         has_more: bool,
     },
@@ -155,6 +157,7 @@ impl Violation {
     }
 }
 
+const _: () = assert!(size_of::<Mail>() <= 48, "it is moved for each message that crosses");
 /// The longest cause, in bytes; a reason string ends at 65,535.
 const CAUSE_BYTES_MAX: usize = 1024;
 

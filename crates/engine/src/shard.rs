@@ -15,6 +15,7 @@ use crate::publications::Publications;
 use crate::resident::Resident;
 use crate::restate::Restating;
 use crate::retained::RetainedSweep;
+use crate::route::Target;
 use crate::routes::Routes;
 use crate::search::Searches;
 use crate::sessions::Sessions;
@@ -150,8 +151,8 @@ impl Shard {
             Mail::Deliver { message, route, publisher } => {
                 self.deliver_here(message, &route, publisher, turn);
             }
-            Mail::Share { group, message, target, has_more } => {
-                self.receive_share(group, message, target, has_more, turn);
+            Mail::Share { group, message, member, interest, has_more } => {
+                self.receive_share(group, message, Target::new(member, &interest), has_more, turn);
             }
             Mail::Backlog { group, message } => self.receive_backlog(group, message, turn),
             Mail::Room { group, member, places } => self.receive_room(group, member, places, turn),

@@ -60,12 +60,12 @@ impl Shard {
         let (group, message) = (roster.group(), Arc::clone(message));
         match roster.pick() {
             Some(member) => {
-                let target = Target::new(member.subscriber, &member.interest);
-                if member.subscriber.home == self.config.id {
-                    return self.receive_share(group, message, target, false, turn);
+                let (member, interest) = (member.subscriber, member.interest);
+                if member.home == self.config.id {
+                    return self.receive_share(group, message, Target::new(member, &interest), false, turn);
                 }
-                let mail = Mail::Share { group, message, target, has_more: false };
-                turn.fx.mail_to(member.subscriber.home, mail);
+                let mail = Mail::Share { group, message, member, interest, has_more: false };
+                turn.fx.mail_to(member.home, mail);
             }
             None => self.return_to_group(group, message, turn),
         }
@@ -257,8 +257,7 @@ impl Shard {
             if interest.durable {
                 self.record_debt(group, &message, turn);
             }
-            let target = Target::new(member, &interest);
-            turn.fx.mail_to(member.home, Mail::Share { group, message, target, has_more });
+            turn.fx.mail_to(member.home, Mail::Share { group, message, member, interest, has_more });
         }
     }
 
