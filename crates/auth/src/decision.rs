@@ -1,11 +1,13 @@
 //! The questions that can be asked and the form of their answer.
 
+use crate::admission::{Admission, Verdict};
+use crate::identity::{Identity, Origin};
 use noctule_codec::QoS;
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::fmt;
 
 /// What a client presents at CONNECT.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Credentials<'a> {
     /// The client identifier, assigned ones included.
     pub client_id: &'a str,
@@ -15,15 +17,8 @@ pub struct Credentials<'a> {
     pub password: Option<&'a [u8]>,
     /// The address it connects from, as text.
     pub address: &'a str,
-}
-
-/// A client that has been let in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The client identifier.
-    pub client_id: Arc<str>,
-    /// User name.
-    pub user_name: Option<Box<str>>,
+    /// Where it comes from.
+    pub origin: &'a Origin,
 }
 
 /// What a client wants to do.
@@ -62,7 +57,10 @@ pub enum Action<'a> {
 }
 
 /// An answer, and where it comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Rule and source may be told to the client. Cause and remedy are for the operator: they may say whether a user
+/// exists, and which file is to be changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decision {
     /// Whether it is allowed.
     pub allowed: bool,
@@ -70,23 +68,47 @@ pub struct Decision {
     pub rule: Cow<'static, str>,
     /// Where that rule is written.
     pub source: Cow<'static, str>,
+    /// What more the operator is told; empty where the rule says it all.
+    pub cause: Cow<'static, str>,
+    /// What the operator can do to have it allowed, a command or a line; empty where nothing is missing.
+    pub remedy: Cow<'static, str>,
 }
 
-/// Identities with the same rights get the same answer to every question, so one answer serves them all.
+/// Identities with the same rights get the same answer to every question about publishing, so one answer serves them
+/// all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rights(pub u64);
 
 /// Decides about clients.
 pub trait Authority {
-    /// May this client connect?
+    /// May this client connect? Takes as long as it takes: checking a password may need tens of milliseconds.
     fn connect(&self, credentials: &Credentials<'_>) -> Decision;
-    /// May this client do that?
+
+    /// Who is this client, and may it connect? Never takes long: what does is returned as work to be done elsewhere.
+    fn admit(&self, credentials: &Credentials<'_>) -> Verdict {
+        let decision = self.connect(credentials);
+        let identity = decision.allowed.then(|| credentials.identity());
+        Verdict::Decided(Admission { decision, identity, upgrade: None })
+    }
+
+    /// May this client do that, and why?
     fn permit(&self, identity: &Identity, action: &Action<'_>) -> Decision;
+
+    /// May this client do that? The same answer without the reason; it is asked for each delivery.
+    fn allows(&self, identity: &Identity, action: &Action<'_>) -> bool {
+        self.permit(identity, action).allowed
+    }
+
     /// The rights of a client, where its answers may be kept for it and its like; `None`: it is asked for
     /// each time.
     fn rights(&self, _: &Identity) -> Option<Rights> {
         None
     }
+
+    /// Goes through the rules for an identity that was made elsewhere or before a reload. Answers are the same without;
+    /// they take longer.
+    fn prepare(&self, _: &mut Identity) {}
+
     /// Changes whenever an answer may have changed; what was kept before counts no more.
     fn generation(&self) -> u64 {
         0
@@ -97,15 +119,56 @@ pub trait Authority {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AllowAll;
 
+impl Credentials<'_> {
+    /// The client they say it is, which nobody has checked.
+    pub fn identity(&self) -> Identity {
+        let mut identity = Identity::new(self.client_id, self.user_name.map(Into::into));
+        identity.origin = self.origin.clone();
+        identity
+    }
+}
+
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let password = self.password.map(|_| "…");
+        let mut debug = formatter.debug_struct("Credentials");
+        debug.field("client_id", &self.client_id).field("user_name", &self.user_name);
+        debug.field("password", &password).field("address", &self.address).field("origin", self.origin);
+        debug.finish()
+    }
+}
+
 impl Decision {
     /// Allowed by this rule.
     pub const fn allow(rule: &'static str, source: &'static str) -> Self {
-        Self { allowed: true, rule: Cow::Borrowed(rule), source: Cow::Borrowed(source) }
+        Self::new(true, rule, source)
     }
 
     /// Refused by this rule.
     pub const fn deny(rule: &'static str, source: &'static str) -> Self {
-        Self { allowed: false, rule: Cow::Borrowed(rule), source: Cow::Borrowed(source) }
+        Self::new(false, rule, source)
+    }
+
+    const fn new(allowed: bool, rule: &'static str, source: &'static str) -> Self {
+        Self {
+            allowed,
+            rule: Cow::Borrowed(rule),
+            source: Cow::Borrowed(source),
+            cause: Cow::Borrowed(""),
+            remedy: Cow::Borrowed(""),
+        }
+    }
+
+    /// The line that is logged when a client is refused at CONNECT: client id, address, cause, and what would let it in.
+    /// What the client has chosen is quoted and its control characters are escaped.
+    pub fn refusal_line(&self, credentials: &Credentials<'_>) -> String {
+        let Credentials { client_id, address, .. } = credentials;
+        let cause = if self.cause.is_empty() { &self.rule } else { &self.cause };
+        let mut line = format!("client {client_id:?} from {address} is refused: {cause} ({})", self.source);
+        if !self.remedy.is_empty() {
+            line += &format!("; to let it in: {}", self.remedy);
+        }
+        line
     }
 }
 

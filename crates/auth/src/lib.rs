@@ -3,6 +3,19 @@
 //! A decision is a pure function of what is asked; it reads no clock, file or socket. The engine asks at every
 //! CONNECT, PUBLISH, SUBSCRIBE, will and delivery.
 
+mod access;
+pub mod admission;
 mod decision;
+mod explain;
+mod file_error;
+mod identity;
+pub mod mosquitto;
+pub mod password;
+pub mod rules;
+pub mod users;
 
-pub use decision::{Action, AllowAll, Authority, Credentials, Decision, Identity, Rights};
+pub use access::Access;
+pub use decision::{Action, AllowAll, Authority, Credentials, Decision, Rights};
+pub use explain::Explanation;
+pub use file_error::FileError;
+pub use identity::{Address, Certificate, Identity, Origin};

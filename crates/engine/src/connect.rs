@@ -7,7 +7,7 @@ use crate::publish::Refusal;
 use crate::resident::Resident;
 use crate::shard::{Shard, Turn};
 use crate::{Change, JournalState, Record, ShardId};
-use noctule_auth::{Action, Credentials, Identity};
+use noctule_auth::{Action, Address, Credentials, Identity, Origin};
 use noctule_codec::{
     ConnAck, Connect, DecodeError, Packet, Properties, Property, ProtocolVersion, QoS, ReasonCode,
 };
@@ -159,7 +159,9 @@ impl Shard {
     ) -> Result<(), Violation> {
         let address = self.connection(id).map_or("", |connection| &connection.address);
         let (user_name, password) = (connect.user_name, connect.password);
-        let decision = self.authority.connect(&Credentials { client_id, user_name, password, address });
+        let origin = &origin(address);
+        let decision =
+            self.authority.connect(&Credentials { client_id, user_name, password, address, origin });
         if !decision.allowed {
             let code = match user_name.is_some() || password.is_some() {
                 true => ReasonCode::BadUserNameOrPassword,
@@ -169,7 +171,8 @@ impl Shard {
         }
         let Some(will) = &connect.will else { return Ok(()) };
         let action = Action::Will { topic: will.topic, qos: will.qos, retain: will.retain };
-        let decision = self.authority.permit(&identity(connect, client_id.into()), &action);
+        let identity = identity(connect, client_id.into(), origin.clone());
+        let decision = self.authority.permit(&identity, &action);
         if !decision.allowed {
             let cause =
                 format!("the will on {:?} is refused: {} ({})", will.topic, decision.rule, decision.source);
@@ -191,7 +194,9 @@ impl Shard {
         let session_present = resumed.is_some();
         let slot = match resumed {
             Some(slot) => slot,
-            None => self.open_session(client_id, identity(connect, client_id.into()), turn),
+            None => {
+                self.open_session(client_id, identity(connect, client_id.into(), Origin::default()), turn)
+            }
         };
         let was_reindexed = self.attach(slot, id, connect, turn);
         self.sessions[slot].session.link.iter_mut().for_each(|link| link.is_resumed = session_present);
@@ -262,8 +267,10 @@ impl Shard {
         let mut link = Link::new(id, connect, keep_alive_seconds, &self.limits, turn.now);
         link.output.hold();
         let silence_millis_max = u64::from(link.silence_millis_max);
+        let origin = self.connection(id).map(|connection| origin(&connection.address)).unwrap_or_default();
         let resident = &mut self.sessions[slot];
-        resident.identity = identity(connect, Arc::clone(&resident.session.client_id));
+        resident.identity = identity(connect, Arc::clone(&resident.session.client_id), origin);
+        self.authority.prepare(&mut resident.identity);
         resident.rights = self.authority.rights(&resident.identity);
         resident.blocked_on = None;
         let session = &mut resident.session;
@@ -544,8 +551,14 @@ fn answer(error: &DecodeError) -> Option<ProtocolVersion> {
     }
 }
 
-fn identity(connect: &Connect<'_>, client_id: Arc<str>) -> Identity {
-    Identity { client_id, user_name: connect.user_name.map(Into::into) }
+fn identity(connect: &Connect<'_>, client_id: Arc<str>, origin: Origin) -> Identity {
+    let mut identity = Identity::new(client_id, connect.user_name.map(Into::into));
+    identity.origin = origin;
+    identity
+}
+
+fn origin(address: &str) -> Origin {
+    Origin { address: Address::parse(address), ..Origin::default() }
 }
 
 /// How assigned client ids begin, and the length that none exceeds.

@@ -102,7 +102,7 @@ impl Shard {
         let expiry = session.session_expiry_interval;
         session.expires_at = (expiry < u32::MAX).then(|| detached_at.plus_seconds(expiry));
         session.will_due = session.will.as_ref().map(|will| detached_at.plus_seconds(will.delay_seconds));
-        let identity = Identity { client_id: Arc::clone(&session.client_id), user_name };
+        let identity = Identity::new(Arc::clone(&session.client_id), user_name);
         let mut resident = Resident::new(session, identity, &turn.directory.memory, &turn.directory.dues);
         resident.is_recorded = true;
         resident.recorded_at = Position(1);

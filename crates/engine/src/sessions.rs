@@ -101,7 +101,7 @@ mod tests {
 
     fn resident(number: u64) -> Resident {
         let client_id: std::sync::Arc<str> = format!("client-{number}").into();
-        let identity = Identity { client_id: client_id.clone(), user_name: None };
+        let identity = Identity::new(client_id.clone(), None);
         let gauge = MemoryGauge::default();
         Resident::new(Session::new(SessionNumber(number), client_id), identity, &gauge, &gauge)
     }

@@ -301,7 +301,7 @@ impl Shard {
     }
 
     pub(crate) fn is_permitted(&self, slot: usize, action: &Action<'_>) -> bool {
-        self.authority.permit(&self.sessions[slot].identity, action).allowed
+        self.authority.allows(&self.sessions[slot].identity, action)
     }
 
     /// Passes on what a call on a session has brought about.

@@ -1,0 +1,143 @@
+//! Backends and rules together: what a broker asks.
+//!
+//! # When nothing is configured
+//!
+//! - Clients from this machine come in without password and may do everything.
+//! - Others need a user name and a password. As long as there are no rules, they may publish and subscribe on every topic
+//!   that does not begin with `$`, below a first level that they name: for `#`, `+/…` and `$SYS/#` they need a rule.
+//!
+//! As soon as there are rules, only these count.
+
+use crate::admission::{Anonymous, AnonymousFrom, Backend, Backends, Verdict};
+use crate::decision::{Action, Authority, Credentials, Decision, Rights};
+use crate::identity::{Identity, Origin};
+use crate::rules::{Actions, AddressPattern, Conditions, Effect, QosSet, Rule, RuleSet, TopicPattern};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Who may come in, and what they may do. It never changes: another configuration is another one of these, with another
+/// generation.
+#[derive(Clone, Debug)]
+pub struct Access {
+    backends: Backends,
+    rules: RuleSet,
+}
+
+impl Access {
+    /// Backends and rules. `generation` must not have been given to an `Access` with other ones.
+    pub fn new(backends: Backends, rules: RuleSet, generation: u64) -> Self {
+        Self { backends, rules: rules.at_generation(generation) }
+    }
+
+    /// What holds when nothing is configured.
+    pub fn unconfigured() -> Self {
+        let anonymous = Backend::Anonymous(Self::anonymous_on_this_machine());
+        Self::new(Backends::new(vec![anonymous], REMEDY), Self::unconfigured_rules(), 0)
+    }
+
+    /// Who comes in without password when nothing else is configured: whoever is on this machine.
+    pub fn anonymous_on_this_machine() -> Anonymous {
+        Anonymous {
+            from: AnonymousFrom::ThisMachine,
+            listeners: Vec::new(),
+            believes_names: true,
+            source: BUILT_IN.into(),
+        }
+    }
+
+    /// What clients may do as long as no rules are configured.
+    pub fn unconfigured_rules() -> RuleSet {
+        let on_this_machine =
+            Conditions { addresses: vec![AddressPattern::ThisMachine], ..Conditions::default() };
+        let local = "clients on this machine may do everything";
+        let remote = "without rules, clients may publish and subscribe below a first level that they name";
+        let anywhere = TopicPattern::each_first_level;
+        let rules = vec![
+            rule(local, Actions::ALL, TopicPattern::everything(), on_this_machine),
+            rule(remote, Actions::ALL, anywhere(), Conditions::default()),
+        ];
+        let otherwise =
+            "without rules, `$` topics and filters that begin with a wildcard are for this machine only";
+        RuleSet::new(rules, Decision::deny(otherwise, BUILT_IN)).expect("two are few")
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &RuleSet {
+        &self.rules
+    }
+
+    /// The backends.
+    pub fn backends(&self) -> &Backends {
+        &self.backends
+    }
+
+    /// A client that has been let in before, by what was kept of it: its groups and rights are what they are now.
+    pub fn identity(&self, client_id: Arc<str>, user_name: Option<Box<str>>, origin: Origin) -> Identity {
+        let mut identity = Identity { origin, ..Identity::new(client_id, user_name) };
+        self.prepare(&mut identity);
+        identity
+    }
+
+    /// The client with its groups and rights of now.
+    pub(crate) fn current<'a>(&self, identity: &'a Identity) -> Cow<'a, Identity> {
+        if self.rules.has_prepared(identity) {
+            return Cow::Borrowed(identity);
+        }
+        let mut identity = identity.clone();
+        self.prepare(&mut identity);
+        Cow::Owned(identity)
+    }
+}
+
+impl Authority for Access {
+    fn connect(&self, credentials: &Credentials<'_>) -> Decision {
+        match self.admit(credentials) {
+            Verdict::Decided(admission) => admission.decision,
+            Verdict::NeedsWork(work) => work.run().decision,
+        }
+    }
+
+    fn admit(&self, credentials: &Credentials<'_>) -> Verdict {
+        self.backends.admit(credentials, Some(&self.rules))
+    }
+
+    fn permit(&self, identity: &Identity, action: &Action<'_>) -> Decision {
+        self.rules.permit(&self.current(identity), action)
+    }
+
+    fn allows(&self, identity: &Identity, action: &Action<'_>) -> bool {
+        self.rules.allows(&self.current(identity), action)
+    }
+
+    fn rights(&self, identity: &Identity) -> Option<Rights> {
+        Some(self.rules.rights(&self.current(identity)))
+    }
+
+    fn prepare(&self, identity: &mut Identity) {
+        let groups = identity.user_name.as_deref().map(|name| self.backends.groups(name));
+        identity.groups = groups.unwrap_or_default();
+        self.rules.prepare(identity);
+    }
+
+    fn generation(&self) -> u64 {
+        self.rules.generation()
+    }
+}
+
+fn rule(text: &str, actions: Actions, topics: TopicPattern, conditions: Conditions) -> Rule {
+    Rule {
+        effect: Effect::Allow,
+        actions,
+        qos: QosSet::ALL,
+        topics,
+        conditions,
+        text: text.into(),
+        file: BUILT_IN.into(),
+        line: 0,
+    }
+}
+
+/// The source of what nobody has configured.
+const BUILT_IN: &str = "built in";
+/// What lets in a client that was refused where nothing is configured.
+const REMEDY: &str = "`noctule passwd USERS NAME` makes a user, and `noctule --users USERS` knows it";
