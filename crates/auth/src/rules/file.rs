@@ -232,7 +232,7 @@ fn words(line: &Line<'_>) -> Result<Vec<Word>, FileError> {
                     _ => return Err(line.error(at, "behind `\\` comes `\"` or `\\`")),
                 },
                 Some((at, c)) => word.characters.push((at, c, true)),
-                None => return Err(line.error(at, "the quotes are not closed")),
+                None => return Err(line.error(at, "these quotes are not closed")),
             }
         }
     }

@@ -80,7 +80,7 @@ impl RuleSet {
             return Err(TooManyRules { rules: rules.len() });
         }
         let mut finder = Finder::default();
-        for (number, rule) in (0..).zip(&rules) {
+        for (number, rule) in (0..=u16::MAX).zip(&rules) {
             finder.add(number, &rule.conditions);
         }
         let tests = rules.iter().map(Test::new).collect();

@@ -1,0 +1,11 @@
+//! What other crates can see of `noctule-auth`, checked against models written down in a few lines.
+
+mod admission;
+mod explain;
+mod mosquitto_acl;
+mod passwords;
+mod precedence;
+mod rules_file;
+mod unconfigured;
+mod users_file;
+mod words;
