@@ -21,7 +21,7 @@
 //! who guesses learns nothing about names. Only the operator is told, by [`Decision::cause`].
 
 use crate::decision::{Credentials, Decision};
-use crate::identity::{Certificate, Identity};
+use crate::identity::{Certificate, Groups, Identity};
 use crate::password::{PasswordHash, SALT_BYTES};
 use crate::rules::RuleSet;
 use crate::users::{User, Users, UsersKind};
@@ -203,9 +203,9 @@ impl Backends {
     }
 
     /// The groups of a user.
-    pub fn groups(&self, user_name: &str) -> Arc<[Box<str>]> {
+    pub fn groups(&self, user_name: &str) -> Groups {
         let user = self.list.iter().filter_map(Backend::users).find_map(|users| users.get(user_name));
-        user.map(|user| Arc::clone(&user.groups)).unwrap_or_default()
+        user.map(|user| user.groups.clone()).unwrap_or_default()
     }
 
     fn claim<'a>(&self, backend: &'a Backend, credentials: &Credentials<'_>) -> Claim<'a> {
@@ -461,6 +461,6 @@ fn no_password(user_name: &str) -> String {
 }
 
 fn is_among(listeners: &[Box<str>], credentials: &Credentials<'_>) -> bool {
-    let listener = &*credentials.origin.listener;
+    let listener = credentials.origin.listener.name();
     listeners.is_empty() || listeners.iter().any(|name| **name == *listener)
 }

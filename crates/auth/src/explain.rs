@@ -72,7 +72,7 @@ impl fmt::Display for Who<'_> {
             write!(formatter, ", user {user_name:?}")?;
         }
         if !groups.is_empty() {
-            write!(formatter, " in {}", groups.join(", "))?;
+            write!(formatter, " in {}", groups.iter().collect::<Vec<_>>().join(", "))?;
         }
         write!(formatter, ", from {}", origin.address)
     }

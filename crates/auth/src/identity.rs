@@ -17,7 +17,7 @@ pub struct Identity {
     /// User name, or what stands for it in a certificate.
     pub user_name: Option<Box<str>>,
     /// The groups of that user.
-    pub groups: Arc<[Box<str>]>,
+    pub groups: Groups,
     /// Where the client comes from.
     pub origin: Origin,
     /// What the rules say about it, if they have been gone through.
@@ -29,11 +29,19 @@ pub struct Identity {
 pub struct Origin {
     /// The address of the other end.
     pub address: Address,
-    /// The name of the listener that took the connection; empty where it has none.
-    pub listener: Arc<str>,
+    /// The listener that took the connection.
+    pub listener: Listener,
     /// The certificate that the client has shown and that was found valid.
     pub certificate: Option<Arc<Certificate>>,
 }
+
+/// The groups of a user. They are shared: a copy is a pointer, since every session has one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Groups(Option<Arc<Box<[Box<str>]>>>);
+
+/// The name of a listener, empty where it has none. It is shared like [`Groups`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listener(Option<Arc<Box<str>>>);
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +72,7 @@ impl Identity {
         Self {
             client_id: client_id.into(),
             user_name,
-            groups: Arc::default(),
+            groups: Groups::default(),
             origin: Origin::default(),
             grants: None,
         }
@@ -73,6 +81,38 @@ impl Identity {
     /// What rules may be filled with.
     pub(crate) fn names(&self) -> Names<'_> {
         Names { user: self.user_name.as_deref(), client: &self.client_id }
+    }
+}
+
+impl Groups {
+    /// The groups.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().flat_map(|groups| groups.iter()).map(|group| &**group)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl<S: Into<Box<str>>> FromIterator<S> for Groups {
+    fn from_iter<I: IntoIterator<Item = S>>(groups: I) -> Self {
+        let groups: Box<[Box<str>]> = groups.into_iter().map(Into::into).collect();
+        Self((!groups.is_empty()).then(|| Arc::new(groups)))
+    }
+}
+
+impl Listener {
+    /// The name.
+    pub fn name(&self) -> &str {
+        self.0.as_ref().map_or("", |name| name)
+    }
+}
+
+impl From<&str> for Listener {
+    fn from(name: &str) -> Self {
+        Self((!name.is_empty()).then(|| Arc::new(name.into())))
     }
 }
 

@@ -18,4 +18,4 @@ pub use access::Access;
 pub use decision::{Action, AllowAll, Authority, Credentials, Decision, Rights};
 pub use explain::Explanation;
 pub use file_error::FileError;
-pub use identity::{Address, Certificate, Identity, Origin};
+pub use identity::{Address, Certificate, Groups, Identity, Listener, Origin};

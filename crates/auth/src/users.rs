@@ -14,6 +14,7 @@
 //! Changes are made to the text: they touch one line and leave every other byte as it was.
 
 use crate::file_error::{FileError, Line};
+use crate::identity::Groups;
 use crate::password::PasswordHash;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -42,7 +43,7 @@ pub struct User {
     /// The hashed password; `None`: no password fits.
     pub hash: Option<Arc<PasswordHash>>,
     /// The groups.
-    pub groups: Arc<[Box<str>]>,
+    pub groups: Groups,
     /// The line it stands in.
     pub line: u32,
 }
@@ -129,7 +130,7 @@ impl Users {
         if groups.len() > 1 && groups.contains(&"") {
             return Err(line.error(fields.groups.start, "the name of a group is missing"));
         }
-        let groups = groups.into_iter().filter(|group| !group.is_empty()).map(Into::into).collect();
+        let groups = groups.into_iter().filter(|group| !group.is_empty()).collect();
         let user = User { hash: hash.map(Arc::new), groups, line: line.number };
         let earlier = self.users.insert(name.into(), user);
         match earlier {

@@ -48,7 +48,7 @@ impl Conditions {
             && (self.clients.is_empty() || one_fits(&self.clients, &identity.client_id))
             && self.fit_certificate(origin.certificate.as_deref())
             && (self.addresses.is_empty() || self.addresses.iter().any(|one| one.matches(&origin.address)))
-            && (self.listeners.is_empty() || one_fits(&self.listeners, &origin.listener))
+            && (self.listeners.is_empty() || one_fits(&self.listeners, origin.listener.name()))
             && (!self.name_has_wildcard || has_wildcard(identity))
     }
 

@@ -21,6 +21,14 @@ pub struct TopicPattern {
     uses_client: bool,
 }
 
+/// The last eight bytes, or fewer, of what every matching topic begins with: enough to see that most topics do not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeadEnd {
+    bytes: u64,
+    mask: u64,
+    at: u32,
+}
+
 /// The names that a pattern may be filled with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Names<'a> {
@@ -129,6 +137,17 @@ impl TopicPattern {
         self.uses_client
     }
 
+    /// What most topics can be told from.
+    pub(super) fn head_end(&self) -> HeadEnd {
+        let at = self.head.len().saturating_sub(8);
+        let mut bytes = [0; 8];
+        let end = &self.head.as_bytes()[at..];
+        bytes[..end.len()].copy_from_slice(end);
+        let mask = u64::MAX.checked_shr(64 - 8 * end.len() as u32).unwrap_or(0);
+        let at = u32::try_from(at).expect("a filter has at most 65,535 bytes");
+        HeadEnd { bytes: u64::from_le_bytes(bytes), mask, at }
+    }
+
     /// Whether its names can be filled in.
     pub(crate) fn can_be_filled(&self, names: Names<'_>) -> bool {
         let can_fill = |name: &str, place: &str| {
@@ -142,9 +161,13 @@ impl TopicPattern {
 
     /// Whether it stands for this topic. Names must be such that they [can be filled in](Self::can_be_filled).
     pub(crate) fn matches(&self, names: Names<'_>, topic: &str) -> bool {
-        let Some(mut left) = topic.strip_prefix(&*self.head) else { return false };
-        // What begins with a wildcard [MQTT-4.7.2-1] or a name matches no topic that begins with `$`.
-        if self.head.is_empty() && self.kind != Kind::Everything && topic.starts_with('$') {
+        let mut left = topic.as_bytes();
+        // Comparing nothing is not free: memcmp of an empty slice, whose pointer leads nowhere, takes 40 ns.
+        if !self.head.is_empty() {
+            let Some(behind) = left.strip_prefix(self.head.as_bytes()) else { return false };
+            left = behind;
+        } else if self.kind != Kind::Everything && left.first() == Some(&b'$') {
+            // What begins with a wildcard [MQTT-4.7.2-1] or a name matches no topic that begins with `$`.
             return false;
         }
         for piece in &self.rest {
@@ -213,6 +236,14 @@ impl TopicPattern {
     }
 }
 
+impl HeadEnd {
+    /// Whether the text may begin with the head. Texts that end within eight bytes always may.
+    pub(super) fn may_be_in(&self, text: &str) -> bool {
+        let rest = text.as_bytes().get(self.at as usize..).unwrap_or_default();
+        rest.first_chunk().is_none_or(|bytes| (u64::from_le_bytes(*bytes) ^ self.bytes) & self.mask == 0)
+    }
+}
+
 /// Whether there is a topic that both filters match.
 fn filters_meet(a: &str, b: &str) -> bool {
     let begins_with_wildcard = |filter: &str| filter.starts_with(['+', '#']);
@@ -231,14 +262,17 @@ fn filters_meet(a: &str, b: &str) -> bool {
 
 impl Piece {
     /// What is left of a topic behind this piece; `None` if the topic goes on otherwise.
-    fn take<'a>(&self, names: Names<'_>, topic: &'a str) -> Option<&'a str> {
+    fn take<'a>(&self, names: Names<'_>, topic: &'a [u8]) -> Option<&'a [u8]> {
         match self {
-            Self::Text(text) => topic.strip_prefix(&**text),
-            Self::User => topic.strip_prefix(names.user?),
-            Self::Client => topic.strip_prefix(names.client),
-            Self::Level => Some(topic.find('/').map_or("", |end| &topic[end..])),
-            Self::Below => (topic.is_empty() || topic.starts_with('/')).then_some(""),
-            Self::All => Some(""),
+            Self::Text(text) => topic.strip_prefix(text.as_bytes()),
+            Self::User => topic.strip_prefix(names.user?.as_bytes()),
+            Self::Client => topic.strip_prefix(names.client.as_bytes()),
+            Self::Level => {
+                let end = topic.iter().position(|byte| *byte == b'/').unwrap_or(topic.len());
+                Some(&topic[end..])
+            }
+            Self::Below => matches!(topic.first(), None | Some(b'/')).then_some(&[]),
+            Self::All => Some(&[]),
         }
     }
 

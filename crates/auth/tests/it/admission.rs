@@ -1,5 +1,6 @@
 //! Who comes in: the order of backends, and what the client and the operator learn.
 
+use crate::words::groups;
 use noctule_auth::admission::{
     Admission, Anonymous, AnonymousFrom, Backend, Backends, CertificateName, Certificates, Verdict,
 };
@@ -139,7 +140,7 @@ fn a_certificate_is_a_user_name() {
     let backends = Backends::new(vec![by_certificate(&["lan"]), Backend::Users(file)], "");
     let (needed_work, admission) = admit(&backends, &with_certificate("plc-7"), None, None);
     assert_eq!((needed_work, came_in(&admission)), (false, Some((Some("plc-7"), "noctule.toml:3"))));
-    assert_eq!(&*admission.identity.expect("came in").groups, &[Box::from("machines")]);
+    assert_eq!(admission.identity.expect("came in").groups, groups(&["machines"]));
     let (_, admission) = admit(&backends, &with_certificate("plc-7"), Some("anna"), Some("wrong"));
     assert_eq!(came_in(&admission), Some((Some("plc-7"), "noctule.toml:3")), "whatever CONNECT says");
     let (_, admission) = admit(&backends, &with_certificate(""), Some("anna"), Some("one"));

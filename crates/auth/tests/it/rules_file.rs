@@ -13,7 +13,7 @@ fn client() -> Identity {
         fingerprint: "ab".repeat(32).into(),
     };
     let mut client = Identity::new("sensor-7", Some("anna".into()));
-    client.groups = ["operators".into(), "night shift".into()].into();
+    client.groups = ["operators", "night shift"].into_iter().collect();
     client.origin = Origin {
         address: Address::parse("10.1.2.3:5000"),
         listener: "lan".into(),

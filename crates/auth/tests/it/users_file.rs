@@ -56,7 +56,7 @@ fn mosquitto_passes_over_what_it_does_not_understand_and_the_last_line_counts() 
     let (users, errors) = Users::parse_mosquitto("passwd", &text);
     assert_eq!(users.get("dup").and_then(|user| user.hash.as_deref()), Some(&new));
     assert!(users.get("padded").is_some() && users.get("plain").is_none());
-    assert_eq!(users.get("third").map(|user| user.groups.len()), Some(0));
+    assert_eq!(users.get("third").map(|user| user.groups.is_empty()), Some(true));
     assert_eq!(errors.iter().map(|error| (error.line, error.column)).collect::<Vec<_>>(), [(3, 7)]);
 }
 

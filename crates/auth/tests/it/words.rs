@@ -1,8 +1,8 @@
 //! Topics, filters and clients over a small alphabet, so that random ones meet.
 
-use noctule_auth::{Address, Identity, Origin};
+use noctule_auth::{Address, Groups, Identity, Origin};
 use proptest::prelude::*;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 /// Levels of topics. No filter has a `z`, so it stands for every word that no filter knows.
 pub(crate) const WORDS: [&str; 6] = ["", "a", "b", "u", "$s", "z"];
@@ -45,7 +45,7 @@ pub(crate) fn filter_of(levels: &'static [&'static str]) -> impl Strategy<Value 
 pub(crate) fn clients() -> Vec<Identity> {
     let client = |client_id: &str, user_name: Option<&str>, groups: &[&str], address: &str| {
         let mut identity = Identity::new(client_id, user_name.map(Into::into));
-        identity.groups = groups.iter().map(|group| Box::from(*group)).collect();
+        identity.groups = groups.iter().copied().collect();
         identity.origin = Origin { address: Address::parse(address), ..Origin::default() };
         identity
     };
@@ -61,6 +61,6 @@ pub(crate) fn clients() -> Vec<Identity> {
 }
 
 /// The names of a file.
-pub(crate) fn groups(names: &[&str]) -> Arc<[Box<str>]> {
-    names.iter().map(|name| Box::from(*name)).collect()
+pub(crate) fn groups(names: &[&str]) -> Groups {
+    names.iter().copied().collect()
 }
