@@ -3,8 +3,8 @@
 //! # When nothing is configured
 //!
 //! - Clients from this machine come in without password and may do everything.
-//! - Others need a user name and a password. As long as there are no rules, they may publish and subscribe on every topic
-//!   that does not begin with `$`, below a first level that they name: for `#`, `+/…` and `$SYS/#` they need a rule.
+//! - Others need a user name and a password. As long as there are no rules, they may publish and subscribe on every
+//!   topic that does not begin with `$`, below a first level that they name: `#`, `+/…` and `$SYS/#` need a rule.
 //!
 //! As soon as there are rules, only these count.
 
@@ -15,8 +15,8 @@ use crate::rules::{Actions, AddressPattern, Conditions, Effect, QosSet, Rule, Ru
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Who may come in, and what they may do. It never changes: another configuration is another one of these, with another
-/// generation.
+/// Who may come in, and what they may do. It never changes: another configuration is another one of these, with
+/// another generation.
 #[derive(Clone, Debug)]
 pub struct Access {
     backends: Backends,

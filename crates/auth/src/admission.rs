@@ -2,8 +2,8 @@
 //!
 //! # Who answers
 //!
-//! Backends are asked in their order, and **the first that knows the client decides, for good**; one that does not know
-//! it says nothing, and the next is asked:
+//! Backends are asked in their order, and **the first that knows the client decides, for good**; one that does not
+//! know it says nothing, and the next is asked:
 //!
 //! - [`Certificates`] know a client that has shown a valid certificate with the field they read; that becomes its user
 //!   name, whatever CONNECT says.
@@ -16,9 +16,9 @@
 //!
 //! # What it costs
 //!
-//! [`Backends::admit`] never takes long. Checking a password does; it is returned as [`Work`], to be run elsewhere while
-//! CONNECT waits. A user name that nobody knows costs the same work, and the answer is the same as for a wrong password:
-//! who guesses learns nothing about names. Only the operator is told, by [`Decision::cause`].
+//! [`Backends::admit`] never takes long. Checking a password does; it is returned as [`Work`], to be run elsewhere
+//! while CONNECT waits. A user name that nobody knows costs the same work, and the answer is the same as for a wrong
+//! password: who guesses learns nothing about names. Only the operator is told, by [`Decision::cause`].
 
 use crate::decision::{Credentials, Decision};
 use crate::identity::{Certificate, Groups, Identity};
@@ -153,7 +153,8 @@ enum Claim<'a> {
 }
 
 impl Backends {
-    /// Those who may know a client, in their order. `remedy` tells the operator what lets in a client that was refused.
+    /// Those who may know a client, in their order. `remedy` tells the operator what lets in a client that was
+    /// refused.
     pub fn new(list: Vec<Backend>, remedy: impl Into<Arc<str>>) -> Self {
         let files = list.iter().filter_map(Backend::users);
         let decoy = files.filter_map(|users| users.costliest()).max_by_key(|hash| hash.cost()).cloned();
@@ -180,8 +181,8 @@ impl Backends {
         }
     }
 
-    /// What they say of a client, and what those say who are asked before. A password that is not given is taken for the
-    /// right one.
+    /// What they say of a client, and what those say who are asked before. A password that is not given is taken for
+    /// the right one.
     pub(crate) fn explain(&self, credentials: &Credentials<'_>) -> (Decision, Vec<String>) {
         let mut asked = Vec::new();
         for backend in &self.list {

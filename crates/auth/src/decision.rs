@@ -105,8 +105,8 @@ pub trait Authority {
         None
     }
 
-    /// Goes through the rules for an identity that was made elsewhere or before a reload. Answers are the same without;
-    /// they take longer.
+    /// Goes through the rules for an identity that was made elsewhere or before a reload. Answers are the same
+    /// without; they take longer.
     fn prepare(&self, _: &mut Identity) {}
 
     /// Changes whenever an answer may have changed; what was kept before counts no more.
@@ -159,8 +159,8 @@ impl Decision {
         }
     }
 
-    /// The line that is logged when a client is refused at CONNECT: client id, address, cause, and what would let it in.
-    /// What the client has chosen is quoted and its control characters are escaped.
+    /// The line that is logged when a client is refused at CONNECT: client id, address, cause, and what would let it
+    /// in. What the client has chosen is quoted and its control characters are escaped.
     pub fn refusal_line(&self, credentials: &Credentials<'_>) -> String {
         let Credentials { client_id, address, .. } = credentials;
         let cause = if self.cause.is_empty() { &self.rule } else { &self.cause };

@@ -18,8 +18,8 @@ pub struct Explanation {
 }
 
 impl Access {
-    /// May this client connect? A password that is not given is taken for the right one; one that is given is checked,
-    /// which takes its time.
+    /// May this client connect? A password that is not given is taken for the right one; one that is given is
+    /// checked, which takes its time.
     pub fn explain_connect(&self, credentials: &Credentials<'_>) -> Explanation {
         let Credentials { client_id, user_name, address, .. } = credentials;
         let user = user_name.map_or("without user name".to_owned(), |name| format!("as user {name:?}"));

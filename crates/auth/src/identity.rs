@@ -137,7 +137,8 @@ impl fmt::Debug for Identity {
 }
 
 impl Address {
-    /// Reads an address as the runtime writes it: `IP`, `IP:PORT`, `[IP]:PORT`, or `unix:…`. Anything else is unknown.
+    /// Reads an address as the runtime writes it: `IP`, `IP:PORT`, `[IP]:PORT`, or `unix:…`. Anything else is
+    /// unknown.
     pub fn parse(text: &str) -> Self {
         if text.starts_with("unix:") {
             return Self::Local;

@@ -2,8 +2,8 @@
 //!
 //! - `topic` lines before the first `user` line are about clients without user name, those behind one about that user.
 //!   `pattern` lines are about everybody, wherever they stand; in them `%u` and `%c` stand for user name and client id.
-//! - First the `topic` lines of the client decide, then the `pattern` lines; among each, `deny` comes before the others.
-//!   What no line is about is denied.
+//! - First the `topic` lines of the client decide, then the `pattern` lines; among each, `deny` comes before the
+//!   others. What no line is about is denied.
 //! - If there are patterns, a client with `+` or `#` in its user name or client id has only what its `topic` lines say.
 //! - SUBSCRIBE is always granted; what may be read is decided at delivery.
 //!

@@ -7,8 +7,8 @@
 //! | `$6$SALT$HASH` | SHA-512 over password and salt: mosquitto's before |
 //!
 //! Whoever can write a file of hashes also says what checking them costs, so costs are bounded before anything is
-//! computed. Checking a password takes up to a second and [`ARGON2_MEMORY_KIB_MAX`]: it is work for a pool, never for a
-//! shard.
+//! computed. Checking a password takes up to a second and [`ARGON2_MEMORY_KIB_MAX`]: it is work for a pool, never for
+//! a shard.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64ct::{Base64, Base64Unpadded, Encoding};

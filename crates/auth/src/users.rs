@@ -7,9 +7,10 @@
 //! plc-7:!:sensors
 //! ```
 //!
-//! Each line is a user: the name, the [hashed password](crate::password) and, separated by commas, the groups. `!` is the
-//! hash of no password: such a user exists for its groups, and comes in by certificate. Lines that begin with `#` are
-//! comments. mosquitto's `password_file` is the same without groups, so either program reads the other's lines.
+//! Each line is a user: the name, the [hashed password](crate::password) and, separated by commas, the groups. `!` is
+//! the hash of no password: such a user exists for its groups, and comes in by certificate. Lines that begin with `#`
+//! are comments. mosquitto's `password_file` is the same without groups, so its lines are
+//! read here as well.
 //!
 //! Changes are made to the text: they touch one line and leave every other byte as it was.
 
@@ -145,7 +146,8 @@ impl Users {
 /// Gives a user this hashed password: in its line, which keeps its groups, or in a new one at the end.
 ///
 /// # Errors
-/// The name cannot stand in the file: it is empty, begins with `#`, or contains `:` or a character that is not printed.
+/// The name cannot stand in the file: it is empty, begins with `#`, or contains `:` or a character that is not
+/// printed.
 pub fn set_hash(text: &str, name: &str, hash: &PasswordHash) -> Result<String, NameError> {
     check_name(name)?;
     if let Some(place) = hash_of(text, name) {
@@ -171,7 +173,7 @@ pub fn remove(text: &str, name: &str) -> Option<String> {
 /// A name cannot stand in a file of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a user name is not empty, has no `:`, no control characters and no spaces at its ends, and does not begin with `#`"
+    "a user name is not empty, does not begin with `#`, and has no `:`, control characters or spaces at its ends"
 )]
 pub struct NameError;
 

@@ -20,8 +20,8 @@
 //! - `qos`: the QoS the rule is about.
 //!
 //! One of the values of a condition has to fit; commas stand between them. What contains spaces, commas or quotes is
-//! written between double quotes, in which `\"` is a quote, `\\` a backslash and `*` a star. A line that begins with `#`
-//! is a comment; there is none behind a rule, where `#` is a topic filter.
+//! written between double quotes, in which `\"` is a quote, `\\` a backslash and `*` a star. A line that begins with
+//! `#` is a comment; there is none behind a rule, where `#` is a topic filter.
 
 use super::conditions::{Conditions, User};
 use super::{Actions, AddressPattern, Effect, NamePattern, QosSet, Rule, TopicPattern};

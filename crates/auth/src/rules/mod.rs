@@ -2,8 +2,8 @@
 //!
 //! # Precedence
 //!
-//! Rules have an order, that of their file. **The first rule that is about the question decides; if none is, the answer
-//! is no.**
+//! Rules have an order, that of their file. **The first rule that is about the question decides; if none is, the
+//! answer is no.**
 //!
 //! A rule is about a question if all of this holds:
 //!
@@ -15,11 +15,11 @@
 //!
 //! # Subscriptions
 //!
-//! It follows that SUBSCRIBE is granted if one allow rule covers the filter and no deny rule above it covers the filter
-//! as well. How the filter is spelled does not matter (`#` and `+/#` say the same), and two rules that cover it only
-//! together do not grant it. A deny rule about a part of the filter does not refuse the subscription: it takes effect at
-//! delivery, where every message is asked for by its topic. So nobody receives what they could not have asked for
-//! topic by topic, and a change of the rules takes effect with the next message.
+//! It follows that SUBSCRIBE is granted if one allow rule covers the filter and no deny rule above it covers the
+//! filter as well. How the filter is spelled does not matter (`#` and `+/#` say the same), and two rules that cover
+//! it only together do not grant it. A deny rule about a part of the filter does not refuse the subscription: it
+//! takes effect at delivery, where every message is asked for by its topic. So whatever was
+//! subscribed to, and whenever, no message is delivered that the rules of now do not allow by its topic.
 //!
 //! `#` and `+/…` do not cover topics that begin with `$` [MQTT-4.7.2-1]; `$SYS/#` needs a rule of its own. A shared
 //! subscription is decided by its filter.

@@ -1,7 +1,7 @@
 //! The topics a rule is about: a topic filter in which names of the client may stand for levels.
 //!
-//! A pattern is compiled to pieces that are taken from the left of a topic one after the other. No piece has a choice,
-//! so nothing is ever tried twice: the time is bounded by the length of the topic.
+//! A pattern is compiled to pieces that are taken from the left of a topic one after the other. No piece has a
+//! choice, so nothing is ever tried twice: the time is bounded by the length of the topic.
 
 use noctule_topic::{FilterError, TopicFilter, covers};
 use std::borrow::Cow;
@@ -98,8 +98,8 @@ impl TopicPattern {
 
     /// A topic filter in which a level `%u` stands for the user name and a level `%c` for the client id.
     ///
-    /// A name that is empty or contains `/`, `+` or `#`, or that begins with `$` and would be the first level, fills no
-    /// level: the rule is not about that client.
+    /// A name that is empty or contains `/`, `+` or `#`, or that begins with `$` and would be the first level, fills
+    /// no level: the rule is not about that client.
     ///
     /// # Errors
     /// It is no topic filter, or `%u` or `%c` shares its level with other characters.
@@ -112,8 +112,8 @@ impl TopicPattern {
         Ok(Self::compile(Kind::Filter, text, true))
     }
 
-    /// A topic filter in which `%u` and `%c` stand for user name and client id wherever they are, as mosquitto reads its
-    /// patterns. A name may fill several levels.
+    /// A topic filter in which `%u` and `%c` stand for user name and client id wherever they are, as mosquitto reads
+    /// its patterns. A name may fill several levels.
     ///
     /// # Errors
     /// It is no topic filter.

@@ -39,8 +39,8 @@ pub(super) struct Table {
     otherwise: Decision,
 }
 
-/// What most questions do not get past: 24 bytes and no pointer, so that a long list of rules is gone through at about a
-/// nanosecond each.
+/// What most questions do not get past: 24 bytes and no pointer, so that a long list of rules is gone through at
+/// about a nanosecond each.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gate {
     pub(super) actions: Actions,
@@ -168,8 +168,8 @@ impl RuleSet {
         Grants::new(&self.table, &self.season, &rules)
     }
 
-    /// What a decision leaves unsaid: which parts of a subscription are not delivered, and which rules nearly allow what
-    /// none allows.
+    /// What a decision leaves unsaid: which parts of a subscription are not delivered, and which rules nearly allow
+    /// what none allows.
     pub(crate) fn notes(&self, identity: &Identity, action: &Action<'_>) -> Vec<String> {
         let deciding = self.deciding(identity, action);
         let above = deciding.unwrap_or(self.table.rules.len());

@@ -41,7 +41,8 @@ fn a_subscription_names_its_rule_and_what_is_not_delivered() {
     let text = explain(Some("anna"), &Action::Subscribe { filter: "plant/+/#", qos: QoS::AtLeastOnce });
     assert_eq!(
         text,
-        "question: may client \"c1\", user \"anna\" in operators, from 192.168.0.9 subscribe to \"plant/+/#\" at QoS 1?\n\
+        "question: may client \"c1\", user \"anna\" in operators, from 192.168.0.9 subscribe to \"plant/+/#\" \
+         at QoS 1?\n\
          answer:   allowed\n\
          rule:     allow subscribe plant/#\n\
          source:   access.rules:3\n\
