@@ -138,6 +138,40 @@ fn a_mistake_is_told_with_its_place() {
     }
 }
 
+/// The rules of the manual, and the answers it gives.
+#[test]
+fn the_examples_of_the_manual() {
+    let manual = include_str!("../../../../docs/security.md");
+    let text = manual.split("```text\n").nth(1).and_then(|text| text.split("```").next()).expect("rules");
+    let rules = rules::parse("access.rules", text).expect("valid");
+    let rules = RuleSet::new(rules, Decision::default()).expect("few");
+    let client = |client_id: &str, group: &str, address: &str| {
+        let mut client = Identity::new(client_id, Some("t7".into()));
+        client.groups = [group].into_iter().collect();
+        client.origin.address = Address::parse(address);
+        client
+    };
+    let publish = |topic, qos, retain| Action::Publish { topic, qos, retain };
+    let subscribe = |filter| Action::Subscribe { filter, qos: QoS::AtLeastOnce };
+    let (sensor, guest) = (client("c", "sensors", "10.0.0.9"), client("guest-3", "sensors", "10.0.0.9"));
+    let (inside, outside) = (client("c", "operators", "10.1.2.3"), client("c", "operators", "192.168.1.5"));
+    let cases = [
+        (&sensor, publish("sensors/t7/temp", QoS::AtLeastOnce, false), true),
+        (&sensor, publish("sensors/t7/temp", QoS::ExactlyOnce, false), false),
+        (&sensor, publish("sensors/t8/temp", QoS::AtLeastOnce, false), false),
+        (&guest, publish("sensors/t7/temp", QoS::AtLeastOnce, true), false),
+        (&guest, publish("sensors/t7/temp", QoS::AtLeastOnce, false), true),
+        (&inside, subscribe("plant/#"), true),
+        (&inside, Action::Receive { topic: "plant/press/keys/1" }, false),
+        (&inside, subscribe("plant/press/keys/#"), false),
+        (&outside, subscribe("plant/#"), false),
+        (&outside, subscribe("#"), false),
+    ];
+    for (client, action, expected) in cases {
+        assert_eq!(rules.allows(client, &action), expected, "{action:?}");
+    }
+}
+
 #[test]
 fn every_mistake_is_told() {
     let errors = rules::parse("r", "x\nallow all #\ny\n").expect_err("two mistakes");
