@@ -78,9 +78,7 @@ impl AddressPattern {
     pub fn matches(&self, address: &Address) -> bool {
         match (self, address) {
             (Self::ThisMachine, address) => address.is_this_machine(),
-            (Self::Network { ip, bits }, Address::Ip(other)) => {
-                ip.is_ipv4() == other.is_ipv4() && first_bits(*other, *bits) == *ip
-            }
+            (Self::Network { ip, bits }, Address::Ip(other)) => first_bits(*other, *bits) == *ip,
             (Self::Network { .. }, Address::Local | Address::Unknown) => false,
         }
     }

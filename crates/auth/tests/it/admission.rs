@@ -109,6 +109,10 @@ fn who_guesses_learns_nothing_about_names() {
     assert_eq!(wrong.1.cause, "the password of user \"anna\" (users:1) is wrong");
     assert_eq!(unknown.1.cause, "user \"eve\" is in none of the files of users");
     assert_eq!(machine.1.cause, "user \"plc\" (users:2) has no password");
+    assert!(
+        !refuse("plc", Some("one")).1.allowed,
+        "the password that is checked in its place is none of its own"
+    );
     let (missing, unknown) = (refuse("anna", None), refuse("eve", None));
     assert!(!missing.0 && !unknown.0);
     assert_eq!((&missing.1.rule, &missing.1.source), (&unknown.1.rule, &unknown.1.source));

@@ -73,6 +73,15 @@ fn a_change_touches_one_line() {
     assert_eq!(remove(&text, "carl"), None);
 }
 
+/// The last one is the one that counts.
+#[test]
+fn of_two_lines_for_a_user_the_last_one_is_changed() {
+    let (old, new) = (hash("old"), hash("new"));
+    let text = format!("anna:{old}\nanna:{old}\n");
+    assert_eq!(set_hash(&text, "anna", &new), Ok(format!("anna:{old}\nanna:{new}\n")));
+    assert_eq!(remove(&text, "anna"), Some(format!("anna:{old}\n")));
+}
+
 #[test]
 fn a_hash_is_replaced_only_if_nobody_was_faster() {
     let (old, new, other) = (hash("old"), hash("new"), hash("other"));
