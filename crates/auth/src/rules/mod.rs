@@ -27,7 +27,7 @@
 //! # Invariants
 //!
 //! - A [`RuleSet`] never changes. It is shared, and exchanged as a whole.
-//! - [`Grants`] are the numbers of the rules that are about one client. They only save time: answers without them are
+//! - The numbers of the rules about a client are kept with its identity. They only save time: answers without them are
 //!   the same.
 //! - The time of an answer is bounded by the number of rules about the client times the length of the topic.
 
