@@ -1,12 +1,12 @@
 //! The listeners: who is let in, how fast, and what happens when there is no room.
 
+use crate::entrance::Entrance;
 use crate::shared::Shared;
 use mio::event::Source as _;
 use mio::{Interest, Registry, Token};
 use noctule_session::Instant;
-use noctule_transport::{AcceptError, Listener, Stream};
+use noctule_transport::{AcceptError, Peer, Stream};
 use std::io;
-use std::net::SocketAddr;
 use tracing::{error, warn};
 
 /// The listeners of the broker.
@@ -21,13 +21,13 @@ pub(crate) struct Accepting {
 /// A connection that has been accepted.
 pub(crate) struct Accepted {
     pub(crate) stream: Stream,
-    pub(crate) address: SocketAddr,
+    pub(crate) peer: Peer,
     /// There are as many connections as there may be.
     pub(crate) is_surplus: bool,
 }
 
 struct Listening {
-    listener: Listener,
+    entrance: Entrance,
     is_readable: bool,
     /// Out of open files: try again then.
     paused_until: Option<Instant>,
@@ -43,15 +43,15 @@ struct Rate {
 impl Accepting {
     /// These listeners, registered under tokens of their own.
     pub(crate) fn new(
-        listeners: Vec<Listener>,
+        entrances: Vec<Entrance>,
         registry: &Registry,
         connections_max: usize,
         per_second_max: Option<u32>,
     ) -> io::Result<Self> {
         let mut listening = Vec::new();
-        for (place, mut listener) in listeners.into_iter().enumerate() {
-            listener.register(registry, Token(FIRST_LISTENER + place), Interest::READABLE)?;
-            listening.push(Listening { listener, is_readable: true, paused_until: None });
+        for (place, mut entrance) in entrances.into_iter().enumerate() {
+            entrance.listener.register(registry, Token(FIRST_LISTENER + place), Interest::READABLE)?;
+            listening.push(Listening { entrance, is_readable: true, paused_until: None });
         }
         let rate = per_second_max.map(|per_second| Rate::new(per_second, Instant::from_millis(0)));
         Ok(Self { listeners: listening, connections_max, rate, surplus: 0 })
@@ -79,8 +79,9 @@ impl Accepting {
         let mut accepted = Vec::new();
         for place in 0..self.listeners.len() {
             for _ in 0..ACCEPTS_PER_TURN {
-                let Some((stream, address)) = self.accept_at(place, now) else { break };
-                accepted.extend(self.admit(stream, address, shared));
+                let Some((stream, peer)) = self.accept_at(place, now) else { break };
+                let Some(stream) = self.listeners[place].entrance.furnish(stream, peer) else { continue };
+                accepted.extend(self.admit(stream, peer, shared));
             }
         }
         accepted
@@ -91,7 +92,7 @@ impl Accepting {
         self.listeners.clear();
     }
 
-    fn accept_at(&mut self, place: usize, now: Instant) -> Option<(Stream, SocketAddr)> {
+    fn accept_at(&mut self, place: usize, now: Instant) -> Option<(Stream, Peer)> {
         let listening = &mut self.listeners[place];
         if listening.paused_until.is_some_and(|until| until > now) || !listening.is_readable {
             return None;
@@ -100,7 +101,7 @@ impl Accepting {
         if listening.paused_until.is_some() {
             return None;
         }
-        match listening.listener.accept() {
+        match listening.entrance.listener.accept() {
             Ok(Some(connection)) => {
                 self.rate.iter_mut().for_each(|rate| rate.left -= 1);
                 return Some(connection);
@@ -111,7 +112,7 @@ impl Accepting {
                 listening.paused_until = Some(now + PAUSE_MILLIS);
             }
             Err(AcceptError::Broken(cause)) => {
-                error!(%cause, address = %listening.listener.local_addr(), "a listener failed");
+                error!(%cause, listener = %listening.entrance.listener.url(), "a listener failed");
                 listening.paused_until = Some(now + PAUSE_MILLIS);
             }
         }
@@ -120,7 +121,7 @@ impl Accepting {
 
     /// Lets a connection in. A few that are too many are told so by CONNACK; beyond that there is no file to
     /// spare for politeness.
-    fn admit(&mut self, stream: Stream, address: SocketAddr, shared: &Shared) -> Option<Accepted> {
+    fn admit(&mut self, stream: Stream, peer: Peer, shared: &Shared) -> Option<Accepted> {
         let served = shared.served();
         let is_surplus = served >= self.connections_max;
         if is_surplus {
@@ -133,7 +134,7 @@ impl Accepting {
             }
         }
         shared.begin_serving();
-        Some(Accepted { stream, address, is_surplus })
+        Some(Accepted { stream, peer, is_surplus })
     }
 }
 

@@ -8,6 +8,7 @@ mod accepting;
 pub mod archive;
 pub mod config;
 mod data_dir;
+mod entrance;
 mod journal;
 mod ledger;
 mod locks;
@@ -27,12 +28,15 @@ pub use config::Config;
 use accepting::Accepting;
 use archive::{Archive, NotYet};
 use data_dir::DataDir;
+use entrance::Entrance;
 use journal::{JournalThreads, Recovered};
 use mio::{Poll, Token, Waker};
 use noctule_engine::{Content, Restorer, Shard, ShardId, Start, Turn};
 use noctule_session::{Durability, Instant, MessageNumber, Missing, Position, Publication};
 use noctule_store::{Directory, ReadError};
-use noctule_transport::{BindError, Listener, OpenFileLimit, raise_open_file_limit};
+use noctule_transport::{
+    BindError, CertificateError, ListenUrl, OpenFileLimit, TlsSetupError, raise_open_file_limit,
+};
 use runtime::{Front, Runtime};
 use shared::Shared;
 use signals::Signals;
@@ -48,6 +52,29 @@ pub enum Error {
     /// A listener cannot be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A file of certificates or keys cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// TLS cannot be set up with what was given.
+    #[error(transparent)]
+    Tls(#[from] TlsSetupError),
+    /// A listener with TLS has no certificate.
+    #[error("{url} needs a certificate; name its file in tls.certificate and that of its key in tls.key")]
+    NoCertificate {
+        /// The listener.
+        url: ListenUrl,
+    },
+    /// Certificates and keys do not pair.
+    #[error("tls.certificate names {certificates} files and tls.key {keys}; each certificate needs its key")]
+    CertificatesWithoutKeys {
+        /// Files of certificates.
+        certificates: usize,
+        /// Files of keys.
+        keys: usize,
+    },
+    /// Nobody is there to have signed the clients' certificates.
+    #[error("tls.client_certificates needs the authority that signs them; name its file in tls.client_ca")]
+    NoClientCa,
     /// The data directory cannot be made or opened.
     #[error("the data directory {path} cannot be used: {source}; choose another with --data-dir")]
     DataDir {
@@ -107,21 +134,18 @@ pub fn run(mut config: Config) -> Result<(), Error> {
     let open_files = raise_open_file_limit();
     let data_dir = DataDir::open(&config.data_dir)?;
     let signals = Signals::new().map_err(Error::Poll)?;
-    let mut listeners = Vec::new();
-    for url in &config.listen {
-        listeners.extend(Listener::bind(url)?);
-    }
-    let addresses: Vec<String> = listeners.iter().map(|l| format!("tcp://{}", l.local_addr())).collect();
+    let entrances = Entrance::open_all(&config)?;
+    let places: Vec<String> = entrances.iter().map(|entrance| entrance.listener.url().to_string()).collect();
     let connections_max = connections_max(&config, open_files)?;
     if config.limits.memory_bytes_max == 0 {
         config.limits.memory_bytes_max = memory::usable_bytes() / 2;
     }
     info!(bytes = config.limits.memory_bytes_max, "memory for publications");
     let recovered = open_journal(&config)?;
-    let parts = Parts { connections_max, signals, listeners };
+    let parts = Parts { connections_max, signals, entrances };
     let (runtimes, journal) = assemble(&config, parts, data_dir, recovered)?;
     info!(shards = runtimes.len(), "threads that serve sessions");
-    let ready = format!("noctule {} ready: mqtt {}", env!("CARGO_PKG_VERSION"), addresses.join(" "));
+    let ready = format!("noctule {} ready: mqtt {}", env!("CARGO_PKG_VERSION"), places.join(" "));
     writeln!(std::io::stdout(), "{ready}").map_err(Error::Ready)?;
     let stopped = threads::run(runtimes, config.pin_shards).map_err(Error::Poll);
     journal.into_iter().for_each(JournalThreads::stop);
@@ -145,14 +169,14 @@ fn open_journal(config: &Config) -> Result<Option<Recovered>, Error> {
 struct Parts {
     connections_max: usize,
     signals: Signals,
-    listeners: Vec<Listener>,
+    entrances: Vec<Entrance>,
 }
 
 /// The runtimes of all shards, connected with each other and with the journal, and with everything that it
 /// remembers. The first one is the front.
 fn assemble(
     config: &Config,
-    Parts { connections_max, mut signals, listeners }: Parts,
+    Parts { connections_max, mut signals, entrances }: Parts,
     data_dir: DataDir,
     recovered: Option<Recovered>,
 ) -> Result<(Vec<Runtime>, Option<JournalThreads>), Error> {
@@ -174,7 +198,7 @@ fn assemble(
     };
     let registry = polls[0].registry();
     signals.register(registry, STOP, RELOAD).map_err(Error::Poll)?;
-    let accepting = Accepting::new(listeners, registry, connections_max, config.connects_per_second_max)
+    let accepting = Accepting::new(entrances, registry, connections_max, config.connects_per_second_max)
         .map_err(Error::Poll)?;
     let mut front = Some(Front { accepting, signals, sys: config.sys_interval.map(SysRounds::new) });
     let ids = (0..).map(ShardId);

@@ -38,6 +38,8 @@ pub(crate) struct Runtime {
     outboxes: Vec<Vec<Parcel>>,
     /// Sockets to read, or whose unread bytes are to be tried again.
     to_read: VecDeque<ConnectionId>,
+    /// Connections whose TLS clients wait for an answer to their hello.
+    hellos: VecDeque<ConnectionId>,
     /// Connections to flush.
     to_flush: Vec<ConnectionId>,
     /// Connections that are not read before then.
@@ -85,6 +87,7 @@ impl Runtime {
             inbox: VecDeque::new(),
             outboxes: (0..shared.shards()).map(|_| Vec::new()).collect(),
             to_read: VecDeque::new(),
+            hellos: VecDeque::new(),
             to_flush: Vec::new(),
             waiting: BTreeMap::new(),
             blocked: Vec::new(),
@@ -124,6 +127,7 @@ impl Runtime {
         self.accept();
         self.end_waits();
         self.read_sockets();
+        self.answer_hellos();
         self.receive_parcels();
         self.handle_timeouts();
         self.publish_sys();
@@ -176,7 +180,7 @@ impl Runtime {
             self.front.iter_mut().for_each(|front| front.accepting.notice(token));
             let Some(socket) = self.sockets.by_token(token) else { continue };
             let id = socket.id;
-            if event.is_writable() && !socket.unsent.is_empty() {
+            if event.is_writable() && socket.wants_write() {
                 self.to_flush.push(id);
             }
             if event.is_readable() || event.is_read_closed() || event.is_error() {
@@ -208,6 +212,7 @@ impl Runtime {
     fn time_to_wait(&self) -> Option<time::Duration> {
         let front = self.front.as_ref();
         let has_work = !self.to_read.is_empty()
+            || !self.hellos.is_empty()
             || !self.to_flush.is_empty()
             || !self.inbox.is_empty()
             || !self.fx.is_empty()
@@ -231,10 +236,10 @@ impl Runtime {
 
     fn accept(&mut self) {
         let Some(front) = &mut self.front else { return };
-        for Accepted { stream, address, is_surplus } in front.accepting.accept(self.now, &self.shared) {
+        for Accepted { stream, peer, is_surplus } in front.accepting.accept(self.now, &self.shared) {
             let Some(id) = self.insert(Moving::new(stream)) else { continue };
             let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
-            self.shard.open(id, &address.to_string(), is_surplus, &mut turn);
+            self.shard.open(id, &peer.to_string(), is_surplus, &mut turn);
         }
     }
 
@@ -278,6 +283,8 @@ impl Runtime {
         let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
         self.shard.take_in(id, handover, &mut turn);
         if let Some(socket) = self.sockets.get_mut(id) {
+            // Its filters may know of more than the kernel does.
+            socket.is_readable = true;
             socket.next = Next::Yield;
             queue(&mut self.to_read, socket);
         }
@@ -325,7 +332,7 @@ impl Runtime {
             self.give_unread(id);
             return Ok(());
         }
-        if socket.next != Next::Read || !socket.is_readable {
+        if socket.next != Next::Read || !socket.is_readable || socket.is_greeting {
             return Ok(());
         }
         if socket.is_long() && self.shared.is_memory_short() {
@@ -335,10 +342,19 @@ impl Runtime {
         match socket.stream.read(&mut self.read_buffer)? {
             Read::WouldBlock => socket.is_readable = false,
             Read::Closed => self.lose(id, "the client closed the connection without DISCONNECT"),
-            Read::Bytes(length) => {
+            Read::Hello => {
+                socket.is_greeting = true;
+                self.hellos.push_back(id);
+            }
+            Read::Bytes { length, more } => {
                 // After a short read the kernel has nothing more, unless the peer has ended the stream.
-                socket.is_readable = length == self.read_buffer.len() || socket.is_read_closed;
-                if socket.unread.is_empty() {
+                socket.is_readable = more || socket.is_read_closed;
+                if length == 0 {
+                    // Only TLS or WebSocket was spoken.
+                    if socket.is_readable {
+                        queue(&mut self.to_read, socket);
+                    }
+                } else if socket.unread.is_empty() {
                     self.give_read(id, length);
                 } else {
                     socket.unread.extend_from_slice(&self.read_buffer[..length]);
@@ -347,6 +363,20 @@ impl Runtime {
             }
         }
         Ok(())
+    }
+
+    /// Answers a few TLS clients. Each answer costs a private-key operation, for which nobody else should wait
+    /// long.
+    fn answer_hellos(&mut self) {
+        for _ in 0..self.hellos.len().min(HELLOS_PER_TURN) {
+            let Some(id) = self.hellos.pop_front() else { return };
+            let Some(socket) = self.sockets.get_mut(id) else { continue };
+            socket.is_greeting = false;
+            match socket.stream.answer_hello() {
+                Ok(()) => queue(&mut self.to_read, socket),
+                Err(cause) => self.lose(id, &cause.to_string()),
+            }
+        }
     }
 
     /// Gives the shard what has just been read; only what is left over is copied.
@@ -396,8 +426,8 @@ impl Runtime {
     fn discard(&mut self, id: ConnectionId) -> io::Result<()> {
         let Some(socket) = self.sockets.get_mut(id) else { return Ok(()) };
         match socket.stream.read(&mut self.read_buffer)? {
-            Read::Closed => self.remove(id),
-            Read::Bytes(_) => queue(&mut self.to_read, socket),
+            Read::Closed | Read::Hello => self.remove(id),
+            Read::Bytes { .. } => queue(&mut self.to_read, socket),
             Read::WouldBlock => socket.is_readable = false,
         }
         Ok(())
@@ -524,6 +554,9 @@ impl Runtime {
     /// Sends what a connection has to send, as far as the kernel takes it.
     fn flush_connection(&mut self, id: ConnectionId) -> io::Result<()> {
         let Some(socket) = self.sockets.get_mut(id) else { return Ok(()) };
+        if !socket.stream.flush()? {
+            return Ok(());
+        }
         if !socket.unsent.is_empty() {
             socket.send_rest()?;
         }
@@ -609,7 +642,7 @@ impl Runtime {
             self.receive_parcels();
             self.carry_out();
             self.flush_connections();
-            unfinished.retain(|id| self.sockets.get_mut(*id).is_some_and(|socket| !socket.unsent.is_empty()));
+            unfinished.retain(|id| self.sockets.get_mut(*id).is_some_and(|socket| socket.wants_write()));
             if !unfinished.is_empty() || !self.to_flush.is_empty() || !self.inbox.is_empty() {
                 self.rest_while_stopping(events)?;
                 self.to_flush.extend(&unfinished);
@@ -683,6 +716,8 @@ fn queue(to_read: &mut VecDeque<ConnectionId>, socket: &mut Socket) {
 pub(crate) const MAILBOX: Token = Token(2);
 const EVENTS_PER_TURN: usize = 1024;
 const READS_PER_TURN: usize = 1024;
+/// With an RSA key of 2,048 bits an answer takes about a millisecond.
+const HELLOS_PER_TURN: usize = 2;
 const PARCELS_PER_TURN: usize = 4096;
 /// One read takes at most this, which bounds what one connection does in a turn.
 const READ_BYTES: usize = 64 << 10;

@@ -24,6 +24,8 @@ pub(crate) struct Socket {
     pub(crate) is_readable: bool,
     /// The peer has finished sending, so reading goes on until the end is seen.
     pub(crate) is_read_closed: bool,
+    /// Its TLS client has said hello and waits for the answer.
+    pub(crate) is_greeting: bool,
     /// It stands on the list of sockets to read.
     pub(crate) is_queued: bool,
     /// Everything has been said; what still comes is thrown away until the peer closes.
@@ -78,6 +80,7 @@ impl Sockets {
             next: Next::Read,
             is_readable: false,
             is_read_closed: false,
+            is_greeting: false,
             is_queued: false,
             is_ending: false,
         }));
@@ -130,6 +133,11 @@ impl Socket {
     /// Whether it holds a long packet that is not complete.
     pub(crate) fn is_long(&self) -> bool {
         self.share.is_some()
+    }
+
+    /// Whether bytes wait for the kernel, here or in the stream.
+    pub(crate) fn wants_write(&self) -> bool {
+        !self.unsent.is_empty() || self.stream.wants_write()
     }
 
     /// Writes `bytes` behind what the kernel has not taken, keeping what it does not take now.

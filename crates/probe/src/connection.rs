@@ -70,7 +70,7 @@ impl Connection {
         }
         buffer[..begin].copy_from_slice(&self.partial);
         Ok(match stream.read(&mut buffer[begin..])? {
-            Read::Bytes(count) => Read::Bytes(begin + count),
+            Read::Bytes { length, more } => Read::Bytes { length: begin + length, more },
             other => other,
         })
     }

@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::Stream;
+use crate::socket::Socket as Connected;
 
 impl Stream {
     /// Begins a TCP connection to `remote`, with TCP_NODELAY set, and does not wait for it.
@@ -31,6 +32,6 @@ impl Stream {
             }
             _ => {}
         }
-        Ok(Self::new(mio::net::TcpStream::from_std(TcpStream::from(socket))))
+        Ok(Self::new(Connected::Tcp(mio::net::TcpStream::from_std(TcpStream::from(socket)))))
     }
 }

@@ -3,24 +3,47 @@
 //! One [`ListenUrl`] may mean several sockets: `localhost` is 127.0.0.1 and ::1, and a name is all its
 //! addresses. They share one port, also when port 0 lets the kernel choose it. Each socket serves one address
 //! family, so `[::]` never takes IPv4 along silently.
+//!
+//! A unix socket is a file that only its owner and group may connect to. It is removed when the listener is
+//! dropped, and one that a crash left behind is replaced.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs, io};
 
 use mio::event::Source;
-use mio::net::TcpListener;
+use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use thiserror::Error;
 
+use crate::socket::Socket as Connected;
 use crate::{Host, ListenUrl, Stream};
 
-/// A socket that accepts connections on one address.
+/// A socket that accepts connections in one place.
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
-    local_addr: SocketAddr,
+    socket: Listening,
+    url: ListenUrl,
+}
+
+/// Who is at the other end of an accepted connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Somebody at this address.
+    Network(SocketAddr),
+    /// A process on this machine, through a unix socket.
+    Local,
+}
+
+#[derive(Debug)]
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
 /// Why a [`ListenUrl`] cannot be listened on. Each says what the operator can do.
@@ -46,6 +69,26 @@ pub enum BindError {
     NoSuchAddress {
         /// The address that was asked for.
         address: SocketAddr,
+    },
+    /// The file of a unix socket is something else.
+    #[error("{} is there already and is no socket; remove it or choose another path", path.display())]
+    NotASocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Somebody listens on the unix socket.
+    #[error("{} is already in use; stop the program that listens there or choose another path", path.display())]
+    SocketInUse {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file of a unix socket cannot be made.
+    #[error("cannot listen on {}: {source}", path.display())]
+    SocketFile {
+        /// The path.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
     },
     /// The host name has no address.
     #[error("cannot find an address for {host:?}: {source}; correct the name or write the address")]
@@ -89,22 +132,25 @@ impl Listener {
     /// # Errors
     /// See [`BindError`]; nothing stays open then.
     pub fn bind(url: &ListenUrl) -> Result<Vec<Self>, BindError> {
-        let addresses = addresses(url.host())?;
-        let tries = if url.port() == 0 { FREE_PORT_TRIES } else { 1 };
-        let mut outcome = bind_all(&addresses, url.port());
+        let (Some(host), Some(port)) = (url.host(), url.port()) else {
+            return Ok(vec![bind_file(url, url.socket_path().unwrap_or(Path::new("")))?]);
+        };
+        let addresses = addresses(host)?;
+        let tries = if port == 0 { FREE_PORT_TRIES } else { 1 };
+        let mut outcome = bind_all(url, &addresses, port);
         for _ in 1..tries {
             // The kernel's free port of one family may be taken in the other: let it choose again.
             if !matches!(outcome, Err(BindError::InUse { .. })) {
                 break;
             }
-            outcome = bind_all(&addresses, url.port());
+            outcome = bind_all(url, &addresses, port);
         }
         outcome
     }
 
-    /// The address it listens on, with the port the kernel chose for port 0.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+    /// The one place it listens on, with the port the kernel chose for port 0.
+    pub fn url(&self) -> &ListenUrl {
+        &self.url
     }
 
     /// The next waiting connection, with TCP_NODELAY set; `None` when nobody waits.
@@ -114,37 +160,84 @@ impl Listener {
     ///
     /// # Errors
     /// See [`AcceptError`].
-    pub fn accept(&self) -> Result<Option<(Stream, SocketAddr)>, AcceptError> {
+    pub fn accept(&self) -> Result<Option<(Stream, Peer)>, AcceptError> {
         loop {
-            let (socket, peer) = match self.socket.accept() {
-                Ok(accepted) => accepted,
+            match self.accept_once() {
+                Ok(Some((socket, peer))) => return Ok(Some((Stream::new(socket), peer))),
+                Ok(None) => {}
                 Err(error) => match refusal(&error) {
                     Refusal::NobodyWaits => return Ok(None),
-                    Refusal::PeerGone => continue,
+                    Refusal::PeerGone => {}
                     Refusal::Exhausted => return Err(AcceptError::Exhausted(error)),
                     Refusal::Broken => return Err(AcceptError::Broken(error)),
                 },
-            };
-            // Batching is done above by flushing once per turn; Nagle would only hold back acknowledgements.
-            // A socket that refuses the option has lost its peer.
-            if socket.set_nodelay(true).is_ok() {
-                return Ok(Some((Stream::new(socket), peer)));
             }
+        }
+    }
+
+    /// `None`: the peer has gone in the meantime.
+    fn accept_once(&self) -> io::Result<Option<(Connected, Peer)>> {
+        match &self.socket {
+            Listening::Unix(socket) => {
+                let (socket, _) = socket.accept()?;
+                Ok(Some((Connected::Unix(socket), Peer::Local)))
+            }
+            Listening::Tcp(socket) => {
+                let (socket, peer) = socket.accept()?;
+                // Batching is done above by flushing once per turn; Nagle would only hold back
+                // acknowledgements. A socket that refuses the option has lost its peer.
+                Ok(socket.set_nodelay(true).is_ok().then_some((Connected::Tcp(socket), Peer::Network(peer))))
+            }
+        }
+    }
+
+    fn source(&mut self) -> &mut dyn Source {
+        match &mut self.socket {
+            Listening::Tcp(socket) => socket,
+            Listening::Unix(socket) => socket,
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(path) = self.url.socket_path() {
+            // Somebody may have removed it, which is as well.
+            let _ = fs::remove_file(path);
         }
     }
 }
 
 impl Source for Listener {
     fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
-        self.socket.register(registry, token, interests)
+        self.source().register(registry, token, interests)
     }
 
     fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
-        self.socket.reregister(registry, token, interests)
+        self.source().reregister(registry, token, interests)
     }
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.socket.deregister(registry)
+        self.source().deregister(registry)
+    }
+}
+
+impl Peer {
+    /// The address, if it has one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Network(address) => Some(*address),
+            Self::Local => None,
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(address) => address.fmt(f),
+            Self::Local => f.write_str("unix"),
+        }
     }
 }
 
@@ -167,15 +260,15 @@ fn addresses(host: &Host) -> Result<Vec<IpAddr>, BindError> {
 }
 
 /// One listener per address that this machine has, all on one port.
-fn bind_all(addresses: &[IpAddr], mut port: u16) -> Result<Vec<Listener>, BindError> {
+fn bind_all(url: &ListenUrl, addresses: &[IpAddr], mut port: u16) -> Result<Vec<Listener>, BindError> {
     let mut listeners = Vec::with_capacity(addresses.len());
     let mut missing = None;
     for &address in addresses {
         let address = SocketAddr::new(address, port);
         match bind_one(address) {
-            Ok(listener) => {
-                port = listener.local_addr.port();
-                listeners.push(listener);
+            Ok((socket, bound)) => {
+                port = bound.port();
+                listeners.push(Listener { socket: Listening::Tcp(socket), url: url.at(bound) });
             }
             Err(error) => match explain(address, error) {
                 absent @ BindError::NoSuchAddress { .. } => missing = missing.or(Some(absent)),
@@ -189,7 +282,7 @@ fn bind_all(addresses: &[IpAddr], mut port: u16) -> Result<Vec<Listener>, BindEr
     }
 }
 
-fn bind_one(address: SocketAddr) -> io::Result<Listener> {
+fn bind_one(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Without it a restart has to wait until the last connections have left TIME_WAIT.
     socket.set_reuse_address(true)?;
@@ -201,7 +294,39 @@ fn bind_one(address: SocketAddr) -> io::Result<Listener> {
     socket.listen(BACKLOG)?;
     let socket = TcpListener::from_std(socket.into());
     let local_addr = socket.local_addr()?;
-    Ok(Listener { socket, local_addr })
+    Ok((socket, local_addr))
+}
+
+/// A listener on a socket in the file system.
+fn bind_file(url: &ListenUrl, path: &Path) -> Result<Listener, BindError> {
+    let failed = |source| BindError::SocketFile { path: path.into(), source };
+    remove_left_over(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(failed)?;
+    socket.set_nonblocking(true).map_err(failed)?;
+    socket.bind(&SockAddr::unix(path).map_err(failed)?).map_err(failed)?;
+    // Nobody can connect before it listens, so nobody slips in between.
+    let opened = fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_FILE_MODE));
+    opened.and_then(|()| socket.listen(BACKLOG)).map_err(|error| {
+        let _ = fs::remove_file(path);
+        failed(error)
+    })?;
+    let socket = UnixListener::from_std(OwnedFd::from(socket).into());
+    Ok(Listener { socket: Listening::Unix(socket), url: url.clone() })
+}
+
+/// Removes the file of a socket that nobody listens on.
+fn remove_left_over(path: &Path) -> Result<(), BindError> {
+    let Ok(there) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !there.file_type().is_socket() {
+        return Err(BindError::NotASocket { path: path.into() });
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(|source| BindError::SocketFile { path: path.into(), source })
+        }
+        Err(source) => Err(BindError::SocketFile { path: path.into(), source }),
+        Ok(_) => Err(BindError::SocketInUse { path: path.into() }),
+    }
 }
 
 fn explain(address: SocketAddr, source: io::Error) -> BindError {
@@ -249,6 +374,9 @@ fn refusal(error: &io::Error) -> Refusal {
 /// at `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
 
+/// Owner and group may connect to a unix socket.
+const SOCKET_FILE_MODE: u32 = 0o660;
+
 /// How often a free port that both families have is looked for.
 const FREE_PORT_TRIES: u32 = 16;
 
@@ -279,10 +407,11 @@ mod tests {
         // 192.0.2.0/24 is for documentation (RFC 5737): no machine has it.
         let absent: IpAddr = Ipv4Addr::new(192, 0, 2, 1).into();
         let loopback: IpAddr = Ipv4Addr::LOCALHOST.into();
-        let listeners = bind_all(&[absent, loopback], 0).expect("loopback is there");
+        let url: ListenUrl = "tcp://localhost:0".parse().unwrap();
+        let listeners = bind_all(&url, &[absent, loopback], 0).expect("loopback is there");
         assert_eq!(listeners.len(), 1);
-        assert_eq!(listeners[0].local_addr().ip(), loopback);
-        assert!(matches!(bind_all(&[absent], 0), Err(BindError::NoSuchAddress { .. })));
+        assert_eq!(listeners[0].url().host(), Some(&Host::Address(loopback)));
+        assert!(matches!(bind_all(&url, &[absent], 0), Err(BindError::NoSuchAddress { .. })));
     }
 
     #[test]

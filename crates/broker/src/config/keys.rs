@@ -21,8 +21,11 @@ pub static KEYS: &[Key] = &[
         help: "Where MQTT clients connect; replaces the default",
         details: "`localhost` means 127.0.0.1 and [::1]; a machine that lacks one of them listens on the \
                   other. `tcp://0.0.0.0:1883` and `tcp://[::]:1883` are all addresses of a family, port 0 \
-                  is any free port. Several URLs are an array in the file, are separated by commas in the \
-                  environment, and repeat the flag on the command line.",
+                  is any free port. `tls://HOST:PORT` needs a certificate (section `[tls]`). \
+                  `ws://HOST:PORT` and `wss://HOST:PORT` are MQTT over WebSocket at the path `/mqtt`, or \
+                  at the one that the URL has. `unix:PATH` is a socket for the broker's user and group. \
+                  Several URLs are an array in the file, are separated by commas in the environment, and \
+                  repeat the flag on the command line.",
         hint: "",
     },
     Key {
@@ -105,6 +108,60 @@ pub static KEYS: &[Key] = &[
         help: "Time between two rounds of $SYS messages; 0 turns them off",
         details: "Counters are published under `$SYS/broker/` whenever they have changed by the end of an \
                   interval.",
+        hint: "",
+    },
+    Key {
+        name: "tls.certificate",
+        kind: Kind::Texts {
+            allowed: "an array of paths, like [\"server.pem\"]",
+            field: field!(tls.certificate),
+        },
+        flag: None,
+        help: "Files of the certificates that listeners with TLS show",
+        details: "PEM, the server's own certificate first and those that signed it behind it. With several \
+                  files a client gets the one for the host that it asks for, and otherwise the first.",
+        hint: "",
+    },
+    Key {
+        name: "tls.key",
+        kind: Kind::Texts { allowed: "an array of paths, like [\"server.key\"]", field: field!(tls.key) },
+        flag: None,
+        help: "Files of the private keys to these certificates, in the same order",
+        details: "PEM, not encrypted.",
+        hint: "",
+    },
+    Key {
+        name: "tls.client_certificates",
+        kind: Kind::Word(field!(tls.client_certificates)),
+        flag: None,
+        help: "Whether TLS clients show certificates",
+        details: "With `optional` those that have none may connect; one that an authority in `tls.client_ca` \
+                  has not signed is refused.",
+        hint: "",
+    },
+    Key {
+        name: "tls.client_ca",
+        kind: Kind::Text {
+            allowed: "a path, or nothing",
+            check: |path| !path.contains('\0'),
+            field: field!(tls.client_ca),
+        },
+        flag: None,
+        help: "File of the authorities that sign certificates of clients",
+        details: "PEM, any number of certificates.",
+        hint: "",
+    },
+    Key {
+        name: "websocket.origins",
+        kind: Kind::Texts {
+            allowed: "an array of origins, like [\"https://panel.example\"]",
+            field: field!(websocket_origins),
+        },
+        flag: None,
+        help: "Web pages of other hosts that may connect over WebSocket",
+        details: "A browser says which page opens a connection. Pages of the host it connects to are allowed, \
+                  on a loopback address only those of this machine. `https://panel.example` allows one more, \
+                  `panel.example` all pages of a host, `*` every page, `null` pages from files.",
         hint: "",
     },
     Key {
@@ -543,7 +600,7 @@ mod tests {
         match &key.kind {
             Kind::Switch(_) => Some(Raw::Boolean(default == Value::Boolean(false))),
             Kind::Lifetime(_) => text("1s"),
-            Kind::Text { .. } | Kind::Path(_) => text("other"),
+            Kind::Text { .. } | Kind::Texts { .. } | Kind::Path(_) => text("other"),
             Kind::Log(_) => text("trace"),
             Kind::Listen(_) => text("tcp://[::1]:1"),
             Kind::Rules(_) => text("a/#=memory"),
@@ -596,7 +653,7 @@ mod tests {
     fn sections_stand_together() {
         let mut sections: Vec<&str> = KEYS.iter().map(Key::section).collect();
         sections.dedup();
-        assert_eq!(sections, ["", "mqtt", "limits"]);
+        assert_eq!(sections, ["", "tls", "websocket", "mqtt", "limits"]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use noctule_transport::{ListenUrl, ListenUrlError};
 use super::raw::Raw;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 use super::value::{FOREVER, Value};
-use super::{Config, Http, LogFilter, LogFilterError, LogFormat};
+use super::{Config, Http, LogFilter, LogFilterError, LogFormat, TlsClients};
 use noctule_session::{Durability, DurabilityRule};
 
 /// What a key takes and where it goes.
@@ -33,6 +33,8 @@ pub(super) enum Kind {
     Word(Field<dyn Word>),
     /// A text that passes `check`.
     Text { allowed: &'static str, check: fn(&str) -> bool, field: Field<String> },
+    /// Texts that are not empty.
+    Texts { allowed: &'static str, field: Field<Vec<String>> },
     /// A file or folder.
     Path(Field<PathBuf>),
     /// A log filter.
@@ -76,6 +78,7 @@ impl Kind {
             Self::Lifetime(field) => show_lifetime(*(field.get)(config)),
             Self::Word(field) => Value::Text((field.get)(config).word().into()),
             Self::Text { field, .. } => Value::Text((field.get)(config).clone()),
+            Self::Texts { field, .. } => Value::List((field.get)(config).clone()),
             Self::Path(field) => Value::Text((field.get)(config).display().to_string()),
             Self::Log(field) => Value::Text((field.get)(config).to_string()),
             Self::Listen(field) => {
@@ -114,6 +117,10 @@ impl Kind {
             Self::Text { check, field, .. } => {
                 let text = raw.text().filter(|text| check(text)).ok_or_else(refused)?;
                 *(field.get_mut)(config) = text.into();
+            }
+            Self::Texts { field, .. } => {
+                let items = raw.list().ok_or_else(refused)?;
+                *(field.get_mut)(config) = texts(&items)?;
             }
             Self::Path(field) => {
                 let text = raw.text().filter(|text| is_path(text)).ok_or_else(refused)?;
@@ -154,7 +161,7 @@ impl Kind {
             }
             Self::Lifetime(_) => "a duration in whole seconds, written like \"7d\", or \"forever\"".into(),
             Self::Word(field) => quoted_words((field.get)(&Config::default()).words()),
-            Self::Text { allowed, .. } => (*allowed).into(),
+            Self::Text { allowed, .. } | Self::Texts { allowed, .. } => (*allowed).into(),
             Self::Path(_) => "a path".into(),
             Self::Log(_) => "a text like \"info\" or \"warn,noctule_broker=debug\"".into(),
             Self::Listen(_) => "an array of at least one URL, like [\"tcp://localhost:1883\"]".into(),
@@ -164,7 +171,7 @@ impl Kind {
 
     /// Whether the flag of the key may be given several times.
     pub(super) fn is_list(&self) -> bool {
-        matches!(self, Self::Listen(_) | Self::Rules(_))
+        matches!(self, Self::Listen(_) | Self::Rules(_) | Self::Texts { .. })
     }
 }
 
@@ -245,6 +252,18 @@ fn listen_urls(items: &[Raw]) -> Result<Vec<ListenUrl>, Vec<Refusal>> {
     if refusals.is_empty() { Ok(urls) } else { Err(refusals) }
 }
 
+fn texts(items: &[Raw]) -> Result<Vec<String>, Vec<Refusal>> {
+    let mut texts = Vec::with_capacity(items.len());
+    let mut refusals = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        match item.text().filter(|text| is_path(text)) {
+            Some(text) => texts.push(text.into()),
+            None => refusals.push(Refusal::of_element(index, item, "not a text")),
+        }
+    }
+    if refusals.is_empty() { Ok(texts) } else { Err(refusals) }
+}
+
 fn durability_rules(items: &[Raw]) -> Result<Vec<DurabilityRule>, Vec<Refusal>> {
     let mut rules = Vec::with_capacity(items.len());
     let mut refusals = Vec::new();
@@ -261,7 +280,7 @@ fn listen_url(item: &Raw, before: &[ListenUrl]) -> Result<ListenUrl, String> {
     let text = item.text().ok_or("not a URL such as \"tcp://localhost:1883\"")?;
     let url: ListenUrl = text.parse().map_err(|error: ListenUrlError| error.to_string())?;
     // Port 0 is another port each time.
-    if url.port() != 0 && before.contains(&url) { Err("it is there twice".into()) } else { Ok(url) }
+    if url.port() != Some(0) && before.contains(&url) { Err("it is there twice".into()) } else { Ok(url) }
 }
 
 /// `"a"`, `"a" or "b"`, `"a", "b" or "c"`.
@@ -368,6 +387,11 @@ impl<T: Named> Word for T {
 
 impl Named for Http {
     const NAMES: &'static [(&'static str, Self)] = &[("off", Self::Off)];
+}
+
+impl Named for TlsClients {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("none", Self::None), ("optional", Self::Optional), ("required", Self::Required)];
 }
 
 impl Named for Durability {

@@ -42,6 +42,10 @@ pub use value::Value;
 pub struct Config {
     /// Where MQTT is listened for; at least one place.
     pub listen: Vec<ListenUrl>,
+    /// How listeners speak TLS.
+    pub tls: Tls,
+    /// Pages of other hosts that may connect over WebSocket.
+    pub websocket_origins: Vec<String>,
     /// Folder of everything the broker keeps.
     pub data_dir: PathBuf,
     /// The HTTP API.
@@ -70,6 +74,31 @@ pub struct Config {
     pub limits: Limits,
 }
 
+/// How listeners speak TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Files of certificates, each with the chain behind it.
+    pub certificate: Vec<String>,
+    /// Files of the keys to these, in the same order.
+    pub key: Vec<String>,
+    /// File of the authorities that sign certificates of clients; empty: there are none.
+    pub client_ca: String,
+    /// Whether clients have to show certificates.
+    pub client_certificates: TlsClients,
+}
+
+/// Whether TLS clients show certificates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsClients {
+    /// They are not asked.
+    #[default]
+    None,
+    /// Those that have one.
+    Optional,
+    /// All of them.
+    Required,
+}
+
 /// Where the HTTP API is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -94,6 +123,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: vec![ListenUrl::tcp(Host::Localhost, 1883)],
+            tls: Tls::default(),
+            websocket_origins: Vec::new(),
             data_dir: "./noctule-data".into(),
             http: Http::Off,
             recover: false,

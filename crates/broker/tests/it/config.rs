@@ -364,12 +364,13 @@ fn mistakes_in_the_environment_name_the_variable() {
         said(from_environment(&[
             ("NOCTULE_LIMITS_RECEIVE_MAXIMUM", "0"),
             ("NOCTULE_DURABILTY", "memory"),
-            ("NOCTULE_LISTEN", "tcp://localhost:1883,tls://localhost:8883"),
+            ("NOCTULE_LISTEN", "tcp://localhost:1883,mqtts://localhost:8883"),
         ])),
         [
             "NOCTULE_DURABILTY: there is no such setting; did you mean NOCTULE_DURABILITY?",
             "NOCTULE_LIMITS_RECEIVE_MAXIMUM: found \"0\", allowed is a whole number from 1 to 65535",
-            "NOCTULE_LISTEN: \"tls://localhost:8883\": tls is not there yet; tcp is",
+            "NOCTULE_LISTEN: \"mqtts://localhost:8883\": unknown scheme \"mqtts\"; known are tcp, tls, ws, wss and \
+             unix, as in tcp://localhost:1883",
         ]
     );
 }

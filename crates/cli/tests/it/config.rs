@@ -19,6 +19,15 @@ log = "info"                               # default
 log_format = "text"                        # default
 sys_interval = "10s"                       # default
 
+[tls]
+certificate = []                           # default
+key = []                                   # default
+client_certificates = "none"               # default
+client_ca = ""                             # default
+
+[websocket]
+origins = []                               # default
+
 [mqtt]
 maximum_qos = 2                            # default
 retain_available = false                   # noctule.toml:4

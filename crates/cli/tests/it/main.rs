@@ -4,6 +4,7 @@ mod bench;
 mod config;
 mod durability;
 mod hostile;
+mod listeners;
 mod peer;
 mod prove;
 mod serve;

@@ -191,13 +191,14 @@ impl<'a> Driver<'a> {
         let mut buffer = std::mem::take(&mut self.read_buffer);
         loop {
             match self.clients[index].connection.read(&mut buffer) {
-                Ok(Read::Bytes(count)) => {
-                    self.take_bytes(index, &buffer[..count]);
-                    if count < buffer.len() && !to_the_end {
+                Ok(Read::Bytes { length, more }) => {
+                    self.take_bytes(index, &buffer[..length]);
+                    if !more && !to_the_end {
                         break;
                     }
                 }
-                Ok(Read::WouldBlock) => break,
+                // Who dials is not greeted.
+                Ok(Read::WouldBlock | Read::Hello) => break,
                 Ok(Read::Closed) => {
                     self.closed(index);
                     break;

@@ -147,8 +147,8 @@ impl Network {
         let mut buffer = std::mem::take(&mut self.read_buffer);
         loop {
             match self.peers[index].connection.read(&mut buffer) {
-                Ok(Read::Bytes(count)) => self.take_bytes(index, &buffer[..count]),
-                Ok(Read::WouldBlock) => break,
+                Ok(Read::Bytes { length, .. }) => self.take_bytes(index, &buffer[..length]),
+                Ok(Read::WouldBlock | Read::Hello) => break,
                 Ok(Read::Closed) => {
                     self.ended(index, "closed by the broker without a word");
                     break;
