@@ -285,15 +285,7 @@ impl Book {
                 subscriber.has_session &= !clean_start;
                 subscriber.leaves_session = *leaves_session;
                 subscriber.expires_after_seconds = *expires_after_seconds;
-                self.wills.extend(will.clone().map(|(topic, payload)| Will {
-                    client: *client,
-                    topic,
-                    payload,
-                    delayed: *delayed,
-                    is_connected: false,
-                    is_leaving: false,
-                    has_ended: false,
-                }));
+                self.leave_will(*client, will.clone(), *delayed);
             }
             Entry::Connected { client, session_present } => self.connected(*client, *session_present, at),
             Entry::Leaving { client } => {
@@ -305,34 +297,12 @@ impl Book {
                 self.last_will(*client, |will| will.has_ended = true);
             }
             Entry::Broken { client } => self.may_have_ended(*client),
-            Entry::Publish { client, token, topic, payload, qos, retain, durability } => {
-                self.by_payload.insert(Arc::clone(payload), self.publications.len());
-                self.publications.push(Publication {
-                    payload: Arc::clone(payload),
-                    publisher: *client,
-                    token: *token,
-                    topic: Arc::clone(topic),
-                    qos: *qos,
-                    retain: *retain,
-                    durability: *durability,
-                    began: at,
-                    acknowledged: None,
-                    copies: 1,
-                    crashes: 0,
-                    is_refused: false,
-                });
-            }
+            Entry::Publish { .. } => self.publish(entry, at),
             Entry::Acknowledged { client, token } => {
-                let is_it = |it: &&mut Publication| it.publisher == *client && it.token == *token;
-                if let Some(publication) = self.publications.iter_mut().find(is_it) {
-                    publication.acknowledged = Some(at);
-                }
+                self.answered(*client, *token, |publication| publication.acknowledged = Some(at));
             }
             Entry::Refused { client, token } => {
-                let is_it = |it: &&mut Publication| it.publisher == *client && it.token == *token;
-                if let Some(publication) = self.publications.iter_mut().find(is_it) {
-                    publication.is_refused = true;
-                }
+                self.answered(*client, *token, |publication| publication.is_refused = true);
             }
             Entry::Broker { .. } => {}
             Entry::Crashed { crash } => self.crashed(at, *crash),
@@ -346,6 +316,45 @@ impl Book {
                 let client_id = Arc::clone(&self.client(*client).client_id);
                 self.faults.push(Fault::Wrong(format!("{client_id}: {what}")));
             }
+        }
+    }
+
+    fn leave_will(&mut self, client: usize, will: Option<(Arc<str>, Arc<[u8]>)>, delayed: bool) {
+        self.wills.extend(will.map(|(topic, payload)| Will {
+            client,
+            topic,
+            payload,
+            delayed,
+            is_connected: false,
+            is_leaving: false,
+            has_ended: false,
+        }));
+    }
+
+    fn publish(&mut self, entry: &Entry, at: usize) {
+        let Entry::Publish { client, token, topic, payload, qos, retain, durability } = entry else { return };
+        self.by_payload.insert(Arc::clone(payload), self.publications.len());
+        self.publications.push(Publication {
+            payload: Arc::clone(payload),
+            publisher: *client,
+            token: *token,
+            topic: Arc::clone(topic),
+            qos: *qos,
+            retain: *retain,
+            durability: *durability,
+            began: at,
+            acknowledged: None,
+            copies: 1,
+            crashes: 0,
+            is_refused: false,
+        });
+    }
+
+    /// The broker has answered a publication.
+    fn answered(&mut self, publisher: usize, token: Token, change: impl FnOnce(&mut Publication)) {
+        let is_it = |it: &&mut Publication| it.publisher == publisher && it.token == token;
+        if let Some(publication) = self.publications.iter_mut().find(is_it) {
+            change(publication);
         }
     }
 
