@@ -272,8 +272,9 @@ pub static KEYS: &[Key] = &[
         flag: None,
         help: "Disk space for the journal; 0 for as much as there is",
         details: "The journal needs about twice the space of what it holds: sessions, what they are owed, and \
-                  retained messages. When it is full, what would have to be recorded is refused (0x97; \
-                  CONNECT with 0x88) until messages have been delivered or expire; QoS 0 and sessions that \
+                  retained messages. It also keeps 128 bytes for each message that is owed, so that it can always be \
+                  acknowledged. When it is full, what would have to be recorded is refused (0x97; CONNECT with \
+                  0x88) until messages have been delivered or expire; QoS 0 and sessions that \
                   end with their connection go on.",
         hint: "",
     },
