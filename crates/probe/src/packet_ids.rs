@@ -8,8 +8,17 @@ pub(crate) struct PacketIds {
     max: u16,
     /// Used before and free again.
     free: Vec<u16>,
-    /// By identifier: the flow of the message in flight. The first entry stands for 0, which is none.
-    used_for: Vec<Option<u32>>,
+    /// By identifier: the message in flight. The first entry stands for 0, which is none.
+    used_for: Vec<Option<InFlight>>,
+}
+
+/// A message that has not been acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InFlight {
+    /// Its flow.
+    pub(crate) flow: u32,
+    /// When it was meant to be sent, in nanoseconds.
+    pub(crate) sent_at: u64,
 }
 
 impl PacketIds {
@@ -23,19 +32,19 @@ impl PacketIds {
         self.max = self.max.min(max);
     }
 
-    /// An identifier that is not in use, for a message of this flow; none if all are.
-    pub(crate) fn take(&mut self, flow: u32) -> Option<PacketId> {
+    /// An identifier that is not in use, for this message; none if all are.
+    pub(crate) fn take(&mut self, flow: u32, sent_at: u64) -> Option<PacketId> {
         let number = self.free.pop().or_else(|| self.fresh())?;
-        self.used_for[usize::from(number)] = Some(flow);
+        self.used_for[usize::from(number)] = Some(InFlight { flow, sent_at });
         PacketId::new(number)
     }
 
-    /// The flow this identifier was used for; none if it was not in use.
-    pub(crate) fn free(&mut self, packet_id: PacketId) -> Option<u32> {
+    /// The message this identifier was used for; none if it was not in use.
+    pub(crate) fn free(&mut self, packet_id: PacketId) -> Option<InFlight> {
         let number = packet_id.get();
-        let flow = self.used_for.get_mut(usize::from(number))?.take()?;
+        let message = self.used_for.get_mut(usize::from(number))?.take()?;
         self.free.push(number);
-        Some(flow)
+        Some(message)
     }
 
     fn fresh(&mut self) -> Option<u16> {
@@ -52,12 +61,13 @@ mod tests {
     #[test]
     fn an_identifier_is_used_once_at_a_time_and_says_what_for() {
         let mut ids = PacketIds::new(2);
-        let [first, second] = [7, 8].map(|flow| ids.take(flow).expect("two are free"));
+        let message = |flow| InFlight { flow, sent_at: u64::from(flow) * 100 };
+        let [first, second] = [7, 8].map(|flow| ids.take(flow, u64::from(flow) * 100).expect("two are free"));
         assert_ne!(first, second);
-        assert_eq!(ids.take(9), None, "all are in use");
-        assert_eq!((ids.free(second), ids.free(second)), (Some(8), None));
-        assert_eq!((ids.take(9), ids.free(second)), (Some(second), Some(9)));
-        assert_eq!(ids.free(first), Some(7));
+        assert_eq!(ids.take(9, 900), None, "all are in use");
+        assert_eq!((ids.free(second), ids.free(second)), (Some(message(8)), None));
+        assert_eq!((ids.take(9, 900), ids.free(second)), (Some(second), Some(message(9))));
+        assert_eq!(ids.free(first), Some(message(7)));
         assert_eq!(ids.free(PacketId::new(3).expect("not 0")), None);
     }
 
@@ -66,12 +76,12 @@ mod tests {
         let mut ids = PacketIds::new(100);
         ids.limit(1);
         ids.limit(50);
-        assert!(ids.take(0).is_some() && ids.take(0).is_none());
+        assert!(ids.take(0, 0).is_some() && ids.take(0, 0).is_none());
     }
 
     #[test]
     fn there_are_at_most_65535() {
         let mut ids = PacketIds::new(u16::MAX);
-        assert_eq!((0..70_000).map_while(|flow| ids.take(flow)).count(), 65_535);
+        assert_eq!((0..70_000).map_while(|flow| ids.take(flow, 0)).count(), 65_535);
     }
 }

@@ -97,6 +97,9 @@ pub struct Phase {
     /// In microseconds, from when a message was meant to be sent until a copy was read; in `connect` from dialling to
     /// CONNACK.
     pub latency_us: Option<Latency>,
+    /// In microseconds, from when a message was meant to be sent until it was acknowledged: PUBACK, or PUBCOMP at
+    /// QoS 2.
+    pub ack_latency_us: Option<Latency>,
     /// What the broker's process used.
     pub broker: Option<ProcessCost>,
     /// Processors the probe used; near 1.0 it was the bottleneck.

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::compare::{Comparison, MedianPhase};
 use crate::report::{OpenLoop, Phase, Report};
-use crate::{Scenario, Setup};
+use crate::{Latency, Scenario, Setup};
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -119,11 +119,11 @@ fn write_phase(f: &mut Formatter<'_>, phase: &Phase, scenario: Scenario) -> fmt:
         write!(f, ", {messages:.1} messages per write")?;
     }
     writeln!(f)?;
-    if let Some(latency) = phase.latency_us {
+    for (what, latency) in [("latency", phase.latency_us), ("ack latency", phase.ack_latency_us)] {
+        let Some(Latency { p50, p90, p99, p999, max, .. }) = latency else { continue };
         writeln!(
             f,
-            "    latency     p50 {:.0}, p90 {:.0}, p99 {:.0}, p99.9 {:.0}, max {:.0} microseconds",
-            latency.p50, latency.p90, latency.p99, latency.p999, latency.max
+            "    {what:<12}p50 {p50:.0}, p90 {p90:.0}, p99 {p99:.0}, p99.9 {p999:.0}, max {max:.0} microseconds"
         )?;
     }
     if let Some(broker) = phase.broker {

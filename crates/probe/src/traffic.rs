@@ -13,7 +13,7 @@ use crate::incoming::{Delivery, Incoming};
 use crate::latency::Latencies;
 use crate::load::Load;
 use crate::pace::{Pace, Schedule};
-use crate::packet_ids::PacketIds;
+use crate::packet_ids::{InFlight, PacketIds};
 use crate::stamp::{IDENTITY_BYTES, STAMP_BYTES, Stamp};
 use crate::tally::{Arrival, Tally};
 
@@ -35,7 +35,9 @@ pub(crate) struct Traffic {
     acks: Acks,
     filler: Vec<u8>,
     tally: Tally,
+    /// Of deliveries, and of acknowledgements.
     pub(crate) latencies: Latencies,
+    pub(crate) ack_latencies: Latencies,
     pub(crate) counts: Counts,
 }
 
@@ -117,6 +119,7 @@ impl Traffic {
             filler: vec![b'x'; shape.payload_bytes],
             tally: Tally::new(load.cells(), load.is_ordered()),
             latencies: Latencies::new(),
+            ack_latencies: Latencies::new(),
             counts: Counts::default(),
             load,
         }
@@ -215,7 +218,7 @@ impl Traffic {
                 self.acks.pubcomp.write(packet_id, output);
             }
             Incoming::Ack { packet, packet_id, reason_code } => {
-                self.settle(role, packet, packet_id, reason_code, incidents);
+                self.settle(role, packet, packet_id, reason_code, now, incidents);
             }
             Incoming::Pong => self.counts.pongs += 1,
             Incoming::Unasked(name) => incidents.violate(format!("sent a {name} that nobody asked for")),
@@ -273,15 +276,16 @@ impl Traffic {
     /// Writes messages of one publisher until its window, its schedule or its socket ends it.
     fn fill(&mut self, index: usize, now: u64, output: &mut Output) {
         while output.len() < OUTPUT_BYTES_MAX && self.may_send(index) {
+            let sent_at = self.sent_at(index, now);
             let publisher = &mut self.publishers[index];
             let packet_id = match self.shape.qos {
                 QoS::AtMostOnce => None,
-                _ => match publisher.ids.take(publisher.flow) {
+                _ => match publisher.ids.take(publisher.flow, sent_at) {
                     Some(packet_id) => Some(packet_id),
                     None => return,
                 },
             };
-            self.write(index, packet_id, now, &mut output.bytes);
+            self.write(index, packet_id, sent_at, &mut output.bytes);
         }
     }
 
@@ -296,17 +300,22 @@ impl Traffic {
         }
     }
 
-    fn write(&mut self, index: usize, packet_id: Option<PacketId>, now: u64, out: &mut Vec<u8>) {
+    /// When the next message of a publisher is meant to be sent.
+    fn sent_at(&self, index: usize, now: u64) -> u64 {
+        match self.pace {
+            Pace::Closed { .. } => now,
+            Pace::Open(schedule) => {
+                let served = self.publishers[index].served;
+                schedule.time_of(served * u64::from(self.load.publishers) + index as u64)
+            }
+        }
+    }
+
+    fn write(&mut self, index: usize, packet_id: Option<PacketId>, sent_at: u64, out: &mut Vec<u8>) {
         let publisher = &mut self.publishers[index];
         let number = publisher.flow;
         let flow = &mut self.flows[number as usize];
-        let sent_at = match self.pace {
-            Pace::Closed { .. } => now,
-            Pace::Open(schedule) => {
-                publisher.owed -= 1;
-                schedule.time_of(publisher.served * u64::from(self.load.publishers) + index as u64)
-            }
-        };
+        publisher.owed = publisher.owed.saturating_sub(1);
         publisher.head.write(flow.topic, packet_id, out);
         let stamp_bytes = self.filler.len().min(STAMP_BYTES);
         out.extend_from_slice(&Stamp::bytes(number, flow.sent, sent_at)[..stamp_bytes]);
@@ -393,17 +402,19 @@ impl Traffic {
         packet: PacketType,
         packet_id: PacketId,
         code: ReasonCode,
+        now: u64,
         incidents: &mut Incidents,
     ) {
-        let flow = match role {
+        let message = match role {
             Role::Publisher(publisher) => self.publishers[publisher as usize].ids.free(packet_id),
             _ => None,
         };
-        let (Role::Publisher(publisher), Some(flow)) = (role, flow) else {
+        let (Role::Publisher(publisher), Some(InFlight { flow, sent_at })) = (role, message) else {
             incidents.violate(format!("sent a {packet} for a packet identifier that is not in use"));
             return;
         };
         self.counts.settled += 1;
+        self.ack_latencies.record(now.saturating_sub(sent_at));
         if code.is_error() {
             incidents.refuse(packet, code);
             let flow = &mut self.flows[flow as usize];

@@ -22,6 +22,7 @@ pub(super) struct Meter {
 impl Meter {
     pub(super) fn start(driver: &mut Driver<'_>, name: &'static str) -> Result<Self, Error> {
         driver.traffic.latencies.start();
+        driver.traffic.ack_latencies.start();
         Ok(Self {
             name,
             counts: driver.traffic.counts,
@@ -61,6 +62,7 @@ impl Meter {
             sent,
             messages_per_write: (writes > 0 && sent > 0).then(|| sent as f64 / writes as f64),
             latency_us: driver.traffic.latencies.stop(),
+            ack_latency_us: driver.traffic.ack_latencies.stop(),
             broker: cpu.map(|cpu| ProcessCost::new(cpu, duration, messages)),
             probe_cores: CpuTime::own().since(self.probe).as_secs_f64() / seconds,
             open_loop: open_loop(driver, sent, seconds),
