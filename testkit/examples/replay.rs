@@ -173,7 +173,7 @@ fn publication(number: u64) -> Publication {
     Publication {
         number: MessageNumber(number),
         topic: "site/7/machine/12/temperature".into(),
-        payload: vec![0; 16],
+        payload: vec![0; 16].into(),
         properties: Properties::EMPTY,
         qos: QoS::AtLeastOnce,
         retain: false,
@@ -182,6 +182,7 @@ fn publication(number: u64) -> Publication {
         publisher: "sensor-12".into(),
         place: Place::default(),
         kept: Place::default(),
+        parts: None,
         share: None,
     }
 }

@@ -4,9 +4,14 @@
 //! there, and contents that are to be recorded anew before their segment is freed. What the disk cannot read is
 //! not lost: who needs it waits among the [`Unread`] and tries again. Lost is what comes back twice and is not whole.
 
-use noctule_engine::{Content, Frames, JournalState, Record, RecordError, content, contents, moved_bytes};
-use noctule_session::{MemoryGauge, MessageNumber, Missing, Position, Publication};
-use noctule_store::{Appender, Disk, ReadError, Reader, State};
+pub use crate::spans::Spans;
+
+use noctule_engine::{
+    Content, Frames, JournalState, PayloadPart, Record, RecordError, Span, content, contents, is_in_parts,
+    moved_bytes, part,
+};
+use noctule_session::{MemoryGauge, MessageNumber, Missing, Parts, Payload, Place, Position, Publication};
+use noctule_store::{Appender, Disk, FRAME_HEADER_BYTES, ReadError, Reader, State};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tracing::{info, warn};
@@ -21,12 +26,14 @@ pub struct Scratch {
 impl Scratch {
     /// Gives records their places, tells publications theirs, and says where the journal reaches then. Nothing is
     /// left in the list.
-    pub fn append(&mut self, appender: &Appender, records: &mut Vec<Record>) -> Position {
+    pub fn append(&mut self, appender: &Appender, spans: &Spans, records: &mut Vec<Record>) -> Position {
         let Self { frames, places } = self;
         places.clear();
         frames.fill(records);
         let end = appender.append(frames.bodies(), places);
         frames.tell_places(records, places.iter().map(|place| Position(place.get())));
+        frames.begun().iter().for_each(|(message, first)| spans.begin(*message, *first));
+        frames.spans().iter().for_each(|span| spans.end(*span));
         records.clear();
         Position(end.get())
     }
@@ -57,6 +64,18 @@ pub struct Archive<D: Disk> {
     begins: Vec<(MessageNumber, usize)>,
     /// Where contents stand that were moved since the last segment was freed.
     moved: HashMap<MessageNumber, Position>,
+    /// A long message that is being moved.
+    moving: Option<Moving>,
+}
+
+/// A message of which not all parts have been moved.
+#[derive(Debug)]
+struct Moving {
+    message: Publication,
+    part_bytes: usize,
+    recorded: usize,
+    places: Vec<Position>,
+    bytes: u64,
 }
 
 /// Why a message cannot be read now, though it is not lost.
@@ -81,7 +100,7 @@ pub struct Unread<J, T> {
 pub struct Moved {
     /// Where it stands now.
     pub position: Position,
-    /// Bytes that were appended.
+    /// Bytes that were appended, with the headers of their frames.
     pub bytes: u64,
 }
 
@@ -89,7 +108,8 @@ impl<D: Disk> Archive<D> {
     /// Reads through this reader.
     pub fn new(reader: Reader<D>) -> Self {
         let (frame, begins) = (Vec::new(), Vec::new());
-        Self { reader, frame, frame_at: Position::NOWHERE, begins, moved: HashMap::new() }
+        let (frame_at, moved, moving) = (Position::NOWHERE, HashMap::new(), None);
+        Self { reader, frame, frame_at, begins, moved, moving }
     }
 
     /// A message that a session is owed, counted as memory.
@@ -97,12 +117,10 @@ impl<D: Disk> Archive<D> {
     /// # Errors
     /// It cannot be read yet.
     pub fn load(&mut self, missing: Missing, memory: &MemoryGauge) -> Result<Content, NotYet> {
-        let Missing { number, position } = missing;
-        let found = self
-            .find(position)?
-            .and_then(|()| content(self.from(number), number).map_err(|cause| cause.to_string()));
-        Ok(match found {
+        let position = missing.position;
+        Ok(match self.read(missing)? {
             Ok(Some(mut message)) => {
+                message.parts = None;
                 message.share = Some(memory.take(message.bytes()));
                 message.place.set(position);
                 Content::Found(Arc::<Publication>::new(message))
@@ -116,23 +134,32 @@ impl<D: Disk> Archive<D> {
     ///
     /// # Errors
     /// It cannot be read yet.
-    pub fn move_content(&mut self, missing: Missing, appender: &Appender) -> Result<Option<Moved>, NotYet> {
+    pub fn move_content(
+        &mut self,
+        missing: Missing,
+        appender: &Appender,
+        spans: &Spans,
+    ) -> Result<Option<Moved>, NotYet> {
         let Missing { number, position } = missing;
         if let Some(position) = self.moved.get(&number) {
             return Ok(Some(Moved { position: *position, bytes: 0 }));
         }
+        if self.moving.as_ref().is_some_and(|moving| moving.message.number == number) {
+            return self.move_parts(appender, spans).map(Some);
+        }
         let mut bytes = Vec::new();
         let found = self.find(position)?;
+        if found.is_ok() && is_in_parts(self.from(number), number) == Ok(true) {
+            return self.begin_moving(missing, appender, spans);
+        }
         let moved = found.and_then(|()| {
             moved_bytes(self.from(number), number, &mut bytes).map_err(|cause| cause.to_string())
         });
         match moved {
             Ok(true) => {
-                let mut places = Vec::new();
-                appender.append([&bytes[..]], &mut places);
-                let position = places.first().map_or(Position::NOWHERE, |place| Position(place.get()));
+                let (position, bytes) = append_frame(&bytes, appender);
                 self.moved.insert(number, position);
-                Ok(Some(Moved { position, bytes: bytes.len() as u64 }))
+                Ok(Some(Moved { position, bytes }))
             }
             Ok(false) => {
                 lost(missing, "the frame there does not have it");
@@ -143,6 +170,46 @@ impl<D: Disk> Archive<D> {
                 Ok(None)
             }
         }
+    }
+
+    /// Reads a message that stands in parts, to be moved.
+    fn begin_moving(
+        &mut self,
+        missing: Missing,
+        appender: &Appender,
+        spans: &Spans,
+    ) -> Result<Option<Moved>, NotYet> {
+        let message = match self.read(missing)? {
+            Ok(Some(message)) => message,
+            Ok(None) => return Ok(None),
+            Err(cause) => {
+                lost(missing, &cause);
+                return Ok(None);
+            }
+        };
+        let parts = message.parts.as_ref().map_or(1, |parts| parts.places.len());
+        let part_bytes = message.payload.len().div_ceil(parts).max(1);
+        if let Some(given_up) = self.moving.take() {
+            spans.abandon(given_up.message.number);
+        }
+        self.moving = Some(Moving { message, part_bytes, recorded: 0, places: Vec::new(), bytes: 0 });
+        self.move_parts(appender, spans).map(Some)
+    }
+
+    /// Records the parts of a long message anew, each when the one before it is written, and its record last.
+    fn move_parts(&mut self, appender: &Appender, spans: &Spans) -> Result<Moved, NotYet> {
+        let Some(mut moving) = self.moving.take() else { return Err(NotYet::NotWritten) };
+        while moving.recorded < moving.message.payload.len() {
+            let is_written = |place: &Position| place.0 < appender.written().get();
+            if !moving.places.last().is_none_or(is_written) {
+                self.moving = Some(moving);
+                return Err(NotYet::NotWritten);
+            }
+            moving.record_part(appender, spans);
+        }
+        let (number, moved) = moving.finish(appender, spans);
+        self.moved.insert(number, moved.position);
+        Ok(moved)
     }
 
     /// A segment is free: where its messages were moved to is no longer of interest.
@@ -156,6 +223,44 @@ impl<D: Disk> Archive<D> {
             self.frame = Vec::new();
             self.frame_at = Position::NOWHERE;
         }
+    }
+
+    /// A message with its payload, or why it cannot be read.
+    fn read(&mut self, missing: Missing) -> Result<Result<Option<Publication>, String>, NotYet> {
+        let Missing { number, position } = missing;
+        let found = self.find(position)?;
+        let found =
+            found.and_then(|()| content(self.from(number), number).map_err(|cause| cause.to_string()));
+        match found {
+            Ok(Some(message)) if message.is_payload_missing() => self.read_parts(message),
+            found => Ok(found),
+        }
+    }
+
+    /// Puts the payload of a message together.
+    fn read_parts(&self, mut message: Publication) -> Result<Result<Option<Publication>, String>, NotYet> {
+        let (mut payload, mut frame) = (Vec::new(), Vec::new());
+        for place in message.parts.iter().flat_map(|parts| &parts.places) {
+            let from = payload.len() as u64;
+            match self.reader.read(noctule_store::Position::new(place.0), &mut frame) {
+                Ok(()) => {}
+                Err(ReadError::NotWritten) => return Err(NotYet::NotWritten),
+                Err(cause @ ReadError::Io { .. }) => return Err(NotYet::Unreadable(cause)),
+                Err(cause @ (ReadError::Released | ReadError::Damaged { .. })) => {
+                    return Ok(Err(cause.to_string()));
+                }
+            }
+            match part(&frame, message.number, from) {
+                Ok(Some(bytes)) => payload.extend_from_slice(bytes),
+                Ok(None) => return Ok(Err(format!("there is no part of it at {}", place.0))),
+                Err(cause) => return Ok(Err(cause.to_string())),
+            }
+        }
+        if payload.len() as u64 != message.payload_bytes() {
+            return Ok(Err("its parts are not all of it".to_owned()));
+        }
+        message.payload = Payload::shared(&Arc::new(payload), 0);
+        Ok(Ok(Some(message)))
     }
 
     /// The bytes of the frame at hand from this message on.
@@ -222,6 +327,51 @@ impl<J, T> Default for Unread<J, T> {
     fn default() -> Self {
         Self { waiting: VecDeque::new(), is_told: false }
     }
+}
+
+impl Moving {
+    fn record_part(&mut self, appender: &Appender, spans: &Spans) {
+        let end = self.message.payload.len().min(self.recorded + self.part_bytes);
+        let part = PayloadPart {
+            message: self.message.number,
+            from: self.recorded as u64,
+            bytes: self.message.payload.slice(self.recorded..end),
+            place: Arc::<Place>::default(),
+        };
+        let (place, bytes) = append_one(&Record::Part(part), appender);
+        self.bytes += bytes;
+        if self.places.is_empty() {
+            spans.begin(self.message.number, place);
+        }
+        self.places.push(place);
+        self.recorded = end;
+    }
+
+    /// Records where the parts stand.
+    fn finish(self, appender: &Appender, spans: &Spans) -> (MessageNumber, Moved) {
+        let Self { mut message, places, bytes, .. } = self;
+        let number = message.number;
+        message.parts = Some(Box::new(Parts { bytes: message.payload.len() as u64, places: places.into() }));
+        let message = Arc::new(message);
+        let (position, own_bytes) = append_one(&Record::Moved(Arc::clone(&message)), appender);
+        Span::of(&message, position).into_iter().for_each(|span| spans.end(span));
+        (number, Moved { position, bytes: bytes + own_bytes })
+    }
+}
+
+/// Appends a record in a frame of its own; says where it stands, and the bytes of that frame.
+fn append_one(record: &Record, appender: &Appender) -> (Position, u64) {
+    let mut body = Vec::new();
+    record.encode(&mut body);
+    append_frame(&body, appender)
+}
+
+/// Appends a frame; says where it stands, and its bytes.
+fn append_frame(body: &[u8], appender: &Appender) -> (Position, u64) {
+    let mut places = Vec::new();
+    appender.append([body], &mut places);
+    let place = places.first().map_or(Position::NOWHERE, |place| Position(place.get()));
+    (place, FRAME_HEADER_BYTES + body.len() as u64)
 }
 
 fn lost(missing: Missing, cause: &str) -> Content {

@@ -18,6 +18,7 @@ mod runtime;
 mod shared;
 mod signals;
 mod sockets;
+mod spans;
 mod sync;
 mod sys;
 mod threads;
@@ -26,7 +27,7 @@ pub mod upkeep;
 pub use config::Config;
 
 use accepting::Accepting;
-use archive::{Archive, NotYet};
+use archive::{Archive, NotYet, Spans};
 use data_dir::DataDir;
 use entrance::Entrance;
 use journal::{JournalThreads, Recovered};
@@ -192,7 +193,9 @@ fn assemble(
         None => (None, None),
         Some(Recovered { remembered, opened }) => {
             let syncs = config.limits.durability == Durability::Disk;
-            let (threads, reader) = JournalThreads::new(opened, &shared, syncs).map_err(Error::Poll)?;
+            let spans = Spans::new(remembered.spans.iter().copied());
+            let (threads, reader) =
+                JournalThreads::new(opened, spans, &shared, syncs).map_err(Error::Poll)?;
             (Some((remembered, reader)), Some(threads))
         }
     };

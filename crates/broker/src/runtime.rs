@@ -6,7 +6,7 @@ use crate::journal::Journal;
 use crate::memory::Settling;
 use crate::shared::{Parcel, Shared};
 use crate::signals::Signals;
-use crate::sockets::{Buffer, FIRST_TOKEN, Moving, Socket, Sockets};
+use crate::sockets::{Buffer, FIRST_TOKEN, Moving, Sent, Socket, Sockets};
 use crate::sys::SysRounds;
 use mio::event::Source as _;
 use mio::{Events, Interest, Poll, Token};
@@ -339,7 +339,9 @@ impl Runtime {
             self.lose(id, "the packet it sends does not fit into memory (limits.memory_bytes_max)");
             return Ok(());
         }
-        match socket.stream.read(&mut self.read_buffer)? {
+        // A long packet is read to its end and no further, so that its bytes can be kept as they are.
+        let length_max = socket.missing_bytes().map_or(READ_BYTES, |missing| missing.min(READ_BYTES));
+        match socket.stream.read(&mut self.read_buffer[..length_max])? {
             Read::WouldBlock => socket.is_readable = false,
             Read::Closed => self.lose(id, "the client closed the connection without DISCONNECT"),
             Read::Hello => {
@@ -357,8 +359,7 @@ impl Runtime {
                 } else if socket.unread.is_empty() {
                     self.give_read(id, length);
                 } else {
-                    socket.unread.extend_from_slice(&self.read_buffer[..length]);
-                    self.give_unread(id);
+                    self.add_read(id, length);
                 }
             }
         }
@@ -383,30 +384,72 @@ impl Runtime {
     fn give_read(&mut self, id: ConnectionId, length: usize) {
         let buffer = std::mem::take(&mut self.read_buffer);
         let consumed = self.give(id, &buffer[..length]);
-        if let Some(socket) = self.sockets.get_mut(id) {
-            socket.keep_unread(buffer[consumed..length].to_vec(), &self.shared.directory.memory);
-        }
+        self.keep_unread(id, buffer[consumed..length].to_vec());
         self.read_buffer = buffer;
+    }
+
+    /// Gives the shard what was left over and what has just been read, unless that is a part of a long packet.
+    fn add_read(&mut self, id: ConnectionId, length: usize) {
+        let Some(socket) = self.sockets.get_mut(id) else { return };
+        socket.unread.extend_from_slice(&self.read_buffer[..length]);
+        match socket.missing_bytes() {
+            Some(missing) if missing > 0 && socket.is_readable => queue(&mut self.to_read, socket),
+            Some(missing) if missing > 0 => {}
+            _ => self.give_unread(id),
+        }
     }
 
     /// Gives the shard what was left over. A long packet that grows stays where it is.
     fn give_unread(&mut self, id: ConnectionId) {
         let Some(socket) = self.sockets.get_mut(id) else { return };
+        let is_packet = socket.missing_bytes() == Some(0);
         let mut unread = socket.unread.take();
+        if is_packet {
+            return self.give_packet(id, unread);
+        }
         let consumed = self.give(id, &unread);
-        let Some(socket) = self.sockets.get_mut(id) else { return };
         match consumed < unread.len() {
             true => drop(unread.drain(..consumed)),
             false => unread = Vec::new(),
         }
-        socket.keep_unread(unread, &self.shared.directory.memory);
+        self.keep_unread(id, unread);
+    }
+
+    /// Gives the shard a long packet, whose bytes it may keep.
+    fn give_packet(&mut self, id: ConnectionId, packet: Vec<u8>) {
+        let packet = Arc::new(packet);
+        let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
+        let received = self.shard.receive_packet(id, &packet, &mut turn);
+        let consumed = self.heed(id, received, packet.len());
+        let Some(socket) = self.sockets.get_mut(id).filter(|_| consumed == 0) else {
+            return self.keep_unread(id, Vec::new());
+        };
+        // It is given again later, as it is.
+        if let Ok(packet) = Arc::try_unwrap(packet) {
+            socket.unread = Buffer::of(packet);
+        }
+    }
+
+    /// Keeps what the shard has not used up.
+    fn keep_unread(&mut self, id: ConnectionId, unread: Vec<u8>) {
+        let Some(socket) = self.sockets.get_mut(id) else { return };
+        let is_beginning = socket.next == Next::Read && !unread.is_empty();
+        match self.shard.packet_bytes(id, &unread).filter(|_| is_beginning) {
+            Some(bytes) => socket.keep_beginning(unread, bytes, &self.shared.directory.memory),
+            None => socket.keep_unread(unread),
+        }
     }
 
     /// Gives the shard bytes and does what it wants next; says how many of them it used up.
     fn give(&mut self, id: ConnectionId, bytes: &[u8]) -> usize {
         let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
-        let Received { consumed, next } = self.shard.receive(id, bytes, &mut turn);
-        let Some(socket) = self.sockets.get_mut(id) else { return bytes.len() };
+        let received = self.shard.receive(id, bytes, &mut turn);
+        self.heed(id, received, bytes.len())
+    }
+
+    /// Does what the shard wants with a connection; says how many of the bytes it was given are used up.
+    fn heed(&mut self, id: ConnectionId, Received { consumed, next }: Received, bytes: usize) -> usize {
+        let Some(socket) = self.sockets.get_mut(id) else { return bytes };
         socket.next = next;
         match next {
             Next::Yield => queue(&mut self.to_read, socket),
@@ -415,7 +458,7 @@ impl Runtime {
             Next::Wait(until) => self.waiting.entry(until).or_default().push(id),
             Next::Blocked => self.blocked.push(id),
             // What follows the end of a connection is nobody's.
-            Next::Close => return bytes.len(),
+            Next::Close => return bytes,
             Next::Read | Next::Move(_) => {}
         }
         consumed
@@ -557,10 +600,11 @@ impl Runtime {
         if !socket.stream.flush()? {
             return Ok(());
         }
-        if !socket.unsent.is_empty() {
-            socket.send_rest()?;
+        if socket.has_unsent() && socket.send_rest()? == Sent::Some {
+            self.to_flush.push(id);
+            return Ok(());
         }
-        if !socket.unsent.is_empty() || socket.is_ending {
+        if socket.has_unsent() || socket.is_ending {
             return self.end_when_sent(id);
         }
         self.scratch.clear();
@@ -573,8 +617,12 @@ impl Runtime {
             queue(&mut self.to_read, socket);
         }
         match flush {
-            Flush::More if socket.unsent.is_empty() => self.to_flush.push(id),
+            Flush::More if !socket.has_unsent() => self.to_flush.push(id),
             Flush::More | Flush::Done => {}
+            Flush::Payload(message) => {
+                socket.send_payload(message);
+                self.to_flush.push(id);
+            }
             Flush::Close => {
                 self.shard.forget(id);
                 socket.is_ending = true;
@@ -589,7 +637,7 @@ impl Runtime {
     /// Ends sending on a connection whose last byte the kernel has taken.
     fn end_when_sent(&mut self, id: ConnectionId) -> io::Result<()> {
         let Some(socket) = self.sockets.get_mut(id) else { return Ok(()) };
-        if !socket.is_ending || !socket.unsent.is_empty() {
+        if !socket.is_ending || socket.has_unsent() {
             return Ok(());
         }
         socket.unread = Buffer::default();

@@ -3,9 +3,10 @@
 
 use mio::Token;
 use noctule_engine::Next;
-use noctule_session::{ConnectionId, MemoryGauge, MemoryShare};
+use noctule_session::{ConnectionId, MemoryGauge, MemoryShare, Publication};
 use noctule_transport::{Stream, Write};
 use std::io;
+use std::sync::Arc;
 
 /// One connection's socket and buffers. Idle ones own no buffer.
 #[derive(Debug)]
@@ -14,10 +15,12 @@ pub(crate) struct Socket {
     pub(crate) id: ConnectionId,
     /// Bytes received that are not used up.
     pub(crate) unread: Buffer,
-    /// What a long unread packet takes of the broker's memory.
-    share: Option<Box<MemoryShare>>,
+    /// What is known of a long packet that is not complete.
+    long: Option<Box<LongPacket>>,
     /// Bytes encoded that the kernel has not taken.
-    pub(crate) unsent: Buffer,
+    unsent: Buffer,
+    /// The payload behind them, which is not copied.
+    payload: Option<Box<LongPayload>>,
     /// What the engine wants next.
     pub(crate) next: Next,
     /// The kernel may have more to read.
@@ -36,7 +39,34 @@ pub(crate) struct Socket {
 pub(crate) struct Moving {
     pub(crate) stream: Stream,
     unread: Buffer,
-    share: Option<Box<MemoryShare>>,
+    long: Option<Box<LongPacket>>,
+}
+
+/// A long packet of which some bytes have come.
+#[derive(Debug)]
+struct LongPacket {
+    /// What it takes of the broker's memory.
+    _share: MemoryShare,
+    /// Bytes it will have.
+    bytes: usize,
+}
+
+/// A long payload of which some bytes have been sent.
+#[derive(Debug)]
+struct LongPayload {
+    message: Arc<Publication>,
+    sent: usize,
+}
+
+/// How far a socket has come with what was to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// The kernel has everything.
+    All,
+    /// There is more, for another turn.
+    Some,
+    /// The kernel takes no more for now.
+    Blocked,
 }
 
 /// Bytes that wait: most connections have none most of the time, so they stand apart.
@@ -56,13 +86,13 @@ pub(crate) struct Sockets {
 impl Moving {
     /// A connection that has just been accepted.
     pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream, unread: Buffer::default(), share: None }
+        Self { stream, unread: Buffer::default(), long: None }
     }
 }
 
 impl Sockets {
     /// Takes a socket and gives it a name.
-    pub(crate) fn insert(&mut self, Moving { stream, unread, share }: Moving) -> ConnectionId {
+    pub(crate) fn insert(&mut self, Moving { stream, unread, long }: Moving) -> ConnectionId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.generations.push(0);
@@ -75,8 +105,9 @@ impl Sockets {
             stream,
             id,
             unread,
-            share,
+            long,
             unsent: Buffer::default(),
+            payload: None,
             next: Next::Read,
             is_readable: false,
             is_read_closed: false,
@@ -91,8 +122,8 @@ impl Sockets {
     pub(crate) fn take(&mut self, id: ConnectionId) -> Option<Moving> {
         self.get_mut(id)?;
         self.free.push(id.slot);
-        let Socket { stream, unread, share, .. } = *self.slots[id.slot as usize].take()?;
-        Some(Moving { stream, unread, share })
+        let Socket { stream, unread, long, .. } = *self.slots[id.slot as usize].take()?;
+        Some(Moving { stream, unread, long })
     }
 
     pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Socket> {
@@ -124,40 +155,80 @@ impl Socket {
         Token(id.slot as usize + FIRST_TOKEN)
     }
 
-    /// Keeps bytes that are not a packet yet. Long ones count as the broker's memory.
-    pub(crate) fn keep_unread(&mut self, unread: Vec<u8>, gauge: &MemoryGauge) {
-        self.share = (unread.len() > UNREAD_BYTES_FREE).then(|| Box::new(gauge.take(unread.len() as u64)));
+    /// Keeps bytes that are not a packet yet.
+    pub(crate) fn keep_unread(&mut self, unread: Vec<u8>) {
+        self.long = None;
+        self.unread = Buffer::of(unread);
+    }
+
+    /// Keeps the beginning of a packet of this length. A long one counts as the broker's memory, has room for all of
+    /// it, so that it is not copied while it grows, and ends with it.
+    pub(crate) fn keep_beginning(&mut self, mut unread: Vec<u8>, packet_bytes: usize, gauge: &MemoryGauge) {
+        if unread.len() <= UNREAD_BYTES_FREE || packet_bytes <= unread.len() {
+            return self.keep_unread(unread);
+        }
+        unread.reserve_exact(packet_bytes - unread.len());
+        let share = gauge.take(packet_bytes as u64);
+        self.long = Some(Box::new(LongPacket { _share: share, bytes: packet_bytes }));
         self.unread = Buffer::of(unread);
     }
 
     /// Whether it holds a long packet that is not complete.
     pub(crate) fn is_long(&self) -> bool {
-        self.share.is_some()
+        self.long.is_some()
+    }
+
+    /// How many bytes the long packet still has to get.
+    pub(crate) fn missing_bytes(&self) -> Option<usize> {
+        self.long.as_ref().map(|long| long.bytes.saturating_sub(self.unread.as_slice().len()))
+    }
+
+    /// Whether something waits for the kernel.
+    pub(crate) fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty() || self.payload.is_some()
     }
 
     /// Whether bytes wait for the kernel, here or in the stream.
     pub(crate) fn wants_write(&self) -> bool {
-        !self.unsent.is_empty() || self.stream.wants_write()
+        self.has_unsent() || self.stream.wants_write()
     }
 
     /// Writes `bytes` behind what the kernel has not taken, keeping what it does not take now.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        debug_assert!(self.unsent.is_empty(), "what is unsent goes first");
+        debug_assert!(!self.has_unsent(), "what is unsent goes first");
         let sent = write_all(&mut self.stream, bytes)?;
         self.unsent = Buffer::of(bytes[sent..].to_vec());
         Ok(())
     }
 
-    /// Writes what the kernel had not taken.
-    pub(crate) fn send_rest(&mut self) -> io::Result<()> {
+    /// Has the payload of this message follow what has been given to [`send`](Self::send).
+    pub(crate) fn send_payload(&mut self, message: Arc<Publication>) {
+        self.payload = Some(Box::new(LongPayload { message, sent: 0 }));
+    }
+
+    /// Writes what the kernel had not taken, and some of a long payload behind it.
+    pub(crate) fn send_rest(&mut self) -> io::Result<Sent> {
         let sent = write_all(&mut self.stream, self.unsent.as_slice())?;
         self.unsent.take_away(sent);
-        Ok(())
+        if !self.unsent.is_empty() {
+            return Ok(Sent::Blocked);
+        }
+        let Some(LongPayload { message, sent }) = self.payload.as_deref_mut() else { return Ok(Sent::All) };
+        let end = message.payload.len().min(*sent + PAYLOAD_BYTES_PER_TURN);
+        *sent += write_all(&mut self.stream, &message.payload[*sent..end])?;
+        match *sent {
+            sent if sent == message.payload.len() => {
+                self.payload = None;
+                Ok(Sent::All)
+            }
+            sent if sent == end => Ok(Sent::Some),
+            _ => Ok(Sent::Blocked),
+        }
     }
 }
 
 impl Buffer {
-    fn of(bytes: Vec<u8>) -> Self {
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
         Self((!bytes.is_empty()).then(|| Box::new(bytes)))
     }
 
@@ -202,5 +273,7 @@ fn write_all(stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
 
 /// Tokens below this belong to the signals and listeners.
 pub(crate) const FIRST_TOKEN: usize = 1024;
+/// So much of a long payload is sent at a time, so that nobody else waits for longer than that takes.
+const PAYLOAD_BYTES_PER_TURN: usize = 128 << 10;
 /// An incomplete packet up to this length is not counted as the broker's memory.
 const UNREAD_BYTES_FREE: usize = 64 << 10;

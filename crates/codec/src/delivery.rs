@@ -39,9 +39,27 @@ impl Delivery<'_> {
         encoder::write_packet(first_byte, self, version, out)
     }
 
+    /// Appends the PUBLISH without its payload, which has to follow it.
+    pub fn encode_head(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let start = out.len();
+        let first_byte = publish::first_byte(self.dup, self.qos, self.retain);
+        encoder::write_fixed_header(first_byte, self.len(version), out)?;
+        self.write_head(version, out).inspect_err(|_| out.truncate(start))
+    }
+
     /// How many bytes [`encode`](Self::encode) appends, or would append if the packet were not too large.
     pub fn encoded_len(&self, version: ProtocolVersion) -> usize {
         encoder::packet_len(self.len(version))
+    }
+
+    /// What stands between the fixed header and the payload.
+    #[inline(always)]
+    fn write_head(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        publish::write_head(self.topic, self.qos, self.packet_id, out)?;
+        if version == ProtocolVersion::V5 {
+            self.write_properties(out)?;
+        }
+        Ok(())
     }
 
     fn properties_len(&self) -> usize {
@@ -82,10 +100,7 @@ impl Body for Delivery<'_> {
     }
 
     fn write(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        publish::write_head(self.topic, self.qos, self.packet_id, out)?;
-        if version == ProtocolVersion::V5 {
-            self.write_properties(out)?;
-        }
+        self.write_head(version, out)?;
         out.extend_from_slice(self.payload);
         Ok(())
     }
@@ -183,6 +198,17 @@ mod tests {
     }
 
     #[test]
+    fn a_head_is_everything_but_the_payload() {
+        for delivery in [delivery(), everything(), Delivery { payload: &[7; 300], ..everything() }] {
+            for version in EVERY_VERSION {
+                let mut out = b"before".to_vec();
+                delivery.encode_head(version, &mut out).expect("it fits");
+                assert_eq!([&out[6..], delivery.payload].concat(), encode(&delivery, version));
+            }
+        }
+    }
+
+    #[test]
     fn what_cannot_be_written_leaves_nothing_behind() {
         let property = crate::PropertyId::TopicAlias;
         let no_alias = Delivery { topic_alias: Some(0), ..everything() };
@@ -193,6 +219,8 @@ mod tests {
         ] {
             let mut out = b"before".to_vec();
             assert_eq!(delivery.encode(V5, &mut out), Err(error));
+            assert_eq!(out, b"before");
+            assert_eq!(delivery.encode_head(V5, &mut out), Err(error));
             assert_eq!(out, b"before");
         }
     }

@@ -128,6 +128,21 @@ pub const fn packet_len(body_len: usize) -> usize {
     1 + wire::variable_byte_integer_len(body_len) + body_len
 }
 
+/// Appends the fixed header of a packet with so many bytes behind it, or nothing.
+pub(crate) fn write_fixed_header(
+    first_byte: u8,
+    body_len: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    let packet_bytes = packet_len(body_len);
+    if packet_bytes > PACKET_BYTES_MAX {
+        return Err(EncodeError::PacketTooLarge { packet_bytes, packet_bytes_max: PACKET_BYTES_MAX });
+    }
+    out.push(first_byte);
+    wire::put_variable_byte_integer(body_len as u32, out);
+    Ok(())
+}
+
 /// Appends fixed header and body, or nothing.
 pub(crate) fn write_packet(
     first_byte: u8,

@@ -6,7 +6,7 @@ use crate::mail::Violation;
 use crate::shard::{Shard, Turn};
 use crate::timers::Timer;
 use noctule_codec::{Decoder, Packet, ReasonCode};
-use noctule_session::{ConnectionId, Instant};
+use noctule_session::{ConnectionId, Encoded, Instant, Publication};
 use std::sync::Arc;
 
 /// A connection from its acceptance to its end.
@@ -98,12 +98,14 @@ pub enum Next {
 }
 
 /// What there is to write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Flush {
     /// Everything has been written to the buffer.
     Done,
     /// The buffer is full and there is more.
     More,
+    /// The buffer ends with a PUBLISH but for its payload, which has to follow it; then there may be more.
+    Payload(Arc<Publication>),
     /// Everything has been written to the buffer; close the connection once it is sent.
     Close,
 }
@@ -189,6 +191,24 @@ impl Shard {
         }
     }
 
+    /// Gives a whole packet and nothing else, whose bytes are shared: its payload is not copied.
+    pub fn receive_packet(
+        &mut self,
+        id: ConnectionId,
+        packet: &Arc<Vec<u8>>,
+        turn: &mut Turn<'_>,
+    ) -> Received {
+        self.packet = Some(Arc::clone(packet));
+        let received = self.receive(id, packet, turn);
+        self.packet = None;
+        received
+    }
+
+    /// The length of the packet at the front of these bytes of a connection, if that is known.
+    pub fn packet_bytes(&self, id: ConnectionId, bytes: &[u8]) -> Option<usize> {
+        self.connection(id)?.decoder.packet_len(bytes).ok().flatten()
+    }
+
     /// The socket is gone without a DISCONNECT.
     pub fn lost(&mut self, id: ConnectionId, cause: &str, turn: &mut Turn<'_>) {
         if let Some(slot) = self.session_of(id) {
@@ -254,7 +274,9 @@ impl Shard {
     pub fn wants_input(&self, id: ConnectionId) -> bool {
         self.session_of(id).is_some_and(|slot| {
             let link = self.sessions[slot].session.link.as_deref();
-            self.has_room_for_answers(slot) && link.is_some_and(|link| link.subscriptions_promised == 0)
+            self.has_room_for_answers(slot)
+                && !self.is_long_under_way(slot)
+                && link.is_some_and(|link| link.subscriptions_promised == 0)
         })
     }
 
@@ -271,12 +293,18 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) -> Flush {
         let before = out.len();
+        let mut long = None;
         loop {
             let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return Flush::Done };
             let fx = &mut self.session_fx;
-            let (publishes, packets) = link.output.encode(&mut link.wire, turn.now, bytes_max, out, fx);
+            let Encoded { publishes, packets, payload_of } =
+                link.output.encode_but_long(&mut link.wire, turn.now, bytes_max, out, fx);
             self.stats.publishes_sent += publishes;
             self.stats.packets_sent += packets;
+            if payload_of.is_some() {
+                long = payload_of;
+                break;
+            }
             if out.len() >= bytes_max {
                 break;
             }
@@ -287,6 +315,10 @@ impl Shard {
         }
         self.stats.bytes_sent += (out.len() - before) as u64;
         self.collect_used(slot, turn);
+        if let Some(message) = long {
+            self.stats.bytes_sent += message.payload.len() as u64;
+            return Flush::Payload(message);
+        }
         let link = self.sessions[slot].session.link.as_ref();
         if link.is_some_and(|link| link.output.is_over()) {
             return Flush::Close;
@@ -324,6 +356,9 @@ impl Shard {
                 }
             }
         }
+        if self.is_long_under_way(slot) {
+            return Err(Next::Flush);
+        }
         let resident = &self.sessions[slot];
         let Some(link) = resident.session.link.as_deref() else { return Err(Next::Close) };
         if link.output.is_finished() {
@@ -353,8 +388,12 @@ impl Shard {
         };
         let result = match packet {
             Packet::Publish(publish) => self.handle_publish(slot, publish, turn).map(|()| {
-                // Everything behind a publication whose route is still searched for waits.
-                if self.sessions[slot].searching.is_some() { Next::Yield } else { Next::Read }
+                // Everything behind a publication waits that is not accepted yet.
+                match self.sessions[slot].searching.is_some() {
+                    true => Next::Yield,
+                    false if self.is_long_under_way(slot) => Next::Flush,
+                    false => Next::Read,
+                }
             }),
             Packet::PubAck(ack) => self.handle_puback(slot, ack, turn).map(|()| Next::Read),
             Packet::PubRec(ack) => self.handle_pubrec(slot, ack, turn).map(|()| Next::Read),
@@ -522,7 +561,7 @@ mod tests {
     fn flush(shard: &mut Shard, directory: &Directory, now: Instant) -> bool {
         let mut turn = Turn { now, directory, fx: &mut Effects::default() };
         shard.send(0, Outgoing::PingResp, &mut turn);
-        assert_eq!(shard.flush(ID, usize::MAX, &mut Vec::new(), &mut turn), Flush::Done);
+        assert!(matches!(shard.flush(ID, usize::MAX, &mut Vec::new(), &mut turn), Flush::Done));
         keeps_room(shard)
     }
 

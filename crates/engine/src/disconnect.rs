@@ -99,6 +99,7 @@ impl Shard {
     /// [MQTT-3.1.2-8, -10]: at once, or after its delay where the session lives that long.
     pub(crate) fn end_connection(&mut self, slot: usize, is_normal: bool, turn: &mut Turn<'_>) {
         self.end_search(slot, turn);
+        self.end_long(slot, turn);
         let session = &mut self.sessions[slot].session;
         if session.link.take().is_none() {
             return;

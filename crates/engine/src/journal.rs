@@ -16,7 +16,7 @@ use crate::route::Route;
 use crate::shard::{Shard, Turn};
 use hashbrown::HashSet;
 use noctule_codec::ReasonCode;
-use noctule_session::{DropReason, Durability, Missing, Position, Publication, SessionNumber};
+use noctule_session::{DropReason, Durability, MessageNumber, Missing, Position, Publication, SessionNumber};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -35,6 +35,11 @@ pub enum Request {
     Move {
         /// Which, and where they stand.
         contents: Vec<Missing>,
+    },
+    /// The parts of this message that have been recorded mean nothing: it was not accepted.
+    Abandoned {
+        /// Which message.
+        message: MessageNumber,
     },
     /// Everything this shard still holds of what is to be forgotten has been recorded anew before this position.
     Restated {

@@ -25,6 +25,7 @@ mod generations;
 mod grace;
 mod groups;
 mod journal;
+mod long;
 mod mail;
 mod publications;
 mod publish;
@@ -54,8 +55,11 @@ pub use generations::{Generation, Generations, Watch};
 pub use groups::{Groups, Roster};
 pub use journal::{Content, Request};
 pub use mail::{Mail, Promise, ShardId, Then, Violation};
-pub use record::{Frame, FrameTarget, Frames, Record, RecordError, content, contents, moved_bytes};
-pub use replay::{Given, Remembered, RememberedGroup, RememberedPhase, RememberedSession, Replay};
+pub use record::{
+    Frame, FrameTarget, Frames, PayloadPart, Record, RecordError, content, contents, is_in_parts,
+    moved_bytes, part,
+};
+pub use replay::{Given, Remembered, RememberedGroup, RememberedPhase, RememberedSession, Replay, Span};
 pub use restore::{Restorer, Start};
 pub use route::{Route, Target};
 pub use shard::{Carrier, Shard, ShardConfig, Turn, home};

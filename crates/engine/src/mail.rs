@@ -129,6 +129,8 @@ pub enum Then {
     AckLeft,
     /// The session may use the packet ids it has reserved.
     IdsReserved,
+    /// The next part of a long publication may follow.
+    PartKept,
     /// The subscriptions have ended everywhere.
     Unsubscribed,
     /// The subscriptions are in force everywhere: their retained messages may follow.

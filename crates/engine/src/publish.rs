@@ -5,7 +5,7 @@
 
 use crate::effects::Event;
 use crate::groups::DebtChange;
-use crate::journal::FiredWill;
+use crate::journal::{FiredWill, Request};
 use crate::mail::{Promise, Then, Violation};
 use crate::record::Frame;
 use crate::route::Route;
@@ -69,9 +69,22 @@ impl Shard {
         if let Err(refusal) = self.check_acceptable(slot, &message, &known, turn) {
             return self.refuse_publish(slot, publish.packet_id, &message, refusal, turn);
         }
+        self.take_publish_on(known, slot, message, publish.packet_id, turn)
+    }
+
+    /// Accepts a publication on its route, once that is known.
+    #[inline]
+    pub(crate) fn take_publish_on(
+        &mut self,
+        known: Known,
+        slot: usize,
+        message: Arc<Publication>,
+        packet_id: Option<PacketId>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
         match known.route {
-            Some(route) => self.take_publish(slot, message, publish.packet_id, &route, turn),
-            None => self.search_route(slot, message, publish.packet_id, turn),
+            Some(route) => self.take_publish(slot, message, packet_id, &route, turn),
+            None => self.search_route(slot, message, packet_id, turn),
         }
     }
 
@@ -95,6 +108,12 @@ impl Shard {
             if self.has_to_be_recorded(&message, origin, route).is_some() {
                 return self.refuse_publish(slot, packet_id, &message, refusal, turn);
             }
+        }
+        if self.long.is_long(&message)
+            && let Some(level) = self.has_to_come_in_parts(slot, &message, packet_id, route)
+        {
+            self.begin_long(slot, message, packet_id, level, turn);
+            return Ok(());
         }
         self.accept_publish(slot, message, packet_id, route, turn);
         Ok(())
@@ -163,7 +182,9 @@ impl Shard {
             }
         };
         let (number, publisher) = (turn.directory.next_message(), &session.client_id);
-        let fill = |message: &mut Publication| message.fill(number, publish, topic, publisher, turn.now);
+        let packet = self.packet.as_ref();
+        let fill =
+            |message: &mut Publication| message.fill(number, publish, packet, topic, publisher, turn.now);
         Ok(self.publications.make(&turn.directory.memory, fill))
     }
 
@@ -215,7 +236,7 @@ impl Shard {
     }
 
     /// What is known of a publication and its like.
-    fn look_up_route(&mut self, slot: usize, message: &Publication, turn: &Turn<'_>) -> Known {
+    pub(crate) fn look_up_route(&mut self, slot: usize, message: &Publication, turn: &Turn<'_>) -> Known {
         let asked = Asked { rights: self.sessions[slot].rights, topic: &message.topic };
         let kind = Kind(message.qos, message.retain);
         let known = self.routes.look_up(turn.directory, asked, kind, self.authority.generation());
@@ -348,7 +369,7 @@ impl Shard {
 
     /// Refuses a publication: 5.0 by its acknowledgement, 3.x by the plain one or by closing, as configured
     /// [MQTT-3.3.5-2, 3.1.1].
-    fn refuse_publish(
+    pub(crate) fn refuse_publish(
         &mut self,
         slot: usize,
         packet_id: Option<PacketId>,
@@ -357,6 +378,7 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
         let Refusal { reason_code, reason, cause } = refusal;
+        abandon_parts(message, turn);
         let session = &self.sessions[slot].session;
         let client_id = Arc::clone(&session.client_id);
         let Some(link) = &session.link else { return Ok(()) };
@@ -448,7 +470,12 @@ impl Shard {
     }
 
     /// Whether a restart has to know of a publication, and what is promised of it then.
-    fn has_to_be_recorded(&self, message: &Publication, origin: Origin, route: &Route) -> Option<Durability> {
+    pub(crate) fn has_to_be_recorded(
+        &self,
+        message: &Publication,
+        origin: Origin,
+        route: &Route,
+    ) -> Option<Durability> {
         let is_known_by_id = matches!(origin, Origin::Client(_, Some(_)) | Origin::Will(_));
         // What the broker says of itself is said again after a restart.
         let is_kept = message.retain && origin != Origin::Broker;
@@ -469,6 +496,7 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) -> Durability {
         let Some(level) = self.has_to_be_recorded(message, origin, route) else {
+            abandon_parts(message, turn);
             return Durability::Memory;
         };
         let (inbound, will_of) = match origin {
@@ -477,6 +505,7 @@ impl Shard {
             Origin::Broker => (None, None),
         };
         if level == Durability::Memory {
+            abandon_parts(message, turn);
             // The publication is forgotten, its id and the will it was are not.
             let taken =
                 inbound.map(|(session, packet_id)| (session, SessionChange::InboundTaken { packet_id }));
@@ -511,6 +540,14 @@ impl Shard {
         let (messages, bytes) = turn.fx.retained_staged.totals_with(message, turn.directory);
         bytes <= limits.retained_bytes_max
             && (limits.retained_messages_max == 0 || messages <= limits.retained_messages_max)
+    }
+}
+
+/// No record will say where the parts of a publication stand.
+#[inline]
+fn abandon_parts(message: &Publication, turn: &mut Turn<'_>) {
+    if message.parts.is_some() {
+        turn.fx.requests.push(Request::Abandoned { message: message.number });
     }
 }
 

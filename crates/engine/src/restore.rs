@@ -56,6 +56,7 @@ impl Remembered {
             machine.turn(home, |shard, turn| shard.restore(session, lost_at, turn));
         }
         for message in self.retained {
+            let Some(message) = with_payload(message, machine) else { continue };
             machine.turn(ShardId(0), |shard, turn| shard.restore_retained(message, turn));
         }
         for (group, number, position) in held {
@@ -180,6 +181,17 @@ impl Shard {
         }
         turn.fx.changes.push(Change::Retain(message));
     }
+}
+
+/// A message with its payload, which may stand in parts elsewhere in the journal.
+fn with_payload(message: Arc<Publication>, machine: &mut impl Restorer) -> Option<Arc<Publication>> {
+    if !message.is_payload_missing() {
+        return Some(message);
+    }
+    let kept = message.kept.get();
+    let message = machine.read(message.number, kept)?;
+    message.kept.set(kept);
+    Some(message)
 }
 
 /// Takes back a message that a group is owed and that a member holds.

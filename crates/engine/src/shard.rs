@@ -10,6 +10,7 @@ use crate::directory::{Directory, Subscriber};
 use crate::effects::{Drop, Effects, Event};
 use crate::grace::Graces;
 use crate::journal::Commits;
+use crate::long::LongOnes;
 use crate::mail::{Promise, ShardId, Then};
 use crate::publications::Publications;
 use crate::resident::Resident;
@@ -84,6 +85,10 @@ pub struct Shard {
     pub(crate) searches: Searches,
     pub(crate) retained_sweep: RetainedSweep,
     pub(crate) commits: Commits,
+    /// Long publications that are being recorded.
+    pub(crate) long: LongOnes,
+    /// The packet that is being received, if its bytes may be kept.
+    pub(crate) packet: Option<Arc<Vec<u8>>>,
     /// Sessions that may leave contents to the journal.
     pub(crate) letting_go: Vec<(SessionNumber, usize)>,
     pub(crate) restating: Option<Box<Restating>>,
@@ -117,10 +122,18 @@ impl Shard {
             searches: Searches::default(),
             retained_sweep: RetainedSweep::default(),
             commits: Commits::default(),
+            long: LongOnes::default(),
+            packet: None,
             letting_go: Vec::new(),
             restating: None,
             all_sent: 0,
         }
+    }
+
+    /// Records payloads above this in parts of this length, in bytes, for a simulation whose messages are short.
+    #[must_use]
+    pub fn with_part_bytes(self, part_bytes: usize) -> Self {
+        Self { long: LongOnes::with_part_bytes(part_bytes), ..self }
     }
 
     /// What has been counted since the start.
@@ -167,6 +180,9 @@ impl Shard {
     /// record has its place, no mail leaves before that which it was routed by, and nobody is told anything
     /// before what he is told is true. What is left are connections to flush.
     pub fn end_turn(&mut self, carrier: &mut impl Carrier, turn: &mut Turn<'_>) {
+        if !self.long.is_empty() {
+            self.refuse_long(turn);
+        }
         if self.restating.is_some() {
             self.restate_step(turn);
         }
@@ -222,6 +238,9 @@ impl Shard {
 
     /// Keeps a promise: what it waited for has come about.
     pub(crate) fn release(&mut self, promise: Promise, turn: &mut Turn<'_>) {
+        if matches!(promise.then, Then::PartKept) {
+            return self.go_on_with_long(turn);
+        }
         let Some(slot) = self.session_of(promise.connection) else { return };
         let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return };
         match (&promise.then, promise.packet) {
@@ -236,7 +255,7 @@ impl Shard {
                 link.subscriptions_promised = link.subscriptions_promised.saturating_sub(1);
                 link.send(ack);
             }
-            (Then::Nothing, Some(packet)) => link.keep_promise(packet),
+            (Then::Nothing | Then::PartKept, Some(packet)) => link.keep_promise(packet),
         }
         if matches!(promise.then, Then::Subscribed) {
             self.sessions[slot].retained.open();

@@ -400,7 +400,7 @@ mod tests {
         let ends = crate::Publication { expires_at: Some(Instant::from_millis(5)), ..message(1) };
         expired.message = Arc::new(ends);
         let mut long = offer(2, QoS::AtLeastOnce);
-        long.message = Arc::new(crate::Publication { payload: vec![0; 200], ..message(2) });
+        long.message = Arc::new(crate::Publication { payload: vec![0; 200].into(), ..message(2) });
         let aged = Limits { queue_age_seconds_max: 1, ..Limits::default() };
         let any = Limits::default();
         for (offer, limits, now, reason) in [

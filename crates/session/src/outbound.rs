@@ -943,7 +943,7 @@ mod tests {
         Arc::new(Publication {
             number: MessageNumber(number),
             topic: "t".into(),
-            payload: [].into(),
+            payload: crate::Payload::EMPTY,
             properties: Properties::EMPTY,
             qos: QoS::ExactlyOnce,
             retain: false,
@@ -952,6 +952,7 @@ mod tests {
             publisher: "".into(),
             place: crate::Place::default(),
             kept: crate::Place::default(),
+            parts: None,
             share: None,
         })
     }

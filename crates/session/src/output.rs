@@ -61,6 +61,17 @@ pub struct Wire {
     pub aliases: AliasesOut,
 }
 
+/// What [`Output::encode_but_long`] has written.
+#[derive(Debug, Default)]
+pub struct Encoded {
+    /// PUBLISH packets.
+    pub publishes: u64,
+    /// Packets in all.
+    pub packets: u64,
+    /// The last packet is a PUBLISH whose payload has to follow.
+    pub payload_of: Option<Arc<Publication>>,
+}
+
 /// A queue of outgoing packets with its size in bytes. While a connection rests it has no queue.
 #[derive(Debug, Default)]
 pub struct Output {
@@ -188,11 +199,40 @@ impl Output {
         out: &mut Vec<u8>,
         fx: &mut SessionEffects,
     ) -> (u64, u64) {
-        let (mut publishes, mut packets) = (0, 0);
-        let Some(waiting) = self.waiting.as_deref_mut().filter(|_| !self.held) else { return (0, 0) };
+        let Encoded { publishes, packets, .. } = self.encode_some(wire, now, bytes_max, u64::MAX, out, fx);
+        (publishes, packets)
+    }
+
+    /// The same, but ends behind the head of a PUBLISH of more than 64 KiB, so that its payload need not be copied.
+    pub fn encode_but_long(
+        &mut self,
+        wire: &mut Wire,
+        now: Instant,
+        bytes_max: usize,
+        out: &mut Vec<u8>,
+        fx: &mut SessionEffects,
+    ) -> Encoded {
+        self.encode_some(wire, now, bytes_max, COPIED_BYTES_MAX, out, fx)
+    }
+
+    #[inline]
+    fn encode_some(
+        &mut self,
+        wire: &mut Wire,
+        now: Instant,
+        bytes_max: usize,
+        copied_bytes_max: u64,
+        out: &mut Vec<u8>,
+        fx: &mut SessionEffects,
+    ) -> Encoded {
+        let (mut publishes, mut packets, mut payload_of) = (0, 0, None);
+        let Some(waiting) = self.waiting.as_deref_mut().filter(|_| !self.held) else {
+            return Encoded::default();
+        };
         while out.len() < bytes_max {
             let Some(outgoing) = waiting.queue.pop_front() else { break };
-            waiting.bytes -= outgoing.bytes();
+            let bytes = outgoing.bytes();
+            waiting.bytes -= bytes;
             if let Outgoing::Publish(publish) = &outgoing
                 && publish.is_expired(now)
             {
@@ -200,6 +240,14 @@ impl Output {
                 continue;
             }
             packets += 1;
+            if bytes > copied_bytes_max
+                && let Outgoing::Publish(publish) = outgoing
+            {
+                publishes += 1;
+                wire.encode_head(&publish, now, out);
+                payload_of = Some(publish.message);
+                break;
+            }
             wire.encode(&outgoing, now, out);
             if let Outgoing::Publish(publish) = outgoing {
                 publishes += 1;
@@ -209,7 +257,7 @@ impl Output {
         if waiting.queue.capacity() > CAPACITY_KEPT {
             self.give_back_room();
         }
-        (publishes, packets)
+        Encoded { publishes, packets, payload_of }
     }
 
     /// Whether it has a queue, be it empty.
@@ -263,18 +311,37 @@ impl Wire {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
+        self.write_publish(publish, now, |delivery, version| delivery.encode(version, out))
+    }
+
+    /// Writes a PUBLISH up to its payload.
+    #[cold]
+    fn encode_head(&mut self, publish: &OutgoingPublish, now: Instant, out: &mut Vec<u8>) {
+        let write = |delivery: &Delivery<'_>, version| delivery.encode_head(version, out);
+        let result = self.write_publish(publish, now, write);
+        debug_assert!(result.is_ok(), "an oversize delivery is decided when it takes its window place");
+    }
+
+    /// Has a PUBLISH written, with an alias where the peer has room for that.
+    #[inline]
+    fn write_publish(
+        &mut self,
+        publish: &OutgoingPublish,
+        now: Instant,
+        write: impl FnOnce(&Delivery<'_>, ProtocolVersion) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
         let alias = self.aliases.assign(&publish.message.topic);
         let delivery = publish.delivery(alias, now);
         if self.packet_bytes_max == u32::MAX
             || delivery.encoded_len(self.version) <= self.packet_bytes_max as usize
         {
-            return delivery.encode(self.version, out);
+            return write(&delivery, self.version);
         }
         // The three bytes that introduce an alias may be the ones that do not fit.
         if let AliasUse::Introduce(alias) = alias {
             self.aliases.forget(alias);
         }
-        publish.delivery(AliasUse::None, now).encode(self.version, out)
+        write(&publish.delivery(AliasUse::None, now), self.version)
     }
 }
 
@@ -288,6 +355,8 @@ fn ack(kind: AckKind, packet_id: PacketId, reason_code: ReasonCode) -> Packet<'s
     }
 }
 
+/// The payload of a publication up to this length is copied behind its head: that costs less than sending it apart.
+const COPIED_BYTES_MAX: u64 = 64 << 10;
 /// An empty queue keeps at most this many places.
 const CAPACITY_KEPT: usize = 16;
 
@@ -359,6 +428,31 @@ mod tests {
             &mut SessionEffects::default(),
         );
         assert_eq!((rest, output.is_empty()), ((9, 9), true));
+    }
+
+    #[test]
+    fn a_long_payload_is_left_to_who_sends_the_rest() {
+        let mut output = Output::default();
+        let Outgoing::Publish(short) = publish(None, QoS::AtMostOnce) else { return };
+        let payload = crate::Payload::from(vec![7; COPIED_BYTES_MAX as usize]);
+        let message = Arc::new(Publication { payload, ..crate::testing::message(2) });
+        let long = OutgoingPublish { message: Arc::clone(&message), ..short.clone() };
+        output.push(Outgoing::Publish(long.clone()));
+        output.push(Outgoing::Publish(short));
+        let mut whole = Vec::new();
+        long.delivery(AliasUse::None, Instant::default()).encode(ProtocolVersion::V5, &mut whole).unwrap();
+        let (version, packet_bytes_max) = (ProtocolVersion::V5, u32::MAX);
+        let mut wire = Wire { version, packet_bytes_max, aliases: AliasesOut::new(0) };
+        let (mut out, mut fx) = (Vec::new(), SessionEffects::default());
+        let mut encode = |out: &mut Vec<u8>| {
+            output.encode_but_long(&mut wire, Instant::default(), usize::MAX, out, &mut fx)
+        };
+        let Encoded { publishes, packets, payload_of } = encode(&mut out);
+        assert_eq!((publishes, packets), (1, 1));
+        out.extend_from_slice(&payload_of.expect("it is long").payload);
+        assert_eq!(out, whole);
+        let rest = encode(&mut out);
+        assert_eq!((rest.publishes, rest.payload_of.is_none()), (1, true), "what follows is short");
     }
 
     #[test]

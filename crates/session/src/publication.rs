@@ -1,6 +1,6 @@
 //! One published message, shared by everybody it is owed to.
 
-use crate::{Instant, MemoryGauge, MemoryShare, Place, Position};
+use crate::{Instant, MemoryGauge, MemoryShare, Payload, Place, Position};
 use noctule_codec::{Properties, Publish, QoS, Will};
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub struct Publication {
     /// The topic name, aliases resolved.
     pub topic: String,
     /// The application message.
-    pub payload: Vec<u8>,
+    pub payload: Payload,
     /// The properties that are handed on unchanged and in order [MQTT-3.3.2-15, -16, -17, -18, -20].
     pub properties: Properties<'static>,
     /// The QoS at which it was published.
@@ -34,8 +34,19 @@ pub struct Publication {
     pub place: Place,
     /// Where it was recorded anew as the retained message of its topic.
     pub kept: Place,
+    /// Where the journal has the payload, if that is too long to be recorded in one piece.
+    pub parts: Option<Box<Parts>>,
     /// Its share of the broker's memory, where that is counted.
     pub share: Option<MemoryShare>,
+}
+
+/// A payload that was recorded in parts, in front of the record that gives them a meaning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Bytes of the payload.
+    pub bytes: u64,
+    /// Where its parts stand, in their order.
+    pub places: Box<[Position]>,
 }
 
 impl Publication {
@@ -44,7 +55,7 @@ impl Publication {
         Self {
             number: MessageNumber(0),
             topic: String::new(),
-            payload: Vec::new(),
+            payload: Payload::EMPTY,
             properties: Properties::EMPTY,
             qos: QoS::AtMostOnce,
             retain: false,
@@ -53,22 +64,29 @@ impl Publication {
             publisher: "".into(),
             place: Place::default(),
             kept: Place::default(),
+            parts: None,
             share: Some(memory.take(0)),
         }
     }
 
-    /// Becomes what a client's PUBLISH asks for; `topic` is the resolved topic name. It has no content before.
+    /// Becomes what a client's PUBLISH asks for; `topic` is the resolved topic name. It has no content before. A long
+    /// payload is not copied if `packet` has just the bytes of the PUBLISH.
     pub fn fill(
         &mut self,
         number: MessageNumber,
         publish: &Publish<'_>,
+        packet: Option<&Arc<Vec<u8>>>,
         topic: &str,
         publisher: &Arc<str>,
         now: Instant,
     ) {
         self.number = number;
         self.topic.push_str(topic);
-        self.payload.extend_from_slice(publish.payload);
+        match packet {
+            // The payload is the end of its packet [MQTT-3.3.3].
+            Some(packet) => self.payload = Payload::shared(packet, packet.len() - publish.payload.len()),
+            None => self.payload.extend_from_slice(publish.payload),
+        }
         if !publish.properties.is_empty() {
             self.properties = publish.properties.forwarded().into_owned();
         }
@@ -101,10 +119,12 @@ impl Publication {
 
     /// Has no content any more, and room for the next. Says by how much the memory it takes has changed.
     #[must_use]
+    #[inline]
     pub fn clear(&mut self) -> i64 {
         self.topic.clear();
         self.payload.clear();
         self.properties = Properties::EMPTY;
+        self.parts = None;
         self.place.set(Position::NOWHERE);
         self.kept.set(Position::NOWHERE);
         self.share.as_mut().map_or(0, |share| share.recount(0))
@@ -150,8 +170,24 @@ impl Publication {
     }
 
     /// What it costs to keep, in bytes: its content and a flat amount for the rest.
+    #[inline]
     pub fn bytes(&self) -> u64 {
-        (self.topic.len() + self.payload.len() + self.properties.as_bytes().len()) as u64 + FLAT_BYTES
+        let texts = (self.topic.len() + self.properties.as_bytes().len()) as u64;
+        texts + self.payload_bytes() + FLAT_BYTES
+    }
+
+    /// Bytes of its payload, which may be in the journal alone.
+    #[inline]
+    pub fn payload_bytes(&self) -> u64 {
+        match (self.payload.len(), &self.parts) {
+            (0, Some(parts)) => parts.bytes,
+            (bytes, _) => bytes as u64,
+        }
+    }
+
+    /// Whether it has to be read from the journal before it can be sent.
+    pub fn is_payload_missing(&self) -> bool {
+        self.payload.is_empty() && self.payload_bytes() > 0
     }
 }
 

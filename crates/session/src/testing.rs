@@ -50,6 +50,7 @@ pub(crate) fn message(number: u64) -> Publication {
         publisher: "publisher".into(),
         place: crate::Place::default(),
         kept: crate::Place::default(),
+        parts: None,
         share: None,
     }
 }

@@ -9,8 +9,8 @@ use std::ops::Range;
 
 /// Bytes of a segment before its first frame; one page, so that a header is rewritten without touching frames.
 pub(crate) const SEGMENT_HEADER_BYTES: u64 = 4096;
-/// Bytes of a frame before its body.
-pub(crate) const FRAME_HEADER_BYTES: u64 = 24;
+/// Bytes of a frame before its body, which the journal takes for every frame on top of what the body has.
+pub const FRAME_HEADER_BYTES: u64 = 24;
 /// The only version of the format so far.
 pub(crate) const FORMAT_VERSION: u32 = 1;
 

@@ -38,7 +38,7 @@ pub use committer::{Committed, Committer, Prepared, Released, SegmentInfo};
 pub use directory::{Directory, DirectoryFile};
 pub use disk::{Disk, DiskFile};
 pub use error::{CommitError, Damage, OpenError, ReadError};
-pub use format::BODY_BYTES_MAX;
+pub use format::{BODY_BYTES_MAX, FRAME_HEADER_BYTES};
 pub use opening::{Opened, open, verify};
 pub use position::Position;
 pub use reader::Reader;

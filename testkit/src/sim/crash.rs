@@ -2,7 +2,7 @@
 
 use super::journal::{Crash, Journal};
 use super::{Durability, Locks, Node, Parcel, Sim, Step, check_remembered};
-use noctule_broker::archive::{Archive, NotYet};
+use noctule_broker::archive::{Archive, NotYet, Spans};
 use noctule_engine::{
     Content, Directory, Effects, JournalState, Record, Remembered, Replay, Restorer, Shard, ShardConfig,
     ShardId, Start, Turn,
@@ -44,7 +44,8 @@ impl Sim {
             read(self.disk.clone(), self.options.journal).inspect_err(|_| self.end_life())?;
         let report = opened.report.clone();
         let archive = Archive::new(opened.reader.clone());
-        self.journal = Some(Journal::new(opened, &self.options));
+        let spans = Spans::new(remembered.spans.iter().copied());
+        self.journal = Some(Journal::new(opened, spans, &self.options));
         let (directory, shards) = (Arc::clone(&self.directory), self.options.shards);
         let behind = std::mem::take(&mut self.clock_behind_millis);
         let time_of_day = Instant::from_millis(self.now.as_millis().saturating_sub(behind));
@@ -215,7 +216,8 @@ impl Sim {
                 ShardConfig { id: ShardId(id), shards: self.options.shards, seed },
                 Arc::clone(&limits),
                 Arc::clone(&self.options.authority),
-            ),
+            )
+            .with_part_bytes(self.options.part_bytes),
             mailbox: VecDeque::<Parcel>::new(),
             heard: (Position::NOWHERE, Position::NOWHERE),
             fx: Effects::default(),

@@ -2,7 +2,7 @@
 //! cut into steps here, and the seed decides when each of them happens.
 
 use super::SimOptions;
-use noctule_broker::archive::{Archive, NotYet, Scratch, Unread, for_shards};
+use noctule_broker::archive::{Archive, NotYet, Scratch, Spans, Unread, for_shards};
 use noctule_engine::{Content, Directory, JournalState, Record, Request, ShardId, Subscriber};
 use noctule_session::{Durability, Instant, MemoryGauge, MessageNumber, Missing, Position};
 use noctule_store::simulated::SimulatedDisk;
@@ -55,6 +55,7 @@ pub(super) struct Journal {
     appender: Arc<Appender>,
     committer: Committer<SimulatedDisk>,
     archive: Archive<SimulatedDisk>,
+    spans: Spans,
     scratch: Scratch,
     shards: u16,
     /// Everything is made durable; otherwise only what somebody waits for.
@@ -94,17 +95,19 @@ impl Job {
 /// How far the shards have come with saying again what is about to be freed.
 struct Reclaiming {
     before: Position,
+    limit: Position,
     shards_missing: u16,
     position: Position,
 }
 
 impl Journal {
-    pub(super) fn new(opened: Opened<SimulatedDisk>, options: &SimOptions) -> Self {
+    pub(super) fn new(opened: Opened<SimulatedDisk>, spans: Spans, options: &SimOptions) -> Self {
         let Opened { appender, committer, reader, .. } = opened;
         Self {
             appender,
             committer,
             archive: Archive::new(reader),
+            spans,
             scratch: Scratch::default(),
             shards: options.shards,
             syncs: options.durability == Durability::Disk,
@@ -125,7 +128,7 @@ impl Journal {
     /// Gives records their places and says where the journal reaches then.
     pub(super) fn append(&mut self, records: &mut Vec<Record>) -> Position {
         let before = self.appender.end().get();
-        let end = self.scratch.append(&self.appender, records);
+        let end = self.scratch.append(&self.appender, &self.spans, records);
         self.fresh_bytes += (end.0 - before).saturating_sub(self.scratch.again_bytes());
         end
     }
@@ -152,6 +155,7 @@ impl Journal {
                 let (missing, places) = (contents.into(), Vec::new());
                 self.jobs.push_back(Job::Move { shard, missing, places });
             }
+            Request::Abandoned { message } => self.spans.abandon(message),
             Request::Restated { position } => {
                 if let Some(reclaiming) = &mut self.reclaiming {
                     reclaiming.shards_missing -= 1;
@@ -281,7 +285,7 @@ impl Journal {
             }
             Job::Move { missing, places, .. } => {
                 while let Some(next) = missing.front() {
-                    let moved = self.archive.move_content(*next, &self.appender)?;
+                    let moved = self.archive.move_content(*next, &self.appender, &self.spans)?;
                     places.extend(moved.map(|moved| (next.number, moved.position)));
                     missing.pop_front();
                 }
@@ -295,18 +299,24 @@ impl Journal {
     fn is_worth_reclaiming(&self) -> bool {
         let is_full = self.appender.state() == State::Full && !self.has_made_room;
         let has_to = self.fresh_bytes >= self.reclaims_after || is_full;
-        self.reclaiming.is_none() && has_to && self.committer.segments().len() > 1
+        self.reclaiming.is_none() && has_to && self.can_begin_reclaiming()
+    }
+
+    fn can_begin_reclaiming(&self) -> bool {
+        let segments = self.committer.segments();
+        segments.len() > 1 && self.spans.limit(Position(segments[0].end.get())).is_some()
     }
 
     fn begin_reclaiming(&mut self, hand: &mut impl FnMut(ShardId, FromJournal)) {
         let Some(oldest) = self.committer.segments().into_iter().next() else { return };
         let before = Position(oldest.end.get());
+        let Some(limit) = self.spans.limit(before) else { return };
         (self.fresh_bytes, self.has_made_room) = (0, true);
         self.reclaiming =
-            Some(Reclaiming { before, shards_missing: self.shards, position: Position::NOWHERE });
+            Some(Reclaiming { before, limit, shards_missing: self.shards, position: Position::NOWHERE });
         self.jobs.push_back(Job::Forget);
         for shard in (0..self.shards).map(ShardId) {
-            hand(shard, FromJournal::Restate(before));
+            hand(shard, FromJournal::Restate(limit));
         }
     }
 
@@ -323,10 +333,15 @@ impl Journal {
     }
 
     fn free(&mut self) {
-        let Some(Reclaiming { before, .. }) = &self.reclaiming else { return };
+        let Some(Reclaiming { before, limit, .. }) = &self.reclaiming else { return };
+        if self.spans.limit(*before) != Some(*limit) {
+            self.reclaiming = None;
+            return;
+        }
         match self.committer.release(noctule_store::Position::new(before.0)) {
             Ok(released) => {
                 self.freed += released.segments;
+                self.spans.forget(*before);
                 self.reclaiming = None;
             }
             Err(_) => self.has_failed = true,

@@ -59,6 +59,8 @@ pub struct SimOptions {
     pub durability: Durability,
     /// The journal's sizes: by default so small that segments fill and are freed all the time.
     pub journal: noctule_store::Options,
+    /// Payloads above this are recorded in parts of this length.
+    pub part_bytes: usize,
     /// The oldest segment is freed after so many new bytes of records.
     pub reclaim_after_bytes: u64,
     /// Whether what is recorded is written down for a person.
@@ -139,6 +141,7 @@ impl Default for SimOptions {
                 first_segment_bytes: 8 << 10,
                 journal_bytes_max: 0,
             },
+            part_bytes: 256,
             reclaim_after_bytes: 2 << 10,
             is_traced: false,
         }
@@ -464,12 +467,15 @@ impl Sim {
         let wants_input = self.nodes[shard].shard.wants_input(id);
         let state = &mut self.wires[wire];
         state.from_broker.extend_from_slice(&out);
+        if let Flush::Payload(message) = &flush {
+            state.from_broker.extend_from_slice(&message.payload);
+        }
         // A promise that the turn kept may have marked the connection again.
-        state.wants_flush |= flush == Flush::More;
+        state.wants_flush |= matches!(flush, Flush::More | Flush::Payload(_));
         if state.next == Next::Flush && wants_input {
             state.next = Next::Yield;
         }
-        if flush == Flush::Close {
+        if matches!(flush, Flush::Close) {
             state.close();
             state.has_said_all = true;
             self.nodes[shard].shard.forget(id);

@@ -10,6 +10,7 @@ mod durability;
 mod expiry;
 mod flow;
 mod levels;
+mod long;
 mod malformed;
 mod permission;
 mod publish;

@@ -42,6 +42,8 @@ pub(crate) struct Keeper {
 #[derive(Clone, Copy, Debug)]
 struct Reclaiming {
     before: Position,
+    /// What has to be said again stands in front of this: parts are freed with what they are parts of.
+    limit: Position,
     /// How much of the segment counts is seen by how much is said again.
     segment_bytes: u64,
     again_bytes: u64,
@@ -182,6 +184,11 @@ impl Keeper {
     }
 
     fn free(&mut self, reclaiming: Reclaiming) {
+        if self.journal.spans.limit(reclaiming.before) != Some(reclaiming.limit) {
+            // Parts were recorded meanwhile.
+            self.reclaiming = None;
+            return;
+        }
         let before = noctule_store::Position::new(reclaiming.before.0);
         match self.shared.data_dir.unless_pinned(|| self.committer.release(before)) {
             None => return debug!("the oldest segment of the journal is kept: another process reads it"),
@@ -191,6 +198,7 @@ impl Keeper {
             Some(Ok(_)) => {}
         }
         self.reclaiming = None;
+        self.journal.spans.forget(reclaiming.before);
         self.journal.jobs.put(Job::Forget);
         let again = self.again_bytes() - reclaiming.again_bytes;
         let gained = reclaiming.segment_bytes.saturating_sub(again);
@@ -260,6 +268,7 @@ impl Keeper {
         let segments = self.committer.segments();
         let Some(oldest) = segments.first() else { return };
         let before = Position(oldest.end.get());
+        let Some(limit) = self.journal.spans.limit(before) else { return };
         let again_bytes = self.again_bytes();
         match self.journal.appender.state() {
             State::Full if self.round.is_none() => {
@@ -269,12 +278,12 @@ impl Keeper {
             State::Full => {}
             _ => self.round = None,
         }
-        self.reclaiming = Some(Reclaiming { before, segment_bytes: oldest.bytes, again_bytes });
+        self.reclaiming = Some(Reclaiming { before, limit, segment_bytes: oldest.bytes, again_bytes });
         let shards = self.journal.waiting.len() as u64;
         self.journal.restated.missing.store(shards, Ordering::Release);
         self.journal.restated.position.store(0, Ordering::Release);
         for shard in (0..self.shared.shards()).map(ShardId) {
-            self.shared.mailbox(shard).put([Parcel::Restate(before)]);
+            self.shared.mailbox(shard).put([Parcel::Restate(limit)]);
         }
     }
 

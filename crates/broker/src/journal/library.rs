@@ -71,7 +71,7 @@ impl Library {
         let mut places = Vec::with_capacity(contents.len());
         for missing in &contents {
             let Self { archive, journal, .. } = self;
-            match wait_for(journal, || archive.move_content(*missing, &journal.appender)) {
+            match wait_for(journal, || archive.move_content(*missing, &journal.appender, &journal.spans)) {
                 Ok(Some(Some(Moved { position, bytes }))) => {
                     journal.again_bytes.fetch_add(bytes, Ordering::Relaxed);
                     places.push((missing.number, position));

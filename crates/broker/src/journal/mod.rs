@@ -14,7 +14,7 @@ mod threads;
 pub(crate) use recovery::{Recovered, open};
 pub(crate) use threads::JournalThreads;
 
-use crate::archive::Scratch;
+use crate::archive::{Scratch, Spans};
 use bell::Bell;
 use jobs::Jobs;
 use noctule_engine::{Record, Request, Shard, ShardId, Subscriber};
@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[derive(Debug)]
 pub(crate) struct Journal {
     appender: Arc<Appender>,
+    spans: Spans,
     /// Everything is synced; otherwise only what somebody waits for.
     syncs: bool,
     /// Somebody waits for the kernel alone, or for the disk.
@@ -62,9 +63,10 @@ pub(crate) enum Job {
 }
 
 impl Journal {
-    pub(crate) fn new(appender: Arc<Appender>, syncs: bool, shards: u16) -> Self {
+    pub(crate) fn new(appender: Arc<Appender>, spans: Spans, syncs: bool, shards: u16) -> Self {
         Self {
             appender,
+            spans,
             syncs,
             is_wanted: [AtomicBool::new(false), AtomicBool::new(false)],
             bell: Bell::default(),
@@ -78,7 +80,7 @@ impl Journal {
 
     /// Gives records their places, tells publications theirs, and says where the journal reaches then.
     pub(crate) fn append(&self, records: &mut Vec<Record>, scratch: &mut Scratch) -> Position {
-        let end = scratch.append(&self.appender, records);
+        let end = scratch.append(&self.appender, &self.spans, records);
         self.again_bytes.fetch_add(scratch.again_bytes(), Ordering::Relaxed);
         end
     }
@@ -107,6 +109,7 @@ impl Journal {
         let job = match request {
             Request::Load { subscriber, missing } => Job::Load { shard, subscriber, missing },
             Request::Move { contents } => Job::Move { shard, contents },
+            Request::Abandoned { message } => return self.spans.abandon(message),
             Request::Restated { position } => {
                 self.restated.position.fetch_max(position.0, Ordering::AcqRel);
                 self.restated.missing.fetch_sub(1, Ordering::AcqRel);

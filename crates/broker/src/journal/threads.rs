@@ -3,7 +3,7 @@
 use super::Journal;
 use super::keeper::Keeper;
 use super::library::Library;
-use crate::archive::Archive;
+use crate::archive::{Archive, Spans};
 use crate::shared::Shared;
 use crate::threads::AbortOnPanic;
 use noctule_store::{Directory, Opened, Reader};
@@ -21,11 +21,12 @@ impl JournalThreads {
     /// Starts the threads. Gives back what reads the journal meanwhile.
     pub(crate) fn new(
         opened: Opened<Directory>,
+        spans: Spans,
         shared: &Arc<Shared>,
         syncs: bool,
     ) -> io::Result<(Self, Reader<Directory>)> {
         let Opened { appender, committer, reader, .. } = opened;
-        let journal = Arc::new(Journal::new(appender, syncs, shared.shards()));
+        let journal = Arc::new(Journal::new(appender, spans, syncs, shared.shards()));
         let keeper = Keeper::new(committer, Arc::clone(shared), Arc::clone(&journal));
         let library = Library::new(Archive::new(reader.clone()), Arc::clone(shared), Arc::clone(&journal));
         let threads = vec![spawn("keeper", || keeper.run())?, spawn("library", || library.run())?];

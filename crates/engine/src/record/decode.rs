@@ -2,14 +2,14 @@
 //! nothing is allocated for what is not there.
 
 use super::wire::{self, Kind};
-use super::{Frame, FrameTarget, Record};
+use super::{Frame, FrameTarget, PayloadPart, Record};
 use noctule_codec::{
     DecodeError, PacketId, PacketType, Properties, PropertyPlace, QoS, ReasonCode, RetainHandling, Role,
     SubscriptionOptions,
 };
 use noctule_session::{
-    Delivered, GroupNumber, Instant, MessageNumber, Phase, Place, Position, Publication, SessionChange,
-    SessionNumber, Settlement, StoredWill, Subscription, SubscriptionIds,
+    Delivered, GroupNumber, Instant, MessageNumber, Parts, Payload, Phase, Place, Position, Publication,
+    SessionChange, SessionNumber, Settlement, StoredWill, Subscription, SubscriptionIds,
 };
 use std::sync::Arc;
 
@@ -81,6 +81,28 @@ pub fn moved_bytes(body: &[u8], number: MessageNumber, out: &mut Vec<u8>) -> Res
     Ok(true)
 }
 
+/// Whether the payload of a message whose content is in the body of a frame stands in parts elsewhere, so that
+/// [`moved_bytes`] does not move it.
+pub fn is_in_parts(body: &[u8], number: MessageNumber) -> Result<bool, RecordError> {
+    let Some(content) = find(body, number)? else { return Ok(false) };
+    let mut reader = Reader(content);
+    reader.message()?;
+    Ok(reader.publication_flags()? & wire::IN_PARTS != 0)
+}
+
+/// Finds the part of a payload that begins at this place of it in the body of a frame.
+pub fn part(mut body: &[u8], number: MessageNumber, from: u64) -> Result<Option<&[u8]>, RecordError> {
+    while !body.is_empty() {
+        let (kind, content, rest) = split_first(body)?;
+        let mut reader = Reader(content);
+        if kind == Kind::Part && reader.message()? == number && reader.number()? == from {
+            return reader.bytes().map(Some);
+        }
+        body = rest;
+    }
+    Ok(None)
+}
+
 /// Where the contents of messages begin in the body of a frame: [`content`] and [`moved_bytes`] find each at once in
 /// the bytes from there on.
 pub fn contents(body: &[u8]) -> Result<Vec<(MessageNumber, usize)>, RecordError> {
@@ -124,6 +146,7 @@ impl<'a> Reader<'a> {
     fn record(&mut self, kind: Kind) -> Result<Record, RecordError> {
         Ok(match kind {
             Kind::Published => Record::Published(Box::new(self.frame()?)),
+            Kind::Part => Record::Part(self.part()?),
             Kind::Moved => Record::Moved(Arc::new(self.publication()?)),
             Kind::Retained => Record::Retained(Arc::new(self.publication()?)),
             Kind::SessionOpened => self.session_opened()?,
@@ -222,9 +245,15 @@ impl<'a> Reader<'a> {
         })
     }
 
+    fn part(&mut self) -> Result<PayloadPart, RecordError> {
+        let (message, from) = (self.message()?, self.number()?);
+        Ok(PayloadPart { message, from, bytes: self.bytes()?.into(), place: Arc::default() })
+    }
+
     fn publication(&mut self) -> Result<Publication, RecordError> {
         let number = self.message()?;
         let flags = self.publication_flags()?;
+        let is_in_parts = flags & wire::IN_PARTS != 0;
         Ok(Publication {
             number,
             qos: qos(flags)?,
@@ -237,24 +266,34 @@ impl<'a> Reader<'a> {
             publisher: self.text("a publisher")?.into(),
             topic: self.text("a topic")?.to_owned(),
             properties: self.properties(PropertyPlace::Packet(PacketType::Publish))?,
-            payload: self.bytes()?.to_owned(),
+            payload: if is_in_parts { Payload::EMPTY } else { self.bytes()?.into() },
+            parts: if is_in_parts { Some(Box::new(self.parts()?)) } else { None },
             place: Place::default(),
             kept: Place::default(),
             share: None,
         })
     }
 
+    fn parts(&mut self) -> Result<Parts, RecordError> {
+        let bytes = self.number()?;
+        let places: Box<[Position]> = self.list(1, Self::position)?.into();
+        let is_possible = bytes > 0 && !places.is_empty();
+        if is_possible { Ok(Parts { bytes, places }) } else { Err(RecordError::Value { field: "parts" }) }
+    }
+
     /// Passes over a publication without looking at what it says.
     fn skip_publication(&mut self) -> Result<(), RecordError> {
         self.message()?;
-        let times = if self.publication_flags()? & wire::EXPIRES != 0 { 2 } else { 1 };
+        let flags = self.publication_flags()?;
+        let times = if flags & wire::EXPIRES != 0 { 2 } else { 1 };
         (0..times).try_for_each(|_| self.instant().map(drop))?;
-        // Publisher, topic, properties, payload.
-        (0..4).try_for_each(|_| self.bytes().map(drop))
+        // Publisher, topic, properties.
+        (0..3).try_for_each(|_| self.bytes().map(drop))?;
+        if flags & wire::IN_PARTS != 0 { self.parts().map(drop) } else { self.bytes().map(drop) }
     }
 
     fn will(&mut self) -> Result<StoredWill, RecordError> {
-        let flags = self.publication_flags()?;
+        let flags = self.flags(wire::QOS | wire::RETAIN | wire::EXPIRES, "a will's flags")?;
         Ok(StoredWill {
             qos: qos(flags)?,
             retain: flags & wire::RETAIN != 0,
@@ -270,7 +309,7 @@ impl<'a> Reader<'a> {
     }
 
     fn publication_flags(&mut self) -> Result<u8, RecordError> {
-        self.flags(wire::QOS | wire::RETAIN | wire::EXPIRES, "a message's flags")
+        self.flags(wire::QOS | wire::RETAIN | wire::EXPIRES | wire::IN_PARTS, "a message's flags")
     }
 
     fn properties(&mut self, place: PropertyPlace) -> Result<Properties<'static>, RecordError> {
@@ -633,7 +672,7 @@ mod tests {
         let frame = Frame {
             message: Arc::new(Publication {
                 topic: "a/b".into(),
-                payload: b"hi".into(),
+                payload: b"hi"[..].into(),
                 publisher: "me".into(),
                 qos: QoS::AtLeastOnce,
                 published_at: Instant::from_millis(1000),
@@ -654,7 +693,15 @@ mod tests {
         let change = |change| Record::Session { session, change };
         let settlement = Settlement::Dropped(DropReason::QueueFull);
         let settled = SessionChange::Settled { message: MessageNumber(7), packet_id: None, settlement };
-        let cases: [(Record, &[u8]); 4] = [
+        let parts = Parts { bytes: 300, places: [Position(5), Position(300)].into() };
+        let in_parts =
+            Publication { payload: Payload::EMPTY, parts: Some(Box::new(parts)), ..publication(7) };
+        let cases: [(Record, &[u8]); 6] = [
+            (Record::Part(a_part(7, 300, b"hi")), b"\x04\x06\0\0\0\x07\xAC\x02\x02hi"),
+            (
+                Record::Moved(Arc::new(in_parts)),
+                b"\x02\x0E\0\0\0\x07\x12\x07\x01p\x01t\0\xAC\x02\x02\x05\xAC\x02",
+            ),
             (
                 Record::Published(Box::new(frame)),
                 b"\x01\x1D\0\0\0\x07\x09\xE8\x07\xD0\x0F\x02me\x03a/b\0\x02hi\x03\xAC\x02\xC8\x01\
@@ -669,6 +716,43 @@ mod tests {
         ];
         for (record, bytes) in cases {
             assert_eq!(encoded(&record), bytes, "{record:?}");
+        }
+    }
+
+    fn a_part(message: u64, from: u64, bytes: &[u8]) -> PayloadPart {
+        PayloadPart { message: MessageNumber(message), from, bytes: bytes.into(), place: Arc::default() }
+    }
+
+    #[test]
+    fn a_part_is_found_by_its_message_and_its_place_in_that() {
+        let parts = [a_part(7, 0, b"one"), a_part(8, 3, b"other's"), a_part(7, 3, b"two")];
+        let body: Vec<u8> = parts.into_iter().flat_map(|part| encoded(&Record::Part(part))).collect();
+        let found = |number, from| part(&body, MessageNumber(number), from).expect("it is whole");
+        assert_eq!([found(7, 0), found(7, 3), found(8, 3)], [&b"one"[..], b"two", b"other's"].map(Some));
+        assert_eq!([found(7, 1), found(9, 0)], [None, None]);
+        assert_eq!(
+            content(&body, MessageNumber(7)).expect("it is whole").map(|_| ()),
+            None,
+            "a part is no content"
+        );
+    }
+
+    #[test]
+    fn a_record_says_whether_its_payload_is_elsewhere() {
+        let parts = Some(Box::new(Parts { bytes: 3, places: [Position(5)].into() }));
+        let long = Publication { payload: Payload::EMPTY, parts: parts.clone(), ..publication(7) };
+        let mut body = encoded(&Record::Moved(Arc::new(long)));
+        Record::Moved(Arc::new(publication(8))).encode(&mut body);
+        for (number, expected) in [(7, true), (8, false), (9, false)] {
+            assert_eq!(is_in_parts(&body, MessageNumber(number)), Ok(expected));
+        }
+        // Where the payload is at hand, its old parts are not named again.
+        let retained = Arc::new(Publication { parts, ..publication(7) });
+        let group = GroupNumber(1);
+        for record in
+            [Record::Retained(Arc::clone(&retained)), Record::GroupOwed { group, message: retained }]
+        {
+            assert_eq!(is_in_parts(&encoded(&record), MessageNumber(7)), Ok(false), "{record:?}");
         }
     }
 

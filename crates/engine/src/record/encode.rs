@@ -1,11 +1,11 @@
 //! How a record is written. Nothing is allocated but room in the buffer.
 
 use super::wire::{self, Kind};
-use super::{Frame, FrameTarget, Record};
+use super::{Frame, FrameTarget, PayloadPart, Record};
 use noctule_codec::{PacketId, QoS};
 use noctule_session::{
-    Delivered, MessageNumber, Phase, Publication, SessionChange, SessionNumber, Settlement, StoredWill,
-    Subscription, SubscriptionIds,
+    Delivered, MessageNumber, Parts, Phase, Publication, SessionChange, SessionNumber, Settlement,
+    StoredWill, Subscription, SubscriptionIds,
 };
 
 impl Record {
@@ -24,6 +24,7 @@ impl Record {
     fn kind(&self) -> Kind {
         match self {
             Self::Published(_) => Kind::Published,
+            Self::Part(_) => Kind::Part,
             Self::Moved(_) => Kind::Moved,
             Self::Retained(_) => Kind::Retained,
             Self::SessionOpened { .. } => Kind::SessionOpened,
@@ -41,7 +42,9 @@ impl Record {
     fn put_content(&self, out: &mut Vec<u8>) {
         match self {
             Self::Published(frame) => put_frame(frame, out),
-            Self::Moved(message) | Self::Retained(message) => put_publication(message, out),
+            Self::Part(part) => put_part(part, out),
+            Self::Moved(message) => put_publication(message, message.parts.as_deref(), out),
+            Self::Retained(message) => put_publication(message, lasting_parts(message), out),
             Self::SessionOpened { session, client_id, user_name } => {
                 put_number(session.0, out);
                 put_text(client_id, out);
@@ -63,7 +66,7 @@ impl Record {
                 put_text(filter, out);
             }
             Self::GroupOwed { group, message } => {
-                put_publication(message, out);
+                put_publication(message, lasting_parts(message), out);
                 put_number(group.0, out);
             }
             Self::GroupTaken { session, delivered } => {
@@ -142,7 +145,7 @@ fn put_change(change: &SessionChange, out: &mut Vec<u8>) {
 
 fn put_frame(frame: &Frame, out: &mut Vec<u8>) {
     let Frame { message, inbound, retained, will_of, owed, groups } = frame;
-    put_publication(message, out);
+    put_publication(message, message.parts.as_deref(), out);
     let mut flags = 0;
     flags |= if inbound.is_some() { wire::HAS_INBOUND } else { 0 };
     flags |= if *retained { wire::IS_RETAINED } else { 0 };
@@ -166,19 +169,40 @@ fn put_target(target: &FrameTarget, out: &mut Vec<u8>) {
     put_subscription_ids(subscription_ids, out);
 }
 
+fn put_part(part: &PayloadPart, out: &mut Vec<u8>) {
+    let PayloadPart { message, from, bytes, .. } = part;
+    put_number(message.0, out);
+    put_number(*from, out);
+    put_bytes(bytes, out);
+}
+
+/// What is said again of a message is said because its parts will be forgotten, unless they are all there is of it.
+fn lasting_parts(message: &Publication) -> Option<&Parts> {
+    message.parts.as_deref().filter(|_| message.is_payload_missing())
+}
+
 /// The number comes first, so that who looks for it need not read on.
-fn put_publication(message: &Publication, out: &mut Vec<u8>) {
+fn put_publication(message: &Publication, parts: Option<&Parts>, out: &mut Vec<u8>) {
     let Publication { topic, payload, properties, publisher, .. } = message;
+    let payload = if parts.is_some() { &[] } else { &payload[..] };
     let texts = topic.len() + payload.len() + properties.as_bytes().len() + publisher.len();
     out.reserve(texts + PUBLICATION_NUMBERS_BYTES);
     put_number(message.number.0, out);
-    out.push(publication_flags(message.qos, message.retain, message.expires_at.is_some()));
+    let in_parts = if parts.is_some() { wire::IN_PARTS } else { 0 };
+    out.push(publication_flags(message.qos, message.retain, message.expires_at.is_some()) | in_parts);
     put_number(message.published_at.as_millis(), out);
     message.expires_at.iter().for_each(|at| put_number(at.as_millis(), out));
     put_text(publisher, out);
     put_text(topic, out);
     put_bytes(properties.as_bytes(), out);
-    put_bytes(payload, out);
+    match parts {
+        None => put_bytes(payload, out),
+        Some(parts) => {
+            put_number(parts.bytes, out);
+            put_number(parts.places.len() as u64, out);
+            parts.places.iter().for_each(|place| put_number(place.0, out));
+        }
+    }
 }
 
 fn put_will(will: &StoredWill, out: &mut Vec<u8>) {

@@ -1,7 +1,8 @@
 //! The records of one turn as the bodies of frames.
 
 use super::Record;
-use noctule_session::{Position, Publication, SessionChange};
+use crate::Span;
+use noctule_session::{MessageNumber, Position, Publication, SessionChange};
 
 /// Makes frames of records, and tells publications where they stand.
 #[derive(Debug, Default)]
@@ -9,6 +10,8 @@ pub struct Frames {
     bytes: Vec<u8>,
     ends: Vec<End>,
     again_bytes: u64,
+    begun: Vec<(MessageNumber, Position)>,
+    spans: Vec<Span>,
 }
 
 /// Where a frame ends.
@@ -50,12 +53,26 @@ impl Frames {
     }
 
     /// The frames stand at these positions: the publications in them are told.
-    pub fn tell_places(&self, records: &[Record], places: impl IntoIterator<Item = Position>) {
+    pub fn tell_places(&mut self, records: &[Record], places: impl IntoIterator<Item = Position>) {
         let mut begin = 0;
-        for (end, place) in self.ends.iter().zip(places) {
-            records[begin..end.record].iter().for_each(|record| tell_place(record, place));
+        let Self { ends, begun, spans, .. } = self;
+        for (end, place) in ends.iter().zip(places) {
+            for record in &records[begin..end.record] {
+                tell_place(record, place);
+                note_parts(record, place, begun, spans);
+            }
             begin = end.record;
         }
+    }
+
+    /// Messages whose first part is in these frames, and where that stands.
+    pub fn begun(&self) -> &[(MessageNumber, Position)] {
+        &self.begun
+    }
+
+    /// Messages with parts whose record is in these frames.
+    pub fn spans(&self) -> &[Span] {
+        &self.spans
     }
 
     fn last_end(&self) -> usize {
@@ -67,6 +84,8 @@ impl Frames {
         self.bytes.shrink_to(BYTES_KEPT);
         self.ends.clear();
         self.again_bytes = 0;
+        self.begun.clear();
+        self.spans.clear();
     }
 }
 
@@ -74,7 +93,22 @@ fn tell_place(record: &Record, position: Position) {
     let publication = |message: &Publication| message.place.set(position);
     match record {
         Record::Published(frame) => publication(&frame.message),
+        Record::Part(part) => part.place.set(position),
         Record::Retained(message) | Record::GroupOwed { message, .. } => message.kept.set(position),
+        _ => {}
+    }
+}
+
+#[inline]
+fn note_parts(
+    record: &Record,
+    position: Position,
+    begun: &mut Vec<(MessageNumber, Position)>,
+    spans: &mut Vec<Span>,
+) {
+    match record {
+        Record::Part(part) if part.from == 0 => begun.push((part.message, position)),
+        Record::Published(frame) => spans.extend(Span::of(&frame.message, position)),
         _ => {}
     }
 }

@@ -9,13 +9,13 @@ mod frames;
 pub(crate) mod testing;
 mod wire;
 
-pub use decode::{RecordError, content, contents, moved_bytes};
+pub use decode::{RecordError, content, contents, is_in_parts, moved_bytes, part};
 pub use frames::Frames;
 
 use noctule_codec::{PacketId, QoS};
 use noctule_session::{
-    Delivered, GroupNumber, Instant, MessageNumber, Publication, SessionChange, SessionNumber,
-    SubscriptionIds,
+    Delivered, GroupNumber, Instant, MessageNumber, Payload, Place, Publication, SessionChange,
+    SessionNumber, SubscriptionIds,
 };
 use std::sync::Arc;
 
@@ -24,6 +24,9 @@ use std::sync::Arc;
 pub enum Record {
     /// A publication was accepted. Everything it owes to anybody is in this one record.
     Published(Box<Frame>),
+    /// A part of the payload of a publication. It means nothing without the record that says where its parts stand,
+    /// which comes behind them.
+    Part(PayloadPart),
     /// The content of a publication, said again; it owes nothing to anybody.
     Moved(Arc<Publication>),
     /// The retained message of its topic, said again.
@@ -93,6 +96,19 @@ pub enum Record {
         /// The message.
         message: MessageNumber,
     },
+}
+
+/// A part of a payload that is too long to be recorded in one piece.
+#[derive(Clone, Debug)]
+pub struct PayloadPart {
+    /// The publication.
+    pub message: MessageNumber,
+    /// Where in the payload it begins.
+    pub from: u64,
+    /// Its bytes.
+    pub bytes: Payload,
+    /// Learns where it stands.
+    pub place: Arc<Place>,
 }
 
 /// A publication with everybody it is owed to.

@@ -1,20 +1,21 @@
 //! Records for tests: any of them, with small numbers that meet often.
 
-use super::{Frame, FrameTarget, Record};
+use super::{Frame, FrameTarget, PayloadPart, Record};
 use noctule_codec::{PacketId, Properties, Property, QoS, ReasonCode, RetainHandling, SubscriptionOptions};
 use noctule_session::{
-    Delivered, DropReason, GroupNumber, Instant, MessageNumber, Phase, Place, Position, Publication,
-    SessionChange, SessionNumber, Settlement, StoredWill, Subscription, SubscriptionIds,
+    Delivered, DropReason, GroupNumber, Instant, MessageNumber, Parts, Payload, Phase, Place, Position,
+    Publication, SessionChange, SessionNumber, Settlement, StoredWill, Subscription, SubscriptionIds,
 };
 use proptest::option;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 /// A publication of four letters.
 pub(crate) fn publication(number: u64) -> Publication {
     Publication {
         number: MessageNumber(number),
         topic: "t".into(),
-        payload: b"m".into(),
+        payload: b"m"[..].into(),
         properties: Properties::EMPTY,
         qos: QoS::ExactlyOnce,
         retain: false,
@@ -23,6 +24,7 @@ pub(crate) fn publication(number: u64) -> Publication {
         publisher: "p".into(),
         place: Place::default(),
         kept: Place::default(),
+        parts: None,
         share: None,
     }
 }
@@ -31,6 +33,7 @@ pub(crate) fn publication(number: u64) -> Publication {
 pub(crate) fn records() -> impl Strategy<Value = Record> {
     prop_oneof![
         6 => frame().prop_map(|frame| Record::Published(Box::new(frame))),
+        1 => part().prop_map(Record::Part),
         1 => any_publication().prop_map(|message| Record::Moved(message.into())),
         1 => any_publication().prop_map(|message| Record::Retained(message.into())),
         1 => session_opened(),
@@ -44,6 +47,20 @@ pub(crate) fn records() -> impl Strategy<Value = Record> {
         1 => (group(), message()).prop_map(|(group, message)| Record::GroupReturned { group, message }),
         1 => (group(), message()).prop_map(|(group, message)| Record::GroupDropped { group, message }),
     ]
+}
+
+fn part() -> impl Strategy<Value = PayloadPart> {
+    (message(), any::<u32>(), bytes()).prop_map(|(message, from, bytes)| PayloadPart {
+        message,
+        from: from.into(),
+        bytes: bytes.into(),
+        place: Arc::default(),
+    })
+}
+
+fn parts() -> impl Strategy<Value = Parts> {
+    (1..u64::MAX, prop::collection::vec(position(), 1..4))
+        .prop_map(|(bytes, places)| Parts { bytes, places: places.into() })
 }
 
 fn session_opened() -> impl Strategy<Value = Record> {
@@ -86,10 +103,12 @@ fn target() -> impl Strategy<Value = FrameTarget> {
 }
 
 fn any_publication() -> impl Strategy<Value = Publication> {
-    let texts = (text(), bytes(), properties(), text());
+    let texts = (text(), bytes(), properties(), text(), option::weighted(0.2, parts()));
     (message(), texts, qos(), any::<bool>(), instant(), option::of(instant())).prop_map(
-        |(number, (topic, payload, properties, publisher), qos, retain, published_at, expires_at)| {
+        |(number, (topic, payload, properties, publisher, parts), qos, retain, published_at, expires_at)| {
+            let payload = if parts.is_some() { Payload::EMPTY } else { payload.into() };
             Publication {
+                parts: parts.map(Box::new),
                 number,
                 topic,
                 payload,

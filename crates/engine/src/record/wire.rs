@@ -9,6 +9,7 @@ pub(super) enum Kind {
     Published = 1,
     Moved = 2,
     Retained = 3,
+    Part = 4,
     SessionOpened = 5,
     SessionDetached = 6,
     SessionEnded = 7,
@@ -38,6 +39,7 @@ impl Kind {
             1 => Self::Published,
             2 => Self::Moved,
             3 => Self::Retained,
+            4 => Self::Part,
             5 => Self::SessionOpened,
             6 => Self::SessionDetached,
             7 => Self::SessionEnded,
@@ -122,6 +124,8 @@ pub(super) const QOS: u8 = 0b11;
 pub(super) const RETAIN: u8 = 1 << 2;
 /// A publication or a will that expires.
 pub(super) const EXPIRES: u8 = 1 << 3;
+/// A publication whose payload stands in parts in front of it.
+pub(super) const IN_PARTS: u8 = 1 << 4;
 /// Two bits of a delivery or a target: no subscription identifier, one, or (2) several behind their count.
 pub(super) const IDS_SHIFT: u8 = 3;
 /// A delivery that came from a shared group.

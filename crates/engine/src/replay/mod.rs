@@ -35,6 +35,7 @@ pub struct Replay {
     sessions: HashMap<SessionNumber, Replayed>,
     retained: Retained,
     groups: Groups,
+    spans: Vec<Span>,
     seen: Seen,
 }
 
@@ -48,6 +49,8 @@ pub struct Remembered {
     pub retained: Vec<Arc<Publication>>,
     /// The shared groups.
     pub groups: Vec<RememberedGroup>,
+    /// Contents that stand in several places.
+    pub spans: Vec<Span>,
     /// The highest number of a message in any record; 0 if there is none.
     pub last_message: u64,
     /// The highest number of a session.
@@ -56,6 +59,26 @@ pub struct Remembered {
     pub last_group: u64,
     /// The latest time at which something recorded happened. It is never earlier after a restart.
     pub latest: Instant,
+}
+
+/// A content that stands in parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Of which message.
+    pub message: MessageNumber,
+    /// Where its first part stands.
+    pub first: Position,
+    /// Where the record stands that says so, behind all parts.
+    pub record: Position,
+}
+
+impl Span {
+    /// Of a message whose record stands here, if its payload stands in parts.
+    #[inline]
+    pub fn of(message: &Publication, record: Position) -> Option<Self> {
+        let first = *message.parts.as_ref()?.places.first()?;
+        Some(Self { message: message.number, first, record })
+    }
 }
 
 impl Replay {
@@ -77,7 +100,11 @@ impl Replay {
     pub fn apply(&mut self, position: Position, record: Record) {
         match record {
             Record::Published(frame) => self.publish(position, *frame),
-            Record::Moved(message) => self.seen.publication(&message),
+            Record::Part(part) => self.seen.message(part.message),
+            Record::Moved(message) => {
+                self.seen.publication(&message);
+                self.note_span(&message, position);
+            }
             Record::Retained(message) => {
                 self.seen.publication(&message);
                 self.retained.set(&message, position);
@@ -117,7 +144,7 @@ impl Replay {
 
     /// What is there once all records are applied.
     pub fn finish(self) -> Remembered {
-        let Self { sessions, retained, groups, seen } = self;
+        let Self { sessions, retained, groups, spans, seen } = self;
         let sessions = sessions.into_iter().filter_map(|(_, session)| session.finish());
         let mut sessions: Vec<RememberedSession> = sessions.collect();
         let number = |session: &RememberedSession| session.session.number;
@@ -128,6 +155,7 @@ impl Replay {
             sessions,
             retained: retained.finish(),
             groups,
+            spans,
             last_message: message,
             last_session: session,
             last_group: group,
@@ -139,6 +167,7 @@ impl Replay {
     fn publish(&mut self, position: Position, frame: Frame) {
         let Frame { message, inbound, retained, will_of, owed, groups } = frame;
         self.seen.publication(&message);
+        self.note_span(&message, position);
         let (number, bytes) = (message.number, message.queue_bytes());
         for target in owed {
             let FrameTarget { session, qos, retain, subscription_ids } = target;
@@ -171,6 +200,10 @@ impl Replay {
         if retained {
             self.retained.set(&message, position);
         }
+    }
+
+    fn note_span(&mut self, message: &Publication, record: Position) {
+        self.spans.extend(Span::of(message, record));
     }
 
     fn change(&mut self, number: SessionNumber, change: SessionChange) {

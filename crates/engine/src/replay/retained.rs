@@ -14,7 +14,7 @@ impl Retained {
     /// A publication became the retained message of its topic, or cleared it by its empty payload
     /// [MQTT-3.3.1-6]. The record that says so is here.
     pub(super) fn set(&mut self, message: &Arc<Publication>, position: Position) {
-        if message.payload.is_empty() {
+        if message.payload_bytes() == 0 {
             self.by_topic.remove(message.topic.as_str());
             return;
         }

@@ -149,6 +149,7 @@ fn publication(number: MessageNumber, message: &Message<'_>, now: Instant) -> Pu
         publisher: "".into(),
         place: crate::Place::default(),
         kept: crate::Place::default(),
+        parts: None,
         share: None,
     }
 }

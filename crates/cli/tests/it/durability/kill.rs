@@ -70,6 +70,29 @@ fn kill_9_at_every_step_of_a_recovery_loses_nothing() {
     assert_eq!(clean.take_all(1), ["old faithful"]);
 }
 
+/// Long publications are recorded in parts: what was acknowledged of them is there, whole.
+#[test]
+fn kill_9_keeps_long_publications() {
+    let folder = folder("kill_long");
+    let (broker, address) = start(&folder, &["--shards", "2"]);
+    Client::durable(address, "panel").subscribe("camera/+", QoS::ExactlyOnce);
+    let mut camera = Client::clean(address, "camera");
+    let long = |digit: &str| digit.repeat(3 << 20);
+    camera.publish("camera/one", &long("1"), QoS::AtLeastOnce);
+    camera.publish("camera/two", "short", QoS::AtLeastOnce);
+    camera.publish("camera/one", &long("3"), QoS::ExactlyOnce);
+    camera.retain("kept", &long("4"), QoS::AtLeastOnce);
+    broker.kill();
+
+    let (_broker, address) = start(&folder, &["--shards", "2"]);
+    let mut panel = Client::durable(address, "panel");
+    let given = panel.take_all(3);
+    assert!(given == [long("1"), "short".to_owned(), long("3")], "not what was published");
+    let mut clean = Client::clean(address, "clean");
+    clean.subscribe("kept", QoS::AtMostOnce);
+    assert!(clean.take_all(1) == [long("4")], "not what was retained");
+}
+
 /// The disk fails once: what was promised before and after is there.
 #[test]
 fn a_sync_that_fails_costs_nothing_that_was_acknowledged() {

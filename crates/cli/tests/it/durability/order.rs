@@ -112,7 +112,7 @@ fn published(name: &str, id: PacketId, conversation: &Conversation) -> Promise {
         _ => None,
     });
     let is_it = move |record: &Record| match record {
-        Record::Published(frame) => frame.message.payload == payload,
+        Record::Published(frame) => frame.message.payload[..] == payload[..],
         _ => false,
     };
     (format!("{name} {}", id.get()), Box::new(is_it))
