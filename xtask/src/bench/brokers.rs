@@ -40,8 +40,18 @@ impl Broker {
         Self::noctule_in(lab, 1, fresh_data_dir(lab), &["--durability", durability])
     }
 
+    /// The same below a command that says how it runs, on whatever cores that leaves it.
+    pub(super) fn noctule_under(lab: &Lab<'_>, under: &[String], durability: &str) -> Result<Self> {
+        let mut command = lab.project.command(&under[0]);
+        command.args(&under[1..]).arg(lab.project.release_binary());
+        Self::start_noctule(command, 1, fresh_data_dir(lab), &["--durability", durability])
+    }
+
     fn noctule_in(lab: &Lab<'_>, shards: u16, data_dir: PathBuf, more: &[&str]) -> Result<Self> {
-        let mut command = pinned(lab, lab.project.release_binary());
+        Self::start_noctule(pinned(lab, lab.project.release_binary()), shards, data_dir, more)
+    }
+
+    fn start_noctule(mut command: Command, shards: u16, data_dir: PathBuf, more: &[&str]) -> Result<Self> {
         command.args(["--listen", "tcp://127.0.0.1:0", "--log", "off", "--shards", &shards.to_string()]);
         command.args(["--set", "limits.inflight_messages_max_v3=65535"]);
         command.args(["--set", "sys_interval=1s"]).args(more).arg("--data-dir").arg(&data_dir);

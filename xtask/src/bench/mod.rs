@@ -14,6 +14,7 @@ mod facts;
 mod filters;
 mod idle;
 mod lab;
+mod large;
 mod options;
 mod process;
 mod queued;
@@ -54,6 +55,7 @@ const PARTS: &[Part] = &[
     Part { name: "delay", cells: &[], run: durability::delay },
     Part { name: "space", cells: &[], run: space::measure },
     Part { name: "queued", cells: &[], run: queued::measure },
+    Part { name: "large", cells: &[], run: large::measure },
     Part { name: "retained", cells: &[], run: retained::measure },
     Part { name: "connect", cells: &[], run: connect::measure },
     Part { name: "shards", cells: &[], run: shards::measure },
