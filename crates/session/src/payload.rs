@@ -24,6 +24,21 @@ impl Payload {
         Self(Bytes::Shared(Arc::clone(packet), from.min(packet.len())..packet.len()))
     }
 
+    /// How many bytes it has.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Bytes::Own(bytes) => bytes.len(),
+            Bytes::Shared(_, range) => range.len(),
+        }
+    }
+
+    /// Whether it has none.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Some of its bytes, which are not copied where they are shared.
     ///
     /// # Panics
@@ -75,13 +90,19 @@ impl Payload {
 impl Deref for Payload {
     type Target = [u8];
 
-    #[inline]
+    #[inline(always)]
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Bytes::Own(bytes) => bytes,
-            Bytes::Shared(packet, range) => &packet[range.clone()],
+            Bytes::Shared(packet, range) => shared(packet, range),
         }
     }
+}
+
+/// Apart, because most payloads are not shared.
+#[cold]
+fn shared<'a>(packet: &'a [u8], range: &Range<usize>) -> &'a [u8] {
+    &packet[range.clone()]
 }
 
 impl From<Vec<u8>> for Payload {

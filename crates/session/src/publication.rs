@@ -164,16 +164,16 @@ impl Publication {
         Some(u32::try_from(millis.div_ceil(1000)).unwrap_or(u32::MAX))
     }
 
-    /// Its [bytes](Self::bytes) as a queue's entry and the journal keep them.
+    /// Its [bytes](Self::bytes) as a queue's entry and the journal keep them, whether or not its payload is in memory.
     pub fn queue_bytes(&self) -> u32 {
-        u32::try_from(self.bytes()).unwrap_or(u32::MAX)
+        let elsewhere = self.payload_bytes() - self.payload.len() as u64;
+        u32::try_from(self.bytes() + elsewhere).unwrap_or(u32::MAX)
     }
 
-    /// What it costs to keep, in bytes: its content and a flat amount for the rest.
+    /// What it costs to keep, in bytes: its content, as far as that is in memory, and a flat amount for the rest.
     #[inline]
     pub fn bytes(&self) -> u64 {
-        let texts = (self.topic.len() + self.properties.as_bytes().len()) as u64;
-        texts + self.payload_bytes() + FLAT_BYTES
+        (self.topic.len() + self.payload.len() + self.properties.as_bytes().len()) as u64 + FLAT_BYTES
     }
 
     /// Bytes of its payload, which may be in the journal alone.
