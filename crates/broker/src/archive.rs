@@ -242,13 +242,8 @@ impl<D: Disk> Archive<D> {
         let (mut payload, mut frame) = (Vec::new(), Vec::new());
         for place in message.parts.iter().flat_map(|parts| &parts.places) {
             let from = payload.len() as u64;
-            match self.reader.read(noctule_store::Position::new(place.0), &mut frame) {
-                Ok(()) => {}
-                Err(ReadError::NotWritten) => return Err(NotYet::NotWritten),
-                Err(cause @ ReadError::Io { .. }) => return Err(NotYet::Unreadable(cause)),
-                Err(cause @ (ReadError::Released | ReadError::Damaged { .. })) => {
-                    return Ok(Err(cause.to_string()));
-                }
+            if let Err(cause) = read_frame(&self.reader, *place, &mut frame)? {
+                return Ok(Err(cause));
             }
             match part(&frame, message.number, from) {
                 Ok(Some(bytes)) => payload.extend_from_slice(bytes),
@@ -283,12 +278,22 @@ impl<D: Disk> Archive<D> {
             return Ok(Ok(()));
         }
         self.frame_at = Position::NOWHERE;
-        match self.reader.read(noctule_store::Position::new(position.0), &mut self.frame) {
-            Ok(()) => Ok(self.index(position).map_err(|cause| cause.to_string())),
-            Err(ReadError::NotWritten) => Err(NotYet::NotWritten),
-            Err(cause @ ReadError::Io { .. }) => Err(NotYet::Unreadable(cause)),
-            Err(cause @ (ReadError::Released | ReadError::Damaged { .. })) => Ok(Err(cause.to_string())),
-        }
+        let found = read_frame(&self.reader, position, &mut self.frame)?;
+        Ok(found.and_then(|()| self.index(position).map_err(|cause| cause.to_string())))
+    }
+}
+
+/// Reads the frame at this position, or says why it is lost.
+fn read_frame<D: Disk>(
+    reader: &Reader<D>,
+    position: Position,
+    frame: &mut Vec<u8>,
+) -> Result<Result<(), String>, NotYet> {
+    match reader.read(noctule_store::Position::new(position.0), frame) {
+        Ok(()) => Ok(Ok(())),
+        Err(ReadError::NotWritten) => Err(NotYet::NotWritten),
+        Err(cause @ ReadError::Io { .. }) => Err(NotYet::Unreadable(cause)),
+        Err(cause @ (ReadError::Released | ReadError::Damaged { .. })) => Ok(Err(cause.to_string())),
     }
 }
 

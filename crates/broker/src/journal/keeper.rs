@@ -220,10 +220,11 @@ impl Keeper {
         }
         self.round = None;
         if gained < segments_bytes / GAIN_WORTH_A_ROUND {
+            let owed_bytes = self.owed_bytes();
             self.rest = Some(Rest {
                 until: Instant::now() + REST,
                 fresh_bytes: self.fresh_bytes() + segments_bytes / GAIN_WORTH_A_ROUND,
-                owed_bytes: self.owed_bytes() - self.owed_bytes() / GAIN_WORTH_A_ROUND,
+                owed_bytes: owed_bytes - owed_bytes / GAIN_WORTH_A_ROUND,
             });
         }
     }
