@@ -14,6 +14,7 @@ mod project;
 mod setup;
 mod steps;
 mod tools;
+mod worlds;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,8 @@ Commands:
                                   what needs installed peers and tools (setup, licences, interop)
   setup                           Install the MQTT clients and brokers the tests talk to
   fuzz [TARGET] [--seconds N]     Run one fuzz target or all of them, N seconds each (default 60)
+  worlds [--seeds N] [--from N]   Play more of the simulated worlds of the tests (default: 10000 seeds from
+                                  1000 on, 50 seeds a minute): networks, processes and disks that fail
   bench [--quick] [--only NAME[,NAME]] [--seconds N] [--rounds N] [--json FILE]
                                   Measure the broker beside the reference relay and Mosquitto;
                                   docs/benchmarks.md says what and how
@@ -58,6 +61,9 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         ["setup"] => setup::install_missing(&project).map(|()| ExitCode::SUCCESS),
         ["fuzz", options @ ..] => {
             fuzz::run(&project, &fuzz::Options::parse(options)?).map(|()| ExitCode::SUCCESS)
+        }
+        ["worlds", options @ ..] => {
+            worlds::run(&project, &worlds::Options::parse(options)?).map(|()| ExitCode::SUCCESS)
         }
         ["bench", options @ ..] => {
             bench::run(&project, &bench::Options::parse(options)?).map(|()| ExitCode::SUCCESS)

@@ -1,7 +1,8 @@
 //! Whole brokers with clients of every kind over a network that breaks, thousands of times over.
 //!
 //! A seed decides everything. One that fails is printed with the command that runs it again:
-//! `NOCTULE_SEED=… cargo test -p noctule-testkit --test it chaos`. `NOCTULE_SEEDS=n` runs n of them.
+//! `NOCTULE_SEED=… cargo test -p noctule-testkit --test it chaos`. `NOCTULE_SEEDS=n` runs n of them,
+//! `NOCTULE_SEEDS=n..m` those from n up to m; `cargo xtask worlds` runs many.
 
 use noctule_codec::{ProtocolVersion, QoS};
 use noctule_session::client::Delivery;
@@ -19,10 +20,16 @@ const JOBS: &str = "$share/workers/job/#";
 
 /// The seeds to run: the one that is asked for, or as many as are asked for.
 pub(crate) fn seeds(default: u64) -> std::ops::Range<u64> {
-    let number = |name| std::env::var(name).ok().and_then(|text: String| text.parse::<u64>().ok());
-    match number("NOCTULE_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("NOCTULE_SEEDS").unwrap_or(default),
+    let number = |text: &str| text.parse::<u64>().unwrap_or_else(|_| panic!("no number of a seed: {text}"));
+    if let Ok(seed) = std::env::var("NOCTULE_SEED") {
+        return number(&seed)..number(&seed) + 1;
+    }
+    match std::env::var("NOCTULE_SEEDS") {
+        Ok(seeds) => match seeds.split_once("..") {
+            Some((from, to)) => number(from)..number(to),
+            None => 0..number(&seeds),
+        },
+        Err(_) => 0..default,
     }
 }
 
