@@ -7,8 +7,8 @@
 pub use crate::spans::Spans;
 
 use noctule_engine::{
-    Content, Frames, JournalState, PayloadPart, Record, RecordError, Span, content, contents, is_in_parts,
-    moved_bytes, part,
+    Content, Frames, JournalState, PayloadPart, Record, RecordError, Span, content, contents,
+    has_one_receiver, is_in_parts, moved_bytes, part,
 };
 use noctule_session::{MemoryGauge, MessageNumber, Missing, Parts, Payload, Place, Position, Publication};
 use noctule_store::{Appender, Disk, FRAME_HEADER_BYTES, ReadError, Reader, State};
@@ -62,7 +62,7 @@ pub struct Archive<D: Disk> {
     frame_at: Position,
     /// Where the messages of that frame begin in it, by their numbers.
     begins: Vec<(MessageNumber, usize)>,
-    /// Where contents stand that were moved since the last segment was freed.
+    /// Where contents stand that were moved since the last segment was freed, and that somebody else may ask for.
     moved: HashMap<MessageNumber, Position>,
     /// A long message that is being moved.
     moving: Option<Moving>,
@@ -130,7 +130,8 @@ impl<D: Disk> Archive<D> {
         })
     }
 
-    /// Records a message anew, once for everybody who asks, and says where. One that is lost is nowhere.
+    /// Records a message anew, once for everybody who asks, and says where. One that is lost is nowhere. What was
+    /// moved for its one receiver is not remembered: should a failed read have it ask again, it is moved again.
     ///
     /// # Errors
     /// It cannot be read yet.
@@ -158,7 +159,9 @@ impl<D: Disk> Archive<D> {
         match moved {
             Ok(true) => {
                 let (position, bytes) = append_frame(&bytes, appender);
-                self.moved.insert(number, position);
+                if has_one_receiver(self.from(number), number) != Ok(true) {
+                    self.moved.insert(number, position);
+                }
                 Ok(Some(Moved { position, bytes }))
             }
             Ok(false) => {
@@ -391,6 +394,55 @@ const FRAME_KEPT: usize = 1 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use noctule_codec::QoS;
+    use noctule_engine::{Frame, FrameTarget};
+    use noctule_session::{SessionNumber, SubscriptionIds};
+    use noctule_store::Options;
+    use noctule_store::simulated::SimulatedDisk;
+
+    #[test]
+    fn a_message_with_several_receivers_is_moved_once_and_only_that_is_remembered() {
+        let disk = SimulatedDisk::new(1);
+        let opened = noctule_store::open(disk, Options::default(), false, &mut |_, _| Ok(()), &mut |_, _| {});
+        let mut opened = opened.expect("the disk is empty");
+        let mut records = vec![published(1, 1), published(2, 2)];
+        let spans = Spans::new([]);
+        Scratch::default().append(&opened.appender, &spans, &mut records);
+        opened.committer.commit(true).expect("it is written");
+        let mut archive = Archive::new(opened.reader);
+        // Both stand in the one frame of their turn.
+        let position = Position(noctule_store::Position::FIRST.get());
+        for (number, bytes_again) in [(1, true), (2, false)] {
+            let missing = Missing { number: MessageNumber(number), position };
+            let mut moved = || {
+                let moved = archive.move_content(missing, &opened.appender, &spans);
+                moved.expect("it is written").expect("it is there").bytes > 0
+            };
+            assert_eq!([moved(), moved()], [true, bytes_again], "message {number}");
+        }
+        assert_eq!(archive.moved.keys().copied().collect::<Vec<_>>(), [MessageNumber(2)]);
+    }
+
+    /// A publication that so many sessions are owed.
+    fn published(number: u64, sessions: u64) -> Record {
+        let mut message = Publication::empty(&MemoryGauge::default());
+        message.number = MessageNumber(number);
+        message.topic = "t".to_owned();
+        let owed = |session| FrameTarget {
+            session: SessionNumber(session),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            subscription_ids: SubscriptionIds::None,
+        };
+        Record::Published(Box::new(Frame {
+            message: Arc::new(message),
+            inbound: None,
+            retained: false,
+            will_of: None,
+            owed: (1..=sessions).map(owed).collect(),
+            groups: Vec::new(),
+        }))
+    }
 
     #[test]
     fn what_was_set_aside_is_tried_again_in_its_order_once_its_time_has_come() {

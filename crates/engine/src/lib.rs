@@ -56,8 +56,8 @@ pub use groups::{Groups, Roster};
 pub use journal::{Content, Request};
 pub use mail::{Mail, Promise, ShardId, Then, Violation};
 pub use record::{
-    Frame, FrameTarget, Frames, PayloadPart, Record, RecordError, content, contents, is_in_parts,
-    moved_bytes, part,
+    Frame, FrameTarget, Frames, PayloadPart, Record, RecordError, content, contents, has_one_receiver,
+    is_in_parts, moved_bytes, part,
 };
 pub use replay::{Given, Remembered, RememberedGroup, RememberedPhase, RememberedSession, Replay, Span};
 pub use restore::{Restorer, Start};

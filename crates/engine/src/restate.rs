@@ -7,8 +7,9 @@
 //! still owed of the batch at that moment, and the state of its sessions where that stands in front of the limit. A
 //! step is the last thing of its turn, so what it says is true at its place in the journal.
 //!
-//! The deliveries of a session are said from the last batch to the first, within a batch in their order: after a
-//! restart each then joins the front of what stands behind the limit, or the one that was sent before it.
+//! The deliveries of a session are said from the last batch to the first; within a batch what was sent in its order,
+//! then what waits from the last to the first. After a restart each then joins the one that was sent before it, or the
+//! front of what stands behind the limit.
 //!
 //! Nothing that stands in front of the limit may come to a session behind the walk. So no shard begins it before all
 //! have sent what they owe to others of that: the wills that waited for the journal, and everything in front of

@@ -624,7 +624,8 @@ impl Outbound {
     }
 
     /// Says of the last so many deliveries in front of the place `below` that stood before `limit` where they stand
-    /// now, in their order. A delivery whose content is needed has to have a place.
+    /// now: of what was sent in the order of sending, then of what waits from the last to the first, so that each
+    /// joins the front after a restart. A delivery whose content is needed has to have a place.
     pub fn move_up(
         &mut self,
         limit: Position,
@@ -640,15 +641,23 @@ impl Outbound {
         // Of a delivery that was never recorded nobody knows after a restart.
         let mut known = list.entries.range(..first).rev().filter(|entry| entry.is_recorded());
         let mut behind = known.next().and_then(|entry| entry.packet_id);
-        for entry in list.entries.range_mut(first..below).filter(|entry| entry.is_recorded()) {
+        let mut move_one = |entry: &mut Owed, behind: Option<PacketId>| {
             let needs_content = entry.phase != Phase::Received;
             let position = place(entry.number).or((!needs_content).then_some(limit));
             if let Some(position) = position.filter(|_| entry.is_recorded_before(limit)) {
-                let behind = behind.filter(|_| entry.packet_id.is_some());
                 say(Delivered { behind, ..entry.delivered() }, position);
                 entry.position = position;
             }
+        };
+        for entry in list.entries.range_mut(first..below).filter(|entry| entry.is_recorded()) {
+            if entry.phase != Phase::Waiting {
+                move_one(entry, behind.filter(|_| entry.packet_id.is_some()));
+            }
             behind = entry.packet_id;
+        }
+        let waiting = list.entries.range_mut(first..below).rev();
+        for entry in waiting.filter(|entry| entry.is_recorded() && entry.phase == Phase::Waiting) {
+            move_one(entry, None);
         }
     }
 
@@ -1075,6 +1084,22 @@ mod tests {
             again.end_of_records();
             assert_eq!(order(&again), order(&live), "{limit:?}");
         }
+    }
+
+    #[test]
+    fn what_waits_is_said_again_from_the_last_to_the_first_behind_what_was_sent() {
+        let mut outbound = Outbound::default();
+        outbound.attach(10);
+        for number in 1..=5 {
+            let publication = message(number);
+            publication.place.set(Position(10 + number));
+            outbound.push(Owed::new(publication, QoS::AtLeastOnce, false, SubscriptionIds::None));
+        }
+        begin_next(&mut outbound).and_then(|_| begin_next(&mut outbound)).expect("ids are free");
+        let mut said = Vec::new();
+        let say = |delivered: Delivered, _| said.push(delivered.number.0);
+        outbound.move_up(Position(20), usize::MAX, 5, |_| Some(Position(100)), say);
+        assert_eq!(said, [1, 2, 5, 4, 3]);
     }
 
     #[test]

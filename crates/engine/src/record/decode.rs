@@ -64,13 +64,13 @@ impl Record {
 /// other messages is not read.
 pub fn content(body: &[u8], number: MessageNumber) -> Result<Option<Publication>, RecordError> {
     let found = find(body, number)?;
-    found.map(|content| Reader(content).publication()).transpose()
+    found.map(|(_, content)| Reader(content).publication()).transpose()
 }
 
 /// Finds the content of a message in the body of a frame, as [`content`] does, and appends it to `out` as a
 /// [`Record::Moved`]. Says whether it was there; else nothing is appended.
 pub fn moved_bytes(body: &[u8], number: MessageNumber, out: &mut Vec<u8>) -> Result<bool, RecordError> {
-    let Some(content) = find(body, number)? else { return Ok(false) };
+    let Some((_, content)) = find(body, number)? else { return Ok(false) };
     let mut behind = Reader(content);
     behind.skip_publication()?;
     let publication = &content[..content.len() - behind.0.len()];
@@ -84,10 +84,23 @@ pub fn moved_bytes(body: &[u8], number: MessageNumber, out: &mut Vec<u8>) -> Res
 /// Whether the payload of a message whose content is in the body of a frame stands in parts elsewhere, so that
 /// [`moved_bytes`] does not move it.
 pub fn is_in_parts(body: &[u8], number: MessageNumber) -> Result<bool, RecordError> {
-    let Some(content) = find(body, number)? else { return Ok(false) };
+    let Some((_, content)) = find(body, number)? else { return Ok(false) };
     let mut reader = Reader(content);
     reader.message()?;
     Ok(reader.publication_flags()? & wire::IN_PARTS != 0)
+}
+
+/// Whether the body of a frame says of a message whose content is in it that a single session is owed it, and nobody
+/// else ever was or will be.
+pub fn has_one_receiver(body: &[u8], number: MessageNumber) -> Result<bool, RecordError> {
+    let Some((Kind::Published, content)) = find(body, number)? else { return Ok(false) };
+    let mut reader = Reader(content);
+    reader.skip_publication()?;
+    let flags = reader.frame_flags()?;
+    reader.inbound(flags)?;
+    reader.will_of(flags)?;
+    let is_owed_to_one = reader.number()? == 1 && reader.target().is_ok() && reader.number()? == 0;
+    Ok(is_owed_to_one && flags & wire::IS_RETAINED == 0)
 }
 
 /// Finds the part of a payload that begins at this place of it in the body of a frame.
@@ -117,12 +130,12 @@ pub fn contents(body: &[u8]) -> Result<Vec<(MessageNumber, usize)>, RecordError>
     Ok(found)
 }
 
-/// The content of the first record that begins with this message.
-fn find(mut body: &[u8], number: MessageNumber) -> Result<Option<&[u8]>, RecordError> {
+/// The kind and the content of the first record that begins with this message.
+fn find(mut body: &[u8], number: MessageNumber) -> Result<Option<(Kind, &[u8])>, RecordError> {
     while !body.is_empty() {
         let (kind, content, rest) = split_first(body)?;
         if kind.has_content() && Reader(content).message()? == number {
-            return Ok(Some(content));
+            return Ok(Some((kind, content)));
         }
         body = rest;
     }
@@ -215,15 +228,9 @@ impl<'a> Reader<'a> {
 
     fn frame(&mut self) -> Result<Frame, RecordError> {
         let message = Arc::new(self.publication()?);
-        let flags = self.flags(wire::HAS_INBOUND | wire::IS_RETAINED | wire::IS_WILL, "a frame's flags")?;
-        let inbound = match flags & wire::HAS_INBOUND != 0 {
-            true => Some((self.session()?, self.packet_id()?)),
-            false => None,
-        };
-        let will_of = match flags & wire::IS_WILL != 0 {
-            true => Some(self.session()?),
-            false => None,
-        };
+        let flags = self.frame_flags()?;
+        let inbound = self.inbound(flags)?;
+        let will_of = self.will_of(flags)?;
         Ok(Frame {
             message,
             inbound,
@@ -232,6 +239,21 @@ impl<'a> Reader<'a> {
             owed: self.list(TARGET_BYTES_MIN, Self::target)?,
             groups: self.list(1, Self::group)?,
         })
+    }
+
+    fn frame_flags(&mut self) -> Result<u8, RecordError> {
+        self.flags(wire::HAS_INBOUND | wire::IS_RETAINED | wire::IS_WILL, "a frame's flags")
+    }
+
+    /// The packet id that a publication came under.
+    fn inbound(&mut self, flags: u8) -> Result<Option<(SessionNumber, PacketId)>, RecordError> {
+        let has_inbound = flags & wire::HAS_INBOUND != 0;
+        if has_inbound { Ok(Some((self.session()?, self.packet_id()?))) } else { Ok(None) }
+    }
+
+    /// The session whose will it is.
+    fn will_of(&mut self, flags: u8) -> Result<Option<SessionNumber>, RecordError> {
+        if flags & wire::IS_WILL != 0 { self.session().map(Some) } else { Ok(None) }
     }
 
     fn target(&mut self) -> Result<FrameTarget, RecordError> {
@@ -597,6 +619,10 @@ mod tests {
                 let mut expected_bytes = b"before".to_vec();
                 expected.into_iter().for_each(|message| Record::Moved(Arc::clone(message)).encode(&mut expected_bytes));
                 prop_assert_eq!(moved, expected_bytes);
+
+                let expects_one = records.iter().find(|record| content_with(record, number).is_some());
+                let expects_one = expects_one.is_some_and(is_for_one_session);
+                prop_assert_eq!(has_one_receiver(&body, number), Ok(expects_one));
             }
         }
     }
@@ -616,6 +642,11 @@ mod tests {
             _ => return None,
         };
         (message.number == number).then_some(message)
+    }
+
+    fn is_for_one_session(record: &Record) -> bool {
+        let Record::Published(frame) = record else { return false };
+        frame.owed.len() == 1 && frame.groups.is_empty() && !frame.retained
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod frames;
 pub(crate) mod testing;
 mod wire;
 
-pub use decode::{RecordError, content, contents, is_in_parts, moved_bytes, part};
+pub use decode::{RecordError, content, contents, has_one_receiver, is_in_parts, moved_bytes, part};
 pub use frames::Frames;
 
 use noctule_codec::{PacketId, QoS};
