@@ -749,7 +749,7 @@ impl Carrier for Carried<'_> {
 
 /// Whether a shard is to be told how far the journal is.
 fn waits_for_journal(shard: &Shard) -> bool {
-    shard.waits_for(Durability::Os) || shard.waits_for(Durability::Disk)
+    [Durability::Os, Durability::Disk].into_iter().any(|level| shard.waits_for(level).is_some())
 }
 
 /// Puts a socket on the list of those to read, once.

@@ -218,13 +218,15 @@ impl Refusal {
 }
 
 impl Shard {
-    /// Whether anything waits for the journal's [commits](Self::committed): to be with the kernel, or on the disk.
-    pub fn waits_for(&self, level: Durability) -> bool {
-        match level {
-            Durability::Memory => false,
-            Durability::Os => !self.commits.os.waiting.is_empty(),
-            Durability::Disk => !self.commits.disk.waiting.is_empty(),
-        }
+    /// How far the journal has to be [committed](Self::committed), to the kernel or to the disk, until nothing
+    /// waits for that any more.
+    pub fn waits_for(&self, level: Durability) -> Option<Position> {
+        let queue = match level {
+            Durability::Memory => return None,
+            Durability::Os => &self.commits.os,
+            Durability::Disk => &self.commits.disk,
+        };
+        queue.waiting.back().map(|(position, _)| *position)
     }
 
     /// The kernel has the journal up to `written`, and the disk up to `durable`.

@@ -17,6 +17,7 @@ use crate::format::{
 use crate::names::Name;
 use crate::space::{SPARES_MADE, Space, Spare};
 use crate::table::{Segment, Table};
+use crate::touch::Touch;
 use crate::trouble::{Kind, Trouble};
 use crate::{CommitError, Position};
 use std::sync::Arc;
@@ -196,22 +197,35 @@ impl<D: Disk> Committer<D> {
         Ok(released)
     }
 
-    /// Makes the next segment's file ahead of need, in steps of about a millisecond. To be called while there is
-    /// nothing to commit, until it is [`Prepared::Done`]. When the journal is full it looks for room.
+    /// Makes the next segment's file ahead of need, and gives it to be touched: by this thread while there is nothing
+    /// to commit, or by another one. When the journal is full it looks for room.
     ///
     /// # Errors
     ///
-    /// That no file can be made is no error but [`State::Full`].
-    pub fn prepare_spare(&mut self) -> Result<Prepared, CommitError> {
+    /// A file could not be touched, and is gone. That no file can be made is no error but [`State::Full`].
+    pub fn spare_to_touch(&mut self) -> Result<Option<Arc<Touch<D::File>>>, CommitError> {
         self.check_writable()?;
         // A journal nobody writes to stays small.
         if self.durable == Position::FIRST {
-            return Ok(Prepared::Done);
+            return Ok(None);
         }
         self.look_ahead();
-        match self.space.touch()? {
-            true => Ok(Prepared::More),
-            false => Ok(Prepared::Done),
+        Ok(self.space.untouched()?)
+    }
+
+    /// Makes the next segment's file ahead of need and touches a mebibyte of it. To be called until it is
+    /// [`Prepared::Done`].
+    ///
+    /// # Errors
+    ///
+    /// As [`spare_to_touch`](Self::spare_to_touch).
+    pub fn prepare_spare(&mut self) -> Result<Prepared, CommitError> {
+        let Some(touch) = self.spare_to_touch()? else { return Ok(Prepared::Done) };
+        touch.step();
+        // What fails is told at once.
+        match self.space.untouched()? {
+            Some(_) => Ok(Prepared::More),
+            None => Ok(Prepared::Done),
         }
     }
 

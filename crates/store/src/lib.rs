@@ -29,6 +29,7 @@ mod scan;
 pub mod simulated;
 mod space;
 mod table;
+mod touch;
 mod trouble;
 mod window;
 
@@ -45,3 +46,4 @@ pub use reader::Reader;
 pub use recovery::{OnFrame, OnProgress};
 pub use report::{Report, SegmentFile, Torn};
 pub use space::Options;
+pub use touch::Touch;

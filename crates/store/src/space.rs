@@ -7,6 +7,7 @@
 use crate::disk::{Disk, DiskFile};
 use crate::format::SEGMENT_HEADER_BYTES;
 use crate::names::Name;
+use crate::touch::{TOUCHED, Touch};
 use crate::trouble::Trouble;
 use std::io;
 use std::sync::Arc;
@@ -34,8 +35,7 @@ pub(crate) struct Spare<F> {
     pub(crate) name: String,
     pub(crate) bytes: u64,
     pub(crate) file: Arc<F>,
-    /// Up to where its blocks have been written once, which makes syncing them cheap.
-    touched: u64,
+    touch: Arc<Touch<F>>,
 }
 
 /// The spare files, the smallest first.
@@ -60,10 +60,6 @@ const SEGMENTS_IN_ROOM: u64 = 8;
 const GROWTH: u64 = 4;
 /// A block of the file system; sizes are whole numbers of them.
 const BLOCK_BYTES: u64 = 4096;
-/// How much is touched at once: a write and a sync of about a millisecond.
-const TOUCH_BYTES: u64 = 1 << 20;
-/// Stands at the start of a spare file all of whose blocks have been written.
-const TOUCHED: &[u8; 8] = b"noctfree";
 
 impl<D: Disk> Space<D> {
     /// Takes over the spare files that are there and removes those that are too many or of no use.
@@ -99,8 +95,7 @@ impl<D: Disk> Space<D> {
         };
         match look() {
             Ok((bytes, file, is_touched)) => {
-                let touched = if is_touched { bytes } else { 0 };
-                Ok(Spare { name, bytes, file: Arc::new(file), touched })
+                Ok(Spare::new(name, bytes, Arc::new(file), if is_touched { bytes } else { 0 }))
             }
             Err(_) => Err(name),
         }
@@ -120,10 +115,12 @@ impl<D: Disk> Space<D> {
         self.spares.last().is_some_and(|largest| largest.bytes >= least)
     }
 
-    /// The smallest spare file that holds `least` bytes.
+    /// The smallest spare file that holds `least` bytes. Nobody touches it any more.
     pub(crate) fn take(&mut self, least: u64) -> Option<Spare<D::File>> {
         let index = self.spares.iter().position(|spare| spare.bytes >= least)?;
-        Some(self.spares.remove(index))
+        let spare = self.spares.remove(index);
+        spare.touch.end();
+        Some(spare)
     }
 
     pub(crate) fn put_back(&mut self, spare: Spare<D::File>) {
@@ -154,7 +151,7 @@ impl<D: Disk> Space<D> {
         }
         let file = Arc::new(self.disk.create(&name, bytes).map_err(failed)?);
         self.next_name += 1;
-        self.put_back(Spare { name, bytes, file, touched: 0 });
+        self.put_back(Spare::new(name, bytes, file, 0));
         Ok(())
     }
 
@@ -176,7 +173,7 @@ impl<D: Disk> Space<D> {
             let spare = Name::Spare(self.next_name).text();
             self.disk.rename(name, &spare).map_err(failed)?;
             self.next_name += 1;
-            self.put_back(Spare { name: spare, bytes, file: file.clone(), touched: bytes });
+            self.put_back(Spare::new(spare, bytes, file.clone(), bytes));
         } else {
             self.disk.remove(name).map_err(failed)?;
         }
@@ -187,19 +184,16 @@ impl<D: Disk> Space<D> {
         self.disk.sync_directory().map_err(|source| Trouble::names(self.disk.path(""), source))
     }
 
-    /// Writes zeros to some blocks of a spare file that have never been written, and says whether there was any:
-    /// the sync of a block that is there already takes about half the time, because it changes no metadata.
-    pub(crate) fn touch(&mut self) -> Result<bool, Trouble> {
-        let Some(index) = self.spares.iter().position(|spare| spare.touched < spare.bytes) else {
-            return Ok(false);
-        };
-        let touched = touch_some(&mut self.spares[index]);
-        touched.map_err(|source| {
-            let spare = self.spares.remove(index);
-            self.discard(&spare.name);
-            Trouble::new("write", self.disk.path(&spare.name), source)
-        })?;
-        Ok(true)
+    /// A spare file whose blocks have not all been written once. One that could not be written is removed.
+    pub(crate) fn untouched(&mut self) -> Result<Option<Arc<Touch<D::File>>>, Trouble> {
+        for index in 0..self.spares.len() {
+            if let Some(source) = self.spares[index].touch.take_failure() {
+                let spare = self.spares.remove(index);
+                self.discard(&spare.name);
+                return Err(Trouble::new("write", self.disk.path(&spare.name), source));
+            }
+        }
+        Ok(self.spares.iter().map(|spare| &spare.touch).find(|touch| touch.has_more()).cloned())
     }
 
     /// How many bytes files may still take that are not made yet, where segments take `segments_bytes`. A disk that
@@ -232,14 +226,10 @@ impl<D: Disk> Space<D> {
     }
 }
 
-fn touch_some<F: DiskFile>(spare: &mut Spare<F>) -> io::Result<()> {
-    let part = TOUCH_BYTES.min(spare.bytes - spare.touched);
-    spare.file.write_at(&vec![0; part as usize], spare.touched)?;
-    spare.file.sync_data()?;
-    spare.touched += part;
-    if spare.touched == spare.bytes {
-        // Not synced: if it is lost, the zeros are written once more.
-        spare.file.write_at(TOUCHED, 0)?;
+impl<F: DiskFile> Spare<F> {
+    /// A file whose blocks have been written once up to `touched`.
+    fn new(name: String, bytes: u64, file: Arc<F>, touched: u64) -> Self {
+        let touch = Touch::new(file.clone(), bytes, touched);
+        Self { name, bytes, file, touch }
     }
-    Ok(())
 }

@@ -185,7 +185,9 @@ impl Sim {
     /// Stops in order: nobody is read any more, promises are kept, everybody is told.
     fn stop(&mut self) {
         self.is_stopping = true;
-        let waits = |node: &Node| [Durability::Os, Durability::Disk].map(|level| node.shard.waits_for(level));
+        let waits = |node: &Node| {
+            [Durability::Os, Durability::Disk].map(|level| node.shard.waits_for(level).is_some())
+        };
         while self.nodes.iter().any(|node| waits(node) != [false, false]) && self.step() {}
         for shard in 0..self.nodes.len() {
             self.turn(shard, |shard, turn| shard.shut_down(true, turn));

@@ -114,7 +114,7 @@ struct Node {
 impl Node {
     /// Whether the journal has got somewhere that the shard waits for. It looks when a turn begins.
     fn has_to_hear(&self, (written, durable): (Position, Position)) -> bool {
-        let hears = |level, heard, committed| self.shard.waits_for(level) && heard < committed;
+        let hears = |level, heard, committed| self.shard.waits_for(level).is_some() && heard < committed;
         self.fx.is_empty()
             && (hears(Durability::Os, self.heard.0, written)
                 || hears(Durability::Disk, self.heard.1, durable))
@@ -423,7 +423,7 @@ impl Sim {
             let committed = journal.committed();
             let shards = self.nodes.iter().enumerate().filter(|(_, node)| node.has_to_hear(committed));
             steps.extend(shards.map(|(shard, _)| Step::Hear(shard)));
-            let waits = self.nodes.iter().any(|node| node.shard.waits_for(Durability::Disk));
+            let waits = self.nodes.iter().any(|node| node.shard.waits_for(Durability::Disk).is_some());
             steps.extend(journal.steps(self.now, waits).map(Step::Journal));
         }
         steps

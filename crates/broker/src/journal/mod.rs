@@ -1,8 +1,8 @@
 //! The journal as the shards use it: they append, wait, and ask for what they left there.
 //!
-//! Two threads work behind it. The [`keeper`] writes what was appended and makes it durable; the [`library`] reads
-//! back what sessions left in the journal, and moves what is about to be freed. Shards hear from both through
-//! their mailboxes.
+//! Three threads work behind it. The [`keeper`] writes what was appended and makes it durable; the [`library`] reads
+//! back what sessions left in the journal, and moves what is about to be freed; the preparer writes the blocks of the
+//! next segment's file once, ahead of need. Shards hear from the first two through their mailboxes.
 
 mod bell;
 mod jobs;
@@ -34,11 +34,13 @@ pub(crate) struct Journal {
     is_wanted: [AtomicBool; 2],
     bell: Bell,
     jobs: Jobs,
-    /// Shards that wait for a commit.
-    waiting: Box<[AtomicBool]>,
+    /// Up to where each shard has called for a commit; 0 once it is told of one.
+    waiting: Box<[AtomicU64]>,
     /// Bytes appended that say again what the journal had already.
     again_bytes: AtomicU64,
     restated: Restated,
+    /// A spare file has been prepared as far as it could be; there may be another one.
+    is_prepared: AtomicBool,
     is_stopping: AtomicBool,
 }
 
@@ -71,9 +73,10 @@ impl Journal {
             is_wanted: [AtomicBool::new(false), AtomicBool::new(false)],
             bell: Bell::default(),
             jobs: Jobs::default(),
-            waiting: (0..shards).map(|_| AtomicBool::new(false)).collect(),
+            waiting: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             again_bytes: AtomicU64::new(0),
             restated: Restated::default(),
+            is_prepared: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
         }
     }
@@ -85,16 +88,17 @@ impl Journal {
         end
     }
 
-    /// Has what was appended written: at once if a shard waits, otherwise soon.
+    /// Has what was appended written: at once if a shard waits for that and has not called yet, otherwise soon. So
+    /// what nobody waits for has no commit of its own, while the one before it is on its way.
     pub(crate) fn ring(&self, id: ShardId, shard: &Shard) {
         let waits = [Durability::Os, Durability::Disk].map(|level| shard.waits_for(level));
-        if waits == [false, false] {
+        let up_to = waits.iter().flatten().max().map_or(0, |position| position.0);
+        if self.waiting[usize::from(id.0)].fetch_max(up_to, Ordering::AcqRel) >= up_to {
             return self.bell.ring_soon();
         }
-        for (wanted, _) in self.is_wanted.iter().zip(waits).filter(|(_, waits)| *waits) {
+        for (wanted, _) in self.is_wanted.iter().zip(waits).filter(|(_, waits)| waits.is_some()) {
             wanted.store(true, Ordering::Release);
         }
-        self.waiting[usize::from(id.0)].store(true, Ordering::Release);
         self.bell.ring_now();
     }
 
@@ -119,7 +123,7 @@ impl Journal {
         self.jobs.put(job);
     }
 
-    /// Ends both threads, once nobody appends any more.
+    /// Ends the threads, once nobody appends any more.
     pub(crate) fn stop(&self) {
         self.is_stopping.store(true, Ordering::Release);
         self.jobs.put(Job::Stop);

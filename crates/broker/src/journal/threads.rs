@@ -1,4 +1,4 @@
-//! The two threads of the journal.
+//! The threads of the journal.
 
 use super::Journal;
 use super::keeper::Keeper;
@@ -6,9 +6,11 @@ use super::library::Library;
 use crate::archive::{Archive, Spans};
 use crate::shared::Shared;
 use crate::threads::AbortOnPanic;
-use noctule_store::{Directory, Opened, Reader};
+use noctule_store::{Directory, DirectoryFile, Opened, Reader, Touch};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 
 /// The running threads of the journal.
@@ -27,9 +29,15 @@ impl JournalThreads {
     ) -> io::Result<(Self, Reader<Directory>)> {
         let Opened { appender, committer, reader, .. } = opened;
         let journal = Arc::new(Journal::new(appender, spans, syncs, shared.shards()));
-        let keeper = Keeper::new(committer, Arc::clone(shared), Arc::clone(&journal));
+        let (preparer, spares) = sync_channel(1);
+        let keeper = Keeper::new(committer, preparer, Arc::clone(shared), Arc::clone(&journal));
         let library = Library::new(Archive::new(reader.clone()), Arc::clone(shared), Arc::clone(&journal));
-        let threads = vec![spawn("keeper", || keeper.run())?, spawn("library", || library.run())?];
+        let of_preparer = Arc::clone(&journal);
+        let threads = vec![
+            spawn("keeper", || keeper.run())?,
+            spawn("library", || library.run())?,
+            spawn("preparer", move || prepare(&spares, &of_preparer))?,
+        ];
         Ok((Self { journal, threads }, reader))
     }
 
@@ -44,6 +52,16 @@ impl JournalThreads {
             // One that panics takes the process with it.
             let _ = thread.join();
         }
+    }
+}
+
+/// Touches the files that the keeper has made, as long as there is one.
+fn prepare(spares: &Receiver<Arc<Touch<DirectoryFile>>>, journal: &Journal) {
+    for spare in spares {
+        while spare.step() && !journal.is_stopping.load(Ordering::Acquire) {}
+        // There may be another one, or this one has failed.
+        journal.is_prepared.store(true, Ordering::Release);
+        journal.bell.ring_soon();
     }
 }
 

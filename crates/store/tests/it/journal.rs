@@ -191,6 +191,23 @@ fn a_journal_that_was_closed_has_nothing_to_cut_and_no_frame_of_its_own() {
 }
 
 #[test]
+fn a_file_that_has_become_a_segment_is_touched_no_more() {
+    let disk = SimulatedDisk::new(1);
+    let mut journal = Journal::open(&disk);
+    journal.say(b"one");
+    let late = journal.committer().spare_to_touch().expect("it works").expect("nothing is touched yet");
+    let segments = journal.committer().segments().len();
+    for number in 2..6 {
+        journal.say(&body(number, 3000));
+    }
+    assert!(journal.committer().segments().len() > segments, "the file was needed");
+    let calls = disk.calls();
+    assert!(!late.step(), "there is nothing left to do");
+    assert_eq!(disk.calls(), calls);
+    assert_eq!(Journal::open(&disk.kill()).bodies().len(), 5);
+}
+
+#[test]
 fn spare_files_are_made_ahead_of_need_and_only_for_a_journal_that_is_used() {
     let disk = SimulatedDisk::new(1);
     let mut journal = Journal::open(&disk);
