@@ -19,3 +19,4 @@ pub use decision::{Action, AllowAll, Authority, Credentials, Decision, Rights};
 pub use explain::Explanation;
 pub use file_error::FileError;
 pub use identity::{Address, Certificate, Groups, Identity, Listener, Origin};
+pub use noctule_codec::QoS;

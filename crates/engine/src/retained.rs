@@ -144,8 +144,8 @@ impl Shard {
         };
         let session = &mut self.sessions[slot].session;
         session.offer_retained(offer, &mut self.session_fx);
-        session.transmit(turn.now, &self.limits, &mut self.session_fx);
-        match session.has_window_room(&self.limits) {
+        self.send_owed(slot, turn.now);
+        match self.sessions[slot].session.has_window_room(&self.limits) {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         }
