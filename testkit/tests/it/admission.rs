@@ -83,7 +83,7 @@ fn forbidden(sim: &Sim) -> Vec<(&str, &str, &str)> {
 
 fn causes(sim: &Sim) -> Vec<&str> {
     let cause = |event| match event {
-        &Event::Refused { ref cause, .. } => Some(cause.as_str()),
+        Event::Refused { cause, .. } => Some(cause.as_str()),
         _ => None,
     };
     sim.events.iter().filter_map(cause).collect()
