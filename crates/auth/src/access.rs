@@ -11,7 +11,7 @@
 //! A listener may have backends and rules of its own; then those of all others do not hold for its clients.
 
 use crate::admission::{Anonymous, AnonymousFrom, Backend, Backends, Verdict};
-use crate::decision::{Action, Authority, Credentials, Decision, Rights};
+use crate::decision::{Action, Authority, Credentials, Decision, Reach, Rights};
 use crate::identity::{Identity, Origin};
 use crate::rules::{Actions, AddressPattern, Conditions, Effect, QosSet, Rule, RuleSet, TopicPattern};
 use std::borrow::Cow;
@@ -148,6 +148,10 @@ impl Authority for Access {
         let Rights(rights) = part.rules.rights(&self.current(identity));
         // The same numbers mean other rules in another part.
         Some(Rights(rights.wrapping_add(number.wrapping_mul(PARTS_APART))))
+    }
+
+    fn reach(&self, identity: &Identity) -> Reach {
+        self.rules(&identity.origin).reach(&self.current(identity))
     }
 
     fn prepare(&self, identity: &mut Identity) {

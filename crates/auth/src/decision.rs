@@ -79,6 +79,30 @@ pub struct Decision {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Rights(pub u64);
 
+/// What a client receives without being asked about each topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// Nothing: each topic is asked for.
+    #[default]
+    Asked,
+    /// Every topic that does not begin with `$`.
+    Ordinary,
+    /// Every topic.
+    Everything,
+}
+
+impl Reach {
+    /// Whether it is known that the client receives this topic.
+    #[inline]
+    pub fn includes(self, topic: &str) -> bool {
+        match self {
+            Self::Asked => false,
+            Self::Ordinary => !topic.starts_with('$'),
+            Self::Everything => true,
+        }
+    }
+}
+
 /// Decides about clients.
 pub trait Authority {
     /// May this client connect? Takes as long as it takes: checking a password may need tens of milliseconds.
@@ -97,6 +121,11 @@ pub trait Authority {
     /// May this client do that? The same answer without the reason; it is asked for each delivery.
     fn allows(&self, identity: &Identity, action: &Action<'_>) -> bool {
         self.permit(identity, action).allowed
+    }
+
+    /// What the client receives whatever the topic is, so that it need not be asked for each delivery.
+    fn reach(&self, _: &Identity) -> Reach {
+        Reach::Asked
     }
 
     /// The rights of a client, where its answers may be kept for it and its like; `None`: it is asked for
@@ -196,5 +225,9 @@ impl Authority for AllowAll {
 
     fn rights(&self, _: &Identity) -> Option<Rights> {
         Some(Rights(0))
+    }
+
+    fn reach(&self, _: &Identity) -> Reach {
+        Reach::Everything
     }
 }

@@ -10,7 +10,7 @@ use crate::connection::State;
 use crate::mail::Violation;
 use crate::shard::{Shard, Turn};
 use noctule_auth::admission::{Admission, Verdict, Work};
-use noctule_auth::{Action, Address, Authority, Credentials, Decision, Identity, Origin, Rights};
+use noctule_auth::{Action, Address, Authority, Credentials, Decision, Identity, Origin, Reach, Rights};
 use noctule_codec::{Connect, ReasonCode};
 use noctule_session::{ConnectionId, Instant};
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use std::sync::Arc;
 pub(crate) struct Standing {
     season: u32,
     has_rights: bool,
+    reach: Reach,
     rights: Rights,
 }
 
@@ -84,8 +85,14 @@ pub(crate) struct Refused {
 }
 
 impl Standing {
-    fn new(rights: Option<Rights>, season: u32) -> Self {
-        Self { season, has_rights: rights.is_some(), rights: rights.unwrap_or_default() }
+    fn new(rights: Option<Rights>, reach: Reach, season: u32) -> Self {
+        Self { season, has_rights: rights.is_some(), reach, rights: rights.unwrap_or_default() }
+    }
+
+    /// What it receives without being asked about each topic.
+    #[inline]
+    pub(crate) fn reach(self) -> Reach {
+        self.reach
     }
 
     /// Whether it was worked out in this season.
@@ -237,12 +244,15 @@ impl Shard {
     /// Goes through the rules for the client of a session. What was queued by other rules is asked for again before
     /// it is sent.
     #[cold]
+    #[inline(never)]
     pub(crate) fn renew_rights(&mut self, slot: usize) {
         let resident = &mut self.sessions[slot];
         self.authority.prepare(&mut resident.identity);
         let has_changed = !resident.standing.is_of(self.season);
         resident.asks_again |= has_changed && resident.session.outbound.waiting_len() > 0;
-        resident.standing = Standing::new(self.authority.rights(&resident.identity), self.season);
+        let (rights, reach) =
+            (self.authority.rights(&resident.identity), self.authority.reach(&resident.identity));
+        resident.standing = Standing::new(rights, reach, self.season);
     }
 }
 

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 impl Shard {
     /// Opens or resumes a session, or refuses the client.
+    #[inline(never)]
     pub(crate) fn handle_connect(
         &mut self,
         id: ConnectionId,

@@ -92,7 +92,7 @@ impl Shard {
             group: None,
             message,
         };
-        if !self.is_permitted(slot, &Action::Receive { topic: &offer.message.topic }) {
+        if !self.may_receive(slot, &offer.message.topic) {
             self.sessions[slot].session.refuse(offer, DropReason::NotAuthorized, &mut self.session_fx);
             return self.collect(slot, turn);
         }
@@ -102,10 +102,14 @@ impl Shard {
     /// Lets a session take a message and send what it can.
     #[inline(always)]
     pub(crate) fn offer(&mut self, slot: usize, offer: Offer, turn: &mut Turn<'_>) {
-        let session = &mut self.sessions[slot].session;
+        let resident = &mut self.sessions[slot];
+        let session = &mut resident.session;
         session.offer(offer, &self.limits, &mut self.session_fx);
         let is_durable = session.is_durable();
-        self.send_owed(slot, turn.now);
+        match resident.asks_again {
+            false => session.transmit(turn.now, &self.limits, &mut self.session_fx),
+            true => self.send_what_is_permitted(slot, turn.now),
+        }
         if is_durable {
             self.let_go_later(slot);
         }
@@ -125,6 +129,7 @@ impl Shard {
     /// The same where messages were queued by other rules than those of now: each is asked for before it is sent for
     /// the first time. A delivery that has begun is completed.
     #[cold]
+    #[inline(never)]
     fn send_what_is_permitted(&mut self, slot: usize, now: Instant) {
         if !self.sessions[slot].standing.is_of(self.season) {
             self.renew_rights(slot);

@@ -322,16 +322,24 @@ impl Shard {
         }
     }
 
-    /// May the client of a session do that?
-    #[inline]
-    pub(crate) fn is_permitted(&mut self, slot: usize, action: &Action<'_>) -> bool {
+    /// May the client of a session receive this? Most clients may receive everything, which is known before.
+    #[inline(always)]
+    pub(crate) fn may_receive(&mut self, slot: usize, topic: &str) -> bool {
+        let standing = self.sessions[slot].standing;
+        standing.is_of(self.season) && standing.reach().includes(topic)
+            || self.is_delivery_allowed(slot, topic)
+    }
+
+    #[inline(never)]
+    fn is_delivery_allowed(&mut self, slot: usize, topic: &str) -> bool {
         if !self.sessions[slot].standing.is_of(self.season) {
             self.renew_rights(slot);
         }
-        self.authority.allows(&self.sessions[slot].identity, action)
+        self.authority.allows(&self.sessions[slot].identity, &Action::Receive { topic })
     }
 
-    /// The same with the rule that says so.
+    /// May the client of a session do that, and which rule says so?
+    #[inline(never)]
     pub(crate) fn permit(&mut self, slot: usize, action: &Action<'_>) -> Decision {
         if !self.sessions[slot].standing.is_of(self.season) {
             self.renew_rights(slot);
@@ -382,6 +390,12 @@ impl Shard {
         if self.session_fx.drops.is_empty() && self.session_fx.lost == 0 {
             return;
         }
+        self.list_drops(slot, turn);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn list_drops(&mut self, slot: usize, turn: &mut Turn<'_>) {
         for _ in 0..std::mem::take(&mut self.session_fx.lost) {
             self.stats.count_drop(DropReason::Damaged);
         }

@@ -119,7 +119,7 @@ impl Shard {
             turn.fx.changes.push(Change::Available { group, member, is_available: false });
             return self.return_to_group(group, message, turn);
         }
-        if !self.is_permitted(slot, &Action::Receive { topic: &message.topic }) {
+        if !self.may_receive(slot, &message.topic) {
             let client_id = Arc::clone(&self.sessions[slot].session.client_id);
             record_end(group, &message, turn);
             let decision = self.permit(slot, &Action::Receive { topic: &message.topic });

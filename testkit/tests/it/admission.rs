@@ -82,11 +82,11 @@ fn forbidden(sim: &Sim) -> Vec<(&str, &str, &str)> {
 }
 
 fn causes(sim: &Sim) -> Vec<&str> {
-    let cause = |event| match event {
+    let causes = sim.events.iter().filter_map(|event| match event {
         Event::Refused { cause, .. } => Some(cause.as_str()),
         _ => None,
-    };
-    sim.events.iter().filter_map(cause).collect()
+    });
+    causes.collect()
 }
 
 #[test]
