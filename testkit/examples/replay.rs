@@ -125,7 +125,12 @@ impl Journal {
         for number in 1..=sessions {
             let session = SessionNumber(number);
             let client_id = format!("client-{number}").into();
-            self.append(&Record::SessionOpened { session, client_id, user_name: None });
+            self.append(&Record::SessionOpened {
+                session,
+                client_id,
+                user_name: None,
+                origin: Box::default(),
+            });
             self.change(number, SessionChange::ExpirySet { session_expiry_interval: u32::MAX });
             self.append(&Record::SessionDetached { session, at: NOW });
         }

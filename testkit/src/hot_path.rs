@@ -8,7 +8,7 @@
 
 use crate::sim::{self, Locks};
 use crate::wire::{self, LEVEL_3_1_1, first_byte};
-use noctule_auth::AllowAll;
+use noctule_auth::Access;
 use noctule_codec::{Delivery, Packet, PacketId, Properties, ProtocolVersion, QoS};
 use noctule_engine::{Carrier, Directory, Effects, Mail, Record, Request, Shard, ShardConfig, ShardId, Turn};
 use noctule_session::{ConnectionId, Instant, Limits, Position};
@@ -162,7 +162,7 @@ impl HotPath {
             limits.match_visits_per_second_max = 0;
         }
         let mut path = Self {
-            shard: Shard::new(config, Arc::new(limits), Arc::new(AllowAll)),
+            shard: Shard::new(config, Arc::new(limits), Arc::new(Access::unconfigured())),
             directory: Directory::new::<Locks>(1),
             fx: Effects::default(),
             clients: Vec::new(),

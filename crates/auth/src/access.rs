@@ -7,9 +7,11 @@
 //!   topic that does not begin with `$`, below a first level that they name: `#`, `+/…` and `$SYS/#` need a rule.
 //!
 //! As soon as there are rules, only these count.
+//!
+//! A listener may have backends and rules of its own; then those of all others do not hold for its clients.
 
 use crate::admission::{Anonymous, AnonymousFrom, Backend, Backends, Verdict};
-use crate::decision::{Action, Authority, Credentials, Decision, Rights};
+use crate::decision::{Action, Authority, Credentials, Decision, Reach, Rights};
 use crate::identity::{Identity, Origin};
 use crate::rules::{Actions, AddressPattern, Conditions, Effect, QosSet, Rule, RuleSet, TopicPattern};
 use std::borrow::Cow;
@@ -19,6 +21,15 @@ use std::sync::Arc;
 /// another generation.
 #[derive(Clone, Debug)]
 pub struct Access {
+    /// For every listener that has none of its own.
+    common: Part,
+    /// For listeners by name.
+    own: Vec<(Box<str>, Part)>,
+}
+
+/// Who comes in by some listeners, and what they may do then.
+#[derive(Clone, Debug)]
+struct Part {
     backends: Backends,
     rules: RuleSet,
 }
@@ -26,7 +37,15 @@ pub struct Access {
 impl Access {
     /// Backends and rules. `generation` must not have been given to an `Access` with other ones.
     pub fn new(backends: Backends, rules: RuleSet, generation: u64) -> Self {
-        Self { backends, rules: rules.at_generation(generation) }
+        Self { common: Part { backends, rules: rules.at_generation(generation) }, own: Vec::new() }
+    }
+
+    /// The same, but for clients of the listener of this name, for whom only these backends and rules hold.
+    #[must_use]
+    pub fn with_listener(mut self, name: &str, backends: Backends, rules: RuleSet) -> Self {
+        let rules = rules.at_generation(self.generation());
+        self.own.push((name.into(), Part { backends, rules }));
+        self
     }
 
     /// What holds when nothing is configured.
@@ -61,14 +80,21 @@ impl Access {
         RuleSet::new(rules, Decision::deny(otherwise, BUILT_IN)).expect("two are few")
     }
 
-    /// The rules.
-    pub fn rules(&self) -> &RuleSet {
-        &self.rules
+    /// Allows everything, `$` topics and `#` too, to everybody who has come in.
+    pub fn no_rules() -> RuleSet {
+        let text = "without rules, clients may do everything";
+        let rules = vec![rule(text, Actions::ALL, TopicPattern::everything(), Conditions::default())];
+        RuleSet::new(rules, Decision::deny("there is no rule", BUILT_IN)).expect("one is few")
     }
 
-    /// The backends.
-    pub fn backends(&self) -> &Backends {
-        &self.backends
+    /// The rules for clients from there.
+    pub fn rules(&self, origin: &Origin) -> &RuleSet {
+        &self.part(origin).1.rules
+    }
+
+    /// The backends for clients from there.
+    pub fn backends(&self, origin: &Origin) -> &Backends {
+        &self.part(origin).1.backends
     }
 
     /// A client that has been let in before, by what was kept of it: its groups and rights are what they are now.
@@ -78,9 +104,16 @@ impl Access {
         identity
     }
 
+    /// What holds for clients from there, and its number.
+    fn part(&self, origin: &Origin) -> (u64, &Part) {
+        let name = || origin.listener.name();
+        let own = (1..).zip(&self.own).find(|(_, (listener, _))| **listener == *name());
+        own.map_or((0, &self.common), |(number, (_, part))| (number, part))
+    }
+
     /// The client with its groups and rights of now.
     pub(crate) fn current<'a>(&self, identity: &'a Identity) -> Cow<'a, Identity> {
-        if self.rules.has_prepared(identity) {
+        if self.rules(&identity.origin).has_prepared(identity) {
             return Cow::Borrowed(identity);
         }
         let mut identity = identity.clone();
@@ -98,29 +131,42 @@ impl Authority for Access {
     }
 
     fn admit(&self, credentials: &Credentials<'_>) -> Verdict {
-        self.backends.admit(credentials, Some(&self.rules))
+        let (_, Part { backends, rules }) = self.part(credentials.origin);
+        backends.admit(credentials, Some(rules))
     }
 
     fn permit(&self, identity: &Identity, action: &Action<'_>) -> Decision {
-        self.rules.permit(&self.current(identity), action)
+        self.rules(&identity.origin).permit(&self.current(identity), action)
     }
 
     fn allows(&self, identity: &Identity, action: &Action<'_>) -> bool {
-        self.rules.allows(&self.current(identity), action)
+        self.rules(&identity.origin).allows(&self.current(identity), action)
     }
 
     fn rights(&self, identity: &Identity) -> Option<Rights> {
-        Some(self.rules.rights(&self.current(identity)))
+        let (number, part) = self.part(&identity.origin);
+        let Rights(rights) = part.rules.rights(&self.current(identity));
+        // The same numbers mean other rules in another part.
+        Some(Rights(rights.wrapping_add(number.wrapping_mul(PARTS_APART))))
+    }
+
+    fn reach(&self, identity: &Identity) -> Reach {
+        self.rules(&identity.origin).reach(&self.current(identity))
     }
 
     fn prepare(&self, identity: &mut Identity) {
-        let groups = identity.user_name.as_deref().map(|name| self.backends.groups(name));
+        let (_, Part { backends, rules }) = self.part(&identity.origin);
+        let groups = identity.user_name.as_deref().map(|name| backends.groups(name));
         identity.groups = groups.unwrap_or_default();
-        self.rules.prepare(identity);
+        rules.prepare(identity);
+    }
+
+    fn keeps(&self, identity: &Identity) -> Decision {
+        self.backends(&identity.origin).keeps(identity)
     }
 
     fn generation(&self) -> u64 {
-        self.rules.generation()
+        self.common.rules.generation()
     }
 }
 
@@ -137,7 +183,9 @@ fn rule(text: &str, actions: Actions, topics: TopicPattern, conditions: Conditio
     }
 }
 
+/// Far enough apart, modulo two to the 64th, that a few parts do not meet by accident.
+const PARTS_APART: u64 = 0x9e37_79b9_7f4a_7c15;
 /// The source of what nobody has configured.
 const BUILT_IN: &str = "built in";
 /// What lets in a client that was refused where nothing is configured.
-const REMEDY: &str = "`noctule passwd USERS NAME` makes a user, and `noctule --users USERS` knows it";
+const REMEDY: &str = "`noctule passwd USERS NAME` makes a user, and `noctule --access-users USERS` knows it";

@@ -69,6 +69,8 @@ pub enum CertificateName {
     AlternativeName,
     /// The fingerprint.
     Fingerprint,
+    /// The whole subject.
+    Subject,
 }
 
 /// Lets in clients without user name.
@@ -201,6 +203,22 @@ impl Backends {
             Verdict::NeedsWork(work) => work.run(),
         };
         (admission.decision, asked)
+    }
+
+    /// Whether a client that was let in before would still be known, whatever its password is.
+    pub fn keeps(&self, identity: &Identity) -> Decision {
+        let user_name = identity.user_name.as_deref();
+        let (client_id, origin) = (&*identity.client_id, &identity.origin);
+        let credentials = Credentials { client_id, user_name, password: None, address: "", origin };
+        let knows = |backend: &Backend| match self.claim(backend, &credentials) {
+            Claim::NotMine => false,
+            Claim::Known { user_name: known, .. } => known.as_deref() == user_name,
+            Claim::Password { .. } => true,
+        };
+        match self.list.iter().any(knows) {
+            true => Decision::allow("whoever is known may stay", "users"),
+            false => Decision::deny("the client is not known any more", "users"),
+        }
     }
 
     /// The groups of a user.
@@ -359,6 +377,7 @@ impl CertificateName {
             Self::CommonName => certificate.common_name.as_deref(),
             Self::AlternativeName => certificate.alternative_names.first().map(|name| &**name),
             Self::Fingerprint => Some(&*certificate.fingerprint),
+            Self::Subject => certificate.subject.as_deref(),
         };
         name.filter(|name| !name.is_empty())
     }

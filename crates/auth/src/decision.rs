@@ -76,8 +76,32 @@ pub struct Decision {
 
 /// Identities with the same rights get the same answer to every question about publishing, so one answer serves them
 /// all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Rights(pub u64);
+
+/// What a client receives without being asked about each topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// Nothing: each topic is asked for.
+    #[default]
+    Asked,
+    /// Every topic that does not begin with `$`.
+    Ordinary,
+    /// Every topic.
+    Everything,
+}
+
+impl Reach {
+    /// Whether it is known that the client receives this topic.
+    #[inline]
+    pub fn includes(self, topic: &str) -> bool {
+        match self {
+            Self::Asked => false,
+            Self::Ordinary => !topic.starts_with('$'),
+            Self::Everything => true,
+        }
+    }
+}
 
 /// Decides about clients.
 pub trait Authority {
@@ -99,6 +123,11 @@ pub trait Authority {
         self.permit(identity, action).allowed
     }
 
+    /// What the client receives whatever the topic is, so that it need not be asked for each delivery.
+    fn reach(&self, _: &Identity) -> Reach {
+        Reach::Asked
+    }
+
     /// The rights of a client, where its answers may be kept for it and its like; `None`: it is asked for
     /// each time.
     fn rights(&self, _: &Identity) -> Option<Rights> {
@@ -108,6 +137,12 @@ pub trait Authority {
     /// Goes through the rules for an identity that was made elsewhere or before a reload. Answers are the same
     /// without; they take longer.
     fn prepare(&self, _: &mut Identity) {}
+
+    /// Whether a client that was let in before may stay: somebody still knows it. Its password is not asked for
+    /// again.
+    fn keeps(&self, _: &Identity) -> Decision {
+        Decision::allow("whoever was let in may stay", "built in")
+    }
 
     /// Changes whenever an answer may have changed; what was kept before counts no more.
     fn generation(&self) -> u64 {
@@ -163,12 +198,19 @@ impl Decision {
     /// in. What the client has chosen is quoted and its control characters are escaped.
     pub fn refusal_line(&self, credentials: &Credentials<'_>) -> String {
         let Credentials { client_id, address, .. } = credentials;
+        format!("client {client_id:?} from {address} is refused: {}", self.refusal_cause())
+    }
+
+    /// Why a client is refused at CONNECT, and what would let it in: for the operator, not for the client.
+    pub fn refusal_cause(&self) -> String {
         let cause = if self.cause.is_empty() { &self.rule } else { &self.cause };
-        let mut line = format!("client {client_id:?} from {address} is refused: {cause} ({})", self.source);
-        if !self.remedy.is_empty() {
-            line += &format!("; to let it in: {}", self.remedy);
-        }
-        line
+        let remedy = if self.remedy.is_empty() { "" } else { "; to let it in: " };
+        format!("{cause} ({}){remedy}{}", self.source, self.remedy)
+    }
+
+    /// What a client may be told of it: the rule and where it is written.
+    pub fn told(&self) -> String {
+        format!("{} ({})", self.rule, self.source)
     }
 }
 
@@ -183,5 +225,9 @@ impl Authority for AllowAll {
 
     fn rights(&self, _: &Identity) -> Option<Rights> {
         Some(Rights(0))
+    }
+
+    fn reach(&self, _: &Identity) -> Reach {
+        Reach::Everything
     }
 }

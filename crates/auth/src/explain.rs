@@ -24,20 +24,21 @@ impl Access {
         let Credentials { client_id, user_name, address, .. } = credentials;
         let user = user_name.map_or("without user name".to_owned(), |name| format!("as user {name:?}"));
         let question = format!("may client {client_id:?} connect from {address} {user}?");
-        let (decision, notes) = self.backends().explain(credentials);
+        let (decision, notes) = self.backends(credentials.origin).explain(credentials);
         Explanation { question, decision, notes }
     }
 
     /// May this client do that?
     pub fn explain(&self, identity: &Identity, action: &Action<'_>) -> Explanation {
         let identity = &*self.current(identity);
-        let mut decision = self.rules().permit(identity, action);
+        let rules = self.rules(&identity.origin);
+        let mut decision = rules.permit(identity, action);
         if !decision.allowed && decision.remedy.is_empty() {
             decision.remedy = format!("above it, the rule `{}`", rule_for(identity, action)).into();
         }
         let client = format!("client {:?}{}", identity.client_id, Who(identity));
         let question = format!("may {client} {}?", What(action));
-        Explanation { question, decision, notes: self.rules().notes(identity, action) }
+        Explanation { question, decision, notes: rules.notes(identity, action) }
     }
 }
 

@@ -60,6 +60,8 @@ pub enum Address {
 pub struct Certificate {
     /// The common name of the subject.
     pub common_name: Option<Box<str>>,
+    /// The whole subject, as RFC 4514 writes it: `CN=sensor,O=plant`.
+    pub subject: Option<Box<str>>,
     /// The alternative names of the subject: DNS names, addresses, URIs and e-mail addresses as text.
     pub alternative_names: Box<[Box<str>]>,
     /// SHA-256 of the certificate, 64 lower-case hexadecimal digits.
@@ -137,10 +139,10 @@ impl fmt::Debug for Identity {
 }
 
 impl Address {
-    /// Reads an address as the runtime writes it: `IP`, `IP:PORT`, `[IP]:PORT`, or `unix:…`. Anything else is
+    /// Reads an address as the runtime writes it: `IP`, `IP:PORT`, `[IP]:PORT`, `unix` or `unix:…`. Anything else is
     /// unknown.
     pub fn parse(text: &str) -> Self {
-        if text.starts_with("unix:") {
+        if text == "unix" || text.starts_with("unix:") {
             return Self::Local;
         }
         let socket = text.parse().map(|socket: core::net::SocketAddr| socket.ip());
@@ -192,6 +194,7 @@ mod tests {
             ("::ffff:10.0.0.1", "10.0.0.1", false),
             ("192.168.1.2", "192.168.1.2", false),
             ("unix:/run/noctule.sock", "a local socket", true),
+            ("unix", "a local socket", true),
             ("sim-3", "an unknown address", false),
             ("", "an unknown address", false),
         ];

@@ -15,7 +15,8 @@ pub mod rules;
 pub mod users;
 
 pub use access::Access;
-pub use decision::{Action, AllowAll, Authority, Credentials, Decision, Rights};
+pub use decision::{Action, AllowAll, Authority, Credentials, Decision, Reach, Rights};
 pub use explain::Explanation;
 pub use file_error::FileError;
 pub use identity::{Address, Certificate, Groups, Identity, Listener, Origin};
+pub use noctule_codec::QoS;

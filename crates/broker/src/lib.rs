@@ -5,6 +5,7 @@
 //! is the promise that an acknowledgement makes.
 
 mod accepting;
+pub mod access;
 pub mod archive;
 pub mod config;
 mod data_dir;
@@ -28,10 +29,12 @@ pub use config::Config;
 
 use accepting::Accepting;
 use archive::{Archive, NotYet, Spans};
+use config::Problems;
 use data_dir::DataDir;
 use entrance::Entrance;
 use journal::{JournalThreads, Recovered};
 use mio::{Poll, Token, Waker};
+use noctule_auth::Access;
 use noctule_engine::{Content, Restorer, Shard, ShardId, Start, Turn};
 use noctule_session::{Durability, Instant, MessageNumber, Missing, Position, Publication};
 use noctule_store::{Directory, ReadError};
@@ -76,6 +79,9 @@ pub enum Error {
     /// Nobody is there to have signed the clients' certificates.
     #[error("tls.client_certificates needs the authority that signs them; name its file in tls.client_ca")]
     NoClientCa,
+    /// The files that say who may come in are wrong.
+    #[error("{0}")]
+    Access(Problems),
     /// The data directory cannot be made or opened.
     #[error("the data directory {path} cannot be used: {source}; choose another with --data-dir")]
     DataDir {
@@ -133,6 +139,7 @@ pub enum Error {
 /// See [`Error`].
 pub fn run(mut config: Config) -> Result<(), Error> {
     let open_files = raise_open_file_limit();
+    let access = load_access(&config)?;
     let data_dir = DataDir::open(&config.data_dir)?;
     let signals = Signals::new().map_err(Error::Poll)?;
     let entrances = Entrance::open_all(&config)?;
@@ -143,7 +150,7 @@ pub fn run(mut config: Config) -> Result<(), Error> {
     }
     info!(bytes = config.limits.memory_bytes_max, "memory for publications");
     let recovered = open_journal(&config)?;
-    let parts = Parts { connections_max, signals, entrances };
+    let parts = Parts { connections_max, signals, entrances, access };
     let (runtimes, journal) = assemble(&config, parts, data_dir, recovered)?;
     info!(shards = runtimes.len(), "threads that serve sessions");
     let ready = format!("noctule {} ready: mqtt {}", env!("CARGO_PKG_VERSION"), places.join(" "));
@@ -153,6 +160,15 @@ pub fn run(mut config: Config) -> Result<(), Error> {
     stopped?;
     info!("stopped");
     Ok(())
+}
+
+/// Reads who may come in and what they may do.
+fn load_access(config: &Config) -> Result<Access, Error> {
+    let loaded = access::load(config, 1).map_err(Error::Access)?;
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    Ok(loaded.access)
 }
 
 /// Reads the journal, unless nothing is to be remembered.
@@ -171,13 +187,14 @@ struct Parts {
     connections_max: usize,
     signals: Signals,
     entrances: Vec<Entrance>,
+    access: Access,
 }
 
 /// The runtimes of all shards, connected with each other and with the journal, and with everything that it
 /// remembers. The first one is the front.
 fn assemble(
     config: &Config,
-    Parts { connections_max, mut signals, entrances }: Parts,
+    Parts { connections_max, mut signals, entrances, access }: Parts,
     data_dir: DataDir,
     recovered: Option<Recovered>,
 ) -> Result<(Vec<Runtime>, Option<JournalThreads>), Error> {
@@ -188,7 +205,8 @@ fn assemble(
     let latest = recovered.as_ref().map_or(Instant::default(), |recovered| recovered.remembered.latest);
     let start = Start::new(latest, data_dir.last_alive(), time_of_day());
     let (limits, drops_max) = (config.limits.clone(), config.drop_ledger_entries_max);
-    let shared = Arc::new(Shared::new(limits, drops_max, wakers, start.now, data_dir));
+    let access = (access, config.access.attempts_per_minute_max.0);
+    let shared = Arc::new(Shared::new(limits, drops_max, wakers, start.now, data_dir, access));
     let (remembered, journal) = match recovered {
         None => (None, None),
         Some(Recovered { remembered, opened }) => {

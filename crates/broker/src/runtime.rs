@@ -1,6 +1,7 @@
 //! One shard's thread: the turn, one bounded round of everything it has to do.
 
 use crate::accepting::{Accepted, Accepting, FIRST_LISTENER};
+use crate::access::pool::PasswordPool;
 use crate::archive::Scratch;
 use crate::journal::Journal;
 use crate::memory::Settling;
@@ -11,8 +12,8 @@ use crate::sys::SysRounds;
 use mio::event::Source as _;
 use mio::{Events, Interest, Poll, Token};
 use noctule_engine::{
-    Carrier, Effects, Flush, Handover, Mail, Next, Received, Record, Request, Shard, ShardConfig, ShardId,
-    Turn,
+    Carrier, CheckAnswer, Effects, Flush, Handover, Mail, Next, Received, Record, Request, Shard,
+    ShardConfig, ShardId, Turn,
 };
 use noctule_session::{ConnectionId, Durability, Instant, Position};
 use noctule_transport::Read;
@@ -76,7 +77,7 @@ impl Runtime {
         front: Option<Front>,
     ) -> Self {
         let config = ShardConfig { id: me, shards: shared.shards(), seed: shared.seed };
-        let shard = Shard::new(config, Arc::clone(&shared.limits), Arc::clone(&shared.authority));
+        let shard = Shard::new(config, Arc::clone(&shared.limits), shared.access());
         Self {
             poll,
             me,
@@ -175,11 +176,16 @@ impl Runtime {
         }
         self.poll(events, timeout)?;
         self.shared.mailbox(self.me).wake_up();
+        let mut gone = Vec::new();
         for event in events.iter() {
             let token = event.token();
             self.front.iter_mut().for_each(|front| front.accepting.notice(token));
             let Some(socket) = self.sockets.by_token(token) else { continue };
             let id = socket.id;
+            // Nobody reads a connection whose CONNECT is held, so nobody else would notice.
+            if socket.next == Next::Held && (event.is_error() || event.is_write_closed()) {
+                gone.push(id);
+            }
             if event.is_writable() && socket.wants_write() {
                 self.to_flush.push(id);
             }
@@ -189,6 +195,8 @@ impl Runtime {
                 queue(&mut self.to_read, socket);
             }
         }
+        gone.into_iter()
+            .for_each(|id| self.lose(id, "the client closed the connection before it was let in"));
         Ok(())
     }
 
@@ -260,6 +268,9 @@ impl Runtime {
 
     fn remove(&mut self, id: ConnectionId) {
         self.settling.work(self.now);
+        if self.sockets.get_mut(id).is_some_and(|socket| socket.next == Next::Held) {
+            self.shared.passwords.forget(self.me, id);
+        }
         if self.sockets.remove(id) {
             self.shared.end_serving();
         }
@@ -459,9 +470,18 @@ impl Runtime {
             Next::Blocked => self.blocked.push(id),
             // What follows the end of a connection is nobody's.
             Next::Close => return bytes,
-            Next::Read | Next::Move(_) => {}
+            Next::Read | Next::Held | Next::Move(_) => {}
         }
         consumed
+    }
+
+    /// A password has been checked: CONNECT is given again, if it still waits.
+    fn go_on_with_connect(&mut self, id: ConnectionId, answer: CheckAnswer) {
+        let waits = self.shard.answer_check(id, answer);
+        if let Some(socket) = self.sockets.get_mut(id).filter(|_| waits) {
+            socket.next = Next::Yield;
+            queue(&mut self.to_read, socket);
+        }
     }
 
     /// Throws away what a connection still sends, so that the kernel does not answer it with a reset that
@@ -497,6 +517,12 @@ impl Runtime {
                     self.outboxes[usize::from(from.0)].push(Parcel::Stats(stats));
                 }
                 Parcel::Stats(stats) => self.add_stats(&stats),
+                Parcel::Checked(checked) => self.go_on_with_connect(checked.0, checked.1),
+                Parcel::Access(access) => {
+                    let mut turn =
+                        Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
+                    self.shard.set_authority(access, &mut turn);
+                }
                 // The turn looks how far the journal is.
                 Parcel::Committed => {}
                 Parcel::Contents(contents) => {
@@ -562,6 +588,9 @@ impl Runtime {
         }
         self.send_parcels();
         self.to_flush.append(&mut self.fx.dirty);
+        for check in self.fx.checks.drain(..) {
+            PasswordPool::check(&self.shared, self.me, check);
+        }
         if !self.fx.drops.is_empty() || !self.fx.events.is_empty() {
             let mut ledger = self.shared.ledger();
             ledger.record(&mut self.fx.drops);

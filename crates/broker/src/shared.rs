@@ -1,14 +1,15 @@
 //! What the threads of the broker have in common.
 
+use crate::access::pool::PasswordPool;
 use crate::data_dir::DataDir;
 use crate::ledger::Ledger;
 use crate::locks::Locks;
 use crate::mailbox::{Mailbox, Wake};
 use crate::sockets::Moving;
 use mio::Waker;
-use noctule_auth::{AllowAll, Authority};
-use noctule_engine::{Content, Directory, Handover, Mail, ShardId, Stats, Subscriber};
-use noctule_session::{Instant, Limits, MessageNumber, Position};
+use noctule_auth::Access;
+use noctule_engine::{CheckAnswer, Content, Directory, Handover, Mail, ShardId, Stats, Subscriber};
+use noctule_session::{ConnectionId, Instant, Limits, MessageNumber, Position};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time;
@@ -17,7 +18,9 @@ use std::time;
 pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) limits: Arc<Limits>,
-    pub(crate) authority: Arc<dyn Authority + Send + Sync>,
+    /// What shards ask when they start.
+    access: Mutex<Arc<Access>>,
+    pub(crate) passwords: PasswordPool,
     /// Locked for as long as anybody works.
     pub(crate) data_dir: DataDir,
     /// A number that differs from start to start.
@@ -41,6 +44,10 @@ pub(crate) enum Parcel {
     AskStats(ShardId),
     /// The answer.
     Stats(Box<Stats>),
+    /// A password has been checked, or not, for this connection.
+    Checked(Box<(ConnectionId, CheckAnswer)>),
+    /// This decides about clients from now on.
+    Access(Arc<Access>),
     /// The journal has got further, and the shard waits for it.
     Committed,
     /// Contents that were asked for, and by which session.
@@ -79,6 +86,7 @@ impl Shared {
         wakers: Vec<Waker>,
         clock_at_start: Instant,
         data_dir: DataDir,
+        (access, attempts_per_minute_max): (Access, u32),
     ) -> Self {
         let started = time::Instant::now();
         let shards = u16::try_from(wakers.len()).expect("shards are counted in 16 bits");
@@ -86,7 +94,8 @@ impl Shared {
             data_dir,
             directory: Directory::new::<Locks>(shards),
             limits: Arc::new(limits),
-            authority: Arc::new(AllowAll),
+            access: Mutex::new(Arc::new(access)),
+            passwords: PasswordPool::new(attempts_per_minute_max),
             seed: seed(),
             started,
             clock_at_start,
@@ -124,6 +133,23 @@ impl Shared {
         self.others(me).for_each(|shard| self.mailbox(shard).put([Parcel::Stop]));
     }
 
+    /// Who decides about clients.
+    pub(crate) fn access(&self) -> Arc<Access> {
+        Arc::clone(&self.access.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Has this decide about clients from now on, on every shard: about those who come, and about what those do who are
+    /// there. Its generation has to be another one than that of any before it.
+    #[allow(dead_code, reason = "for who reads the configuration anew")]
+    pub(crate) fn set_access(&self, access: Access, attempts_per_minute_max: u32) {
+        let access = Arc::new(access);
+        *self.access.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&access);
+        self.passwords.renew(attempts_per_minute_max);
+        for mailbox in &self.mailboxes {
+            mailbox.put([Parcel::Access(Arc::clone(&access))]);
+        }
+    }
+
     /// How many connections are served by all shards.
     pub(crate) fn served(&self) -> usize {
         self.served.load(Ordering::Relaxed)
@@ -154,4 +180,33 @@ impl Shared {
 fn seed() -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Poll, Token};
+    use noctule_auth::Authority as _;
+    use noctule_auth::admission::Backends;
+    use std::collections::VecDeque;
+
+    #[test]
+    fn another_access_reaches_every_shard() {
+        let folder = std::env::temp_dir().join(format!("noctule-access-{}", std::process::id()));
+        let polls = [Poll::new().unwrap(), Poll::new().unwrap()];
+        let wakers = polls.iter().map(|poll| Waker::new(poll.registry(), Token(0)).unwrap()).collect();
+        let data_dir = DataDir::open(&folder).unwrap();
+        let access = (Access::unconfigured(), 30);
+        let shared = Shared::new(Limits::default(), 10, wakers, Instant::from_millis(0), data_dir, access);
+        assert_eq!(shared.access().generation(), 0);
+        shared.set_access(Access::new(Backends::default(), Access::no_rules(), 1), 5);
+        assert_eq!(shared.access().generation(), 1, "for shards that start later");
+        for shard in 0..2 {
+            let mut parcels = VecDeque::new();
+            shared.mailbox(ShardId(shard)).take(&mut parcels);
+            let is_it = |parcel| matches!(parcel, Parcel::Access(access) if access.generation() == 1);
+            assert_eq!(parcels.into_iter().map(is_it).collect::<Vec<_>>(), [true]);
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use noctule_broker::config::{Argument, Config, KEYS, Key, Sources};
 
-use crate::{bench, prove, store};
+use crate::{bench, explain, passwd, prove, store};
 
 /// The whole command line.
 pub(crate) fn command() -> Command {
@@ -35,6 +35,8 @@ pub(crate) fn command() -> Command {
         .subcommand(bench::command())
         .subcommand(prove::command())
         .subcommand(store::command())
+        .subcommand(explain::command())
+        .subcommand(passwd::command())
 }
 
 /// The sources of settings that a command line with [`setting_args`] names.
@@ -77,7 +79,7 @@ fn reference_command() -> Command {
 }
 
 /// `--config`, the flags of the keys and `--set`.
-fn setting_args() -> Vec<Arg> {
+pub(crate) fn setting_args() -> Vec<Arg> {
     let config = Arg::new(CONFIG)
         .long(CONFIG)
         .value_name("FILE")

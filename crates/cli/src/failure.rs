@@ -7,6 +7,8 @@ use noctule_broker::config::Problems;
 use noctule_broker::upkeep::UpkeepError;
 use thiserror::Error;
 
+use crate::passwd::PasswdError;
+
 /// Why a command did not do what it was asked for.
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
@@ -34,6 +36,12 @@ pub(crate) enum Failure {
     /// A trial found a broken promise.
     #[error("noctule: the broker did not keep what it had promised; the report says what")]
     NotDurable,
+    /// A file of users was not changed.
+    #[error("noctule: {0}")]
+    Passwd(#[from] PasswdError),
+    /// What was asked about is not allowed, as has been said.
+    #[error("denied")]
+    Denied,
     /// A journal could not be looked at or copied.
     #[error("noctule: {0}")]
     Upkeep(#[from] UpkeepError),
@@ -52,10 +60,14 @@ impl Failure {
         if matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;
         }
+        if matches!(self, Self::Denied) {
+            return ExitCode::FAILURE;
+        }
         // Without standard error there is nobody left to tell; the exit code still does.
         let _ = writeln!(io::stderr(), "{self}");
         match self {
             Self::Configuration(_)
+            | Self::Broker(noctule_broker::Error::Access(_))
             | Self::Usage(_)
             | Self::Bench(noctule_probe::Error::Usage(_))
             | Self::Upkeep(UpkeepError::NoJournal { .. } | UpkeepError::Taken { .. })
@@ -65,6 +77,8 @@ impl Failure {
             | Self::Bench(_)
             | Self::Unclean
             | Self::NotDurable
+            | Self::Denied
+            | Self::Passwd(_)
             | Self::Upkeep(_)
             | Self::Damaged
             | Self::Output(_) => ExitCode::FAILURE,

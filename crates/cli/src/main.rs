@@ -6,14 +6,17 @@
 
 mod bench;
 mod command;
+mod explain;
 mod failure;
 mod logging;
+mod passwd;
 mod prove;
 mod serve;
 mod settings;
 mod store;
 mod values;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
@@ -25,12 +28,21 @@ use failure::Failure;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if is_called(passwd::mosquitto::NAME) {
+        return passwd::mosquitto::run(std::env::args_os().skip(1));
+    }
     // Ends the process with 0 after help and version, with 2 on a wrong command line.
     let matches = command::command().get_matches();
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Whether the program is linked under this name.
+fn is_called(name: &str) -> bool {
+    let called = std::env::args_os().next();
+    called.is_some_and(|path| Path::new(&path).file_name().is_some_and(|file| file == name))
 }
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {
@@ -41,6 +53,8 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("bench", matches)) => bench::bench(matches),
         Some(("prove", matches)) => prove::prove(matches),
         Some(("store", matches)) => store::store(matches),
+        Some(("explain", matches)) => explain::explain(matches),
+        Some(("passwd", matches)) => passwd::passwd(matches),
         Some(_) => unreachable!("clap refuses commands that are not declared"),
     }
 }

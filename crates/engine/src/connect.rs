@@ -1,5 +1,6 @@
 //! CONNECT: from the first packet to CONNACK.
 
+use crate::admission::Refused;
 use crate::connection::{Next, State};
 use crate::effects::Event;
 use crate::mail::{Then, Violation};
@@ -7,7 +8,7 @@ use crate::publish::Refusal;
 use crate::resident::Resident;
 use crate::shard::{Shard, Turn};
 use crate::{Change, JournalState, Record, ShardId};
-use noctule_auth::{Action, Address, Credentials, Identity, Origin};
+use noctule_auth::Identity;
 use noctule_codec::{
     ConnAck, Connect, DecodeError, Packet, Properties, Property, ProtocolVersion, QoS, ReasonCode,
 };
@@ -16,25 +17,36 @@ use std::sync::Arc;
 
 impl Shard {
     /// Opens or resumes a session, or refuses the client.
+    #[inline(never)]
     pub(crate) fn handle_connect(
         &mut self,
         id: ConnectionId,
         connect: &Connect<'_>,
         turn: &mut Turn<'_>,
     ) -> Next {
-        let assigned = connect.client_id.is_empty().then(|| self.assign_client_id());
+        let assigned = connect.client_id.is_empty().then(|| self.client_id_for(id));
         let client_id = assigned.as_deref().unwrap_or(connect.client_id);
         let home = self.home(client_id);
         if home != self.config.id {
             return Next::Move(home);
         }
         let connack = self.connack(connect, client_id, assigned.is_some());
-        let checked = self.check_connect(id, connect, client_id, turn);
-        if let Err(violation) = checked.and_then(|()| check_connack(connect, &connack)) {
-            self.refuse_connect(id, connect, &violation, turn);
-            return Next::Close;
+        let checked = self.check_connect(id, connect, &connack).map_err(Refused::from);
+        let admitted = checked.and_then(|()| self.admit(id, connect, client_id, turn));
+        let admitted = match admitted {
+            Ok(None) => return Next::Held,
+            Ok(Some(identity)) => {
+                self.check_room_for(connect, client_id, turn).map(|()| identity).map_err(Refused::from)
+            }
+            Err(refused) => Err(refused),
+        };
+        match admitted {
+            Ok(identity) => self.accept_connect(id, connect, identity, connack, turn),
+            Err(refused) => {
+                self.refuse_connect(id, connect, refused, turn);
+                return Next::Close;
+            }
         }
-        self.accept_connect(id, connect, client_id, connack, turn);
         // What is pipelined behind CONNECT comes after its CONNACK, where that has to wait for records.
         Next::Yield
     }
@@ -53,16 +65,16 @@ impl Shard {
         let Some(connection) = self.connection(id) else { return };
         let version = answer(error).or(connection.decoder.version());
         let last = version.map(|version| self.refusal(version, u32::MAX, &violation));
-        self.refuse(id, last.unwrap_or_default(), "", &violation, turn);
+        self.refuse(id, last.unwrap_or_default(), "", violation.into(), turn);
     }
 
-    /// The checks of [MQTT-3.1.4-2], in the order in which a client can do something about them.
+    /// The checks of [MQTT-3.1.4-2] that need nobody's answer, in the order in which a client can do something about
+    /// them. They say nothing of anybody else, since it is not known yet who asks.
     fn check_connect(
         &self,
         id: ConnectionId,
         connect: &Connect<'_>,
-        client_id: &str,
-        turn: &Turn<'_>,
+        connack: &ConnAck<'static>,
     ) -> Result<(), Violation> {
         let limits = &self.limits;
         if self.connection(id).is_some_and(|connection| connection.is_surplus) {
@@ -83,9 +95,18 @@ impl Shard {
             return Err(Violation::new(ReasonCode::BadAuthenticationMethod, cause));
         }
         self.check_will(connect)?;
+        check_connack(connect, connack)
+    }
+
+    /// Whether there is room for the session of a client that may come in.
+    fn check_room_for(
+        &self,
+        connect: &Connect<'_>,
+        client_id: &str,
+        turn: &Turn<'_>,
+    ) -> Result<(), Violation> {
         self.check_session_can_be_recorded(connect, client_id, turn)?;
-        self.check_room(connect, client_id, turn)?;
-        self.check_permissions(id, connect, client_id)
+        self.check_room(connect, client_id, turn)
     }
 
     /// A session that outlives its connection, and a will, need a journal that takes records; so does the end of one.
@@ -151,52 +172,21 @@ impl Shard {
         self.check_topic_name(will.topic)
     }
 
-    fn check_permissions(
-        &self,
-        id: ConnectionId,
-        connect: &Connect<'_>,
-        client_id: &str,
-    ) -> Result<(), Violation> {
-        let address = self.connection(id).map_or("", |connection| &connection.address);
-        let (user_name, password) = (connect.user_name, connect.password);
-        let origin = &origin(address);
-        let decision =
-            self.authority.connect(&Credentials { client_id, user_name, password, address, origin });
-        if !decision.allowed {
-            let code = match user_name.is_some() || password.is_some() {
-                true => ReasonCode::BadUserNameOrPassword,
-                false => ReasonCode::NotAuthorized,
-            };
-            return Err(Violation::new(code, format!("{} ({})", decision.rule, decision.source)));
-        }
-        let Some(will) = &connect.will else { return Ok(()) };
-        let action = Action::Will { topic: will.topic, qos: will.qos, retain: will.retain };
-        let identity = identity(connect, client_id.into(), origin.clone());
-        let decision = self.authority.permit(&identity, &action);
-        if !decision.allowed {
-            let cause =
-                format!("the will on {:?} is refused: {} ({})", will.topic, decision.rule, decision.source);
-            return Err(Violation::new(ReasonCode::NotAuthorized, cause));
-        }
-        Ok(())
-    }
-
     fn accept_connect(
         &mut self,
         id: ConnectionId,
         connect: &Connect<'_>,
-        client_id: &str,
+        identity: Identity,
         connack: ConnAck<'static>,
         turn: &mut Turn<'_>,
     ) {
+        let client_id = &*Arc::clone(&identity.client_id);
         self.take_over(client_id, turn);
         let resumed = self.session_to_resume(connect, client_id, turn);
         let session_present = resumed.is_some();
         let slot = match resumed {
-            Some(slot) => slot,
-            None => {
-                self.open_session(client_id, identity(connect, client_id.into(), Origin::default()), turn)
-            }
+            Some(slot) => self.identify(slot, identity),
+            None => self.open_session(identity, turn),
         };
         let was_reindexed = self.attach(slot, id, connect, turn);
         self.sessions[slot].session.link.iter_mut().for_each(|link| link.is_resumed = session_present);
@@ -252,12 +242,14 @@ impl Shard {
         Some(slot)
     }
 
-    fn open_session(&mut self, client_id: &str, identity: Identity, turn: &mut Turn<'_>) -> usize {
-        let client_id: Arc<str> = client_id.into();
+    fn open_session(&mut self, identity: Identity, turn: &mut Turn<'_>) -> usize {
         let number = turn.directory.next_session();
-        let session = Session::new(number, client_id);
+        let session = Session::new(number, Arc::clone(&identity.client_id));
         turn.directory.session_opened();
-        self.sessions.insert(Resident::new(session, identity, &turn.directory.memory, &turn.directory.dues))
+        let (memory, dues) = (&turn.directory.memory, &turn.directory.dues);
+        let slot = self.sessions.insert(Resident::new(session, identity, memory, dues));
+        self.renew_rights(slot);
+        slot
     }
 
     /// Gives the session its connection, its expiry and its will. Says whether the index had to be told.
@@ -267,11 +259,7 @@ impl Shard {
         let mut link = Link::new(id, connect, keep_alive_seconds, &self.limits, turn.now);
         link.output.hold();
         let silence_millis_max = u64::from(link.silence_millis_max);
-        let origin = self.connection(id).map(|connection| origin(&connection.address)).unwrap_or_default();
         let resident = &mut self.sessions[slot];
-        resident.identity = identity(connect, Arc::clone(&resident.session.client_id), origin);
-        self.authority.prepare(&mut resident.identity);
-        resident.rights = self.authority.rights(&resident.identity);
         resident.blocked_on = None;
         let session = &mut resident.session;
         let was_durable = session.is_durable();
@@ -322,6 +310,7 @@ impl Shard {
                 session: number,
                 client_id: Arc::clone(&session.client_id),
                 user_name: resident.identity.user_name.clone(),
+                origin: Box::new(resident.identity.origin.clone()),
             };
             turn.fx.records.push(opened);
             let expiry = SessionChange::ExpirySet { session_expiry_interval };
@@ -400,11 +389,11 @@ impl Shard {
         &mut self,
         id: ConnectionId,
         connect: &Connect<'_>,
-        violation: &Violation,
+        refused: Refused,
         turn: &mut Turn<'_>,
     ) {
-        let last = self.refusal(connect.version, packet_bytes_max(connect), violation);
-        self.refuse(id, last, connect.client_id, violation, turn);
+        let last = self.refusal(connect.version, packet_bytes_max(connect), &refused.violation);
+        self.refuse(id, last, connect.client_id, refused, turn);
     }
 
     fn refuse(
@@ -412,13 +401,13 @@ impl Shard {
         id: ConnectionId,
         last: Vec<u8>,
         client_id: &str,
-        violation: &Violation,
+        refused: Refused,
         turn: &mut Turn<'_>,
     ) {
         let Some(connection) = self.connection(id) else { return };
         let address = Arc::clone(&connection.address);
         self.stats.refused += 1;
-        let (reason_code, cause) = (violation.reason_code, violation.cause.clone());
+        let Refused { violation: Violation { reason_code, .. }, cause } = refused;
         Self::event(turn, Event::Refused { client_id: client_id.into(), address, reason_code, cause });
         self.close_with(id, last, turn);
     }
@@ -473,6 +462,18 @@ impl Shard {
     fn is_assigned(&self, client_id: &str) -> bool {
         let is_ours = client_id.len() <= ASSIGNED_ID_BYTES_MAX && client_id.starts_with(ASSIGNED_ID);
         is_ours || self.sessions.find(client_id).is_some()
+    }
+
+    /// The client id that the client of a connection is given, or was given before its password was checked.
+    fn client_id_for(&mut self, id: ConnectionId) -> String {
+        let given = self.connection(id).and_then(|connection| match &connection.state {
+            State::Handshaking(handshake) => handshake.assigned.as_deref(),
+            State::Connected { .. } | State::Closing { .. } => None,
+        });
+        match given.map(str::to_owned) {
+            Some(given) => given,
+            None => self.assign_client_id(),
+        }
     }
 
     /// A client id that no session uses and that lives on this shard [MQTT-3.2.2-16].
@@ -549,16 +550,6 @@ fn answer(error: &DecodeError) -> Option<ProtocolVersion> {
         DecodeError::UnknownProtocolName { answer, .. } => *answer,
         _ => None,
     }
-}
-
-fn identity(connect: &Connect<'_>, client_id: Arc<str>, origin: Origin) -> Identity {
-    let mut identity = Identity::new(client_id, connect.user_name.map(Into::into));
-    identity.origin = origin;
-    identity
-}
-
-fn origin(address: &str) -> Origin {
-    Origin { address: Address::parse(address), ..Origin::default() }
 }
 
 /// How assigned client ids begin, and the length that none exceeds.

@@ -1,6 +1,7 @@
 //! Connections: bytes in, packets to their handlers, bytes out.
 
 use crate::ShardId;
+use crate::admission::Handshake;
 use crate::effects::Event;
 use crate::mail::Violation;
 use crate::shard::{Shard, Turn};
@@ -29,18 +30,15 @@ pub(crate) struct Connection {
 #[derive(Clone, Debug)]
 pub struct Handover {
     address: Arc<str>,
-    opened_at: Instant,
+    handshake: Box<Handshake>,
     is_surplus: bool,
 }
 
 /// How far a connection has come.
 #[derive(Debug)]
 pub(crate) enum State {
-    /// CONNECT has not come.
-    Handshaking {
-        /// When the connection was accepted.
-        opened_at: Instant,
-    },
+    /// CONNECT has not come, or is held.
+    Handshaking(Box<Handshake>),
     /// It belongs to this session.
     Connected {
         /// The session's place.
@@ -93,6 +91,8 @@ pub enum Next {
     Blocked,
     /// Hand the socket and all bytes that are not consumed to this shard, the client's home.
     Move(ShardId),
+    /// Keep the rest until the [answer](Shard::answer_check) to a check of a password is there, then give it again.
+    Held,
     /// Read nothing more; flush and close.
     Close,
 }
@@ -113,23 +113,23 @@ pub enum Flush {
 impl Shard {
     /// Takes a connection that was accepted. One that is surplus has its CONNECT answered with 0x97.
     pub fn open(&mut self, id: ConnectionId, address: &str, is_surplus: bool, turn: &mut Turn<'_>) {
-        let address = address.into();
-        self.take_in(id, Handover { address, opened_at: turn.now, is_surplus }, turn);
+        let handshake = Box::new(Handshake::new(turn.now, address));
+        self.take_in(id, Handover { address: address.into(), handshake, is_surplus }, turn);
     }
 
     /// Lets a connection go that was told [`Next::Move`].
     pub fn hand_over(&mut self, id: ConnectionId) -> Option<Handover> {
         let connection = self.connections.get_mut(id.slot as usize)?.take_if(|it| it.id == id)?;
-        let Connection { address, state: State::Handshaking { opened_at }, is_surplus, .. } = *connection
-        else {
+        let Connection { address, state: State::Handshaking(handshake), is_surplus, .. } = *connection else {
             return None;
         };
-        Some(Handover { address, opened_at, is_surplus })
+        Some(Handover { address, handshake, is_surplus })
     }
 
     /// Takes a connection that another shard has let go.
     pub fn take_in(&mut self, id: ConnectionId, handover: Handover, turn: &mut Turn<'_>) {
-        let Handover { address, opened_at, is_surplus } = handover;
+        let Handover { address, handshake, is_surplus } = handover;
+        let opened_at = handshake.opened_at;
         let slot = id.slot as usize;
         if self.connections.len() <= slot {
             self.connections.resize_with(slot + 1, || None);
@@ -138,7 +138,7 @@ impl Shard {
             id,
             address,
             decoder: Decoder::server(self.limits.packet_bytes_max.min(CONNECT_BYTES_MAX)),
-            state: State::Handshaking { opened_at },
+            state: State::Handshaking(handshake),
             timer_at: opened_at,
             pulse: Pulse::Resting,
             is_surplus,
@@ -174,8 +174,8 @@ impl Shard {
                 return Received { consumed, next: Next::Flush };
             }
             match self.handle_packet(id, slot, packet, turn) {
-                // The packet moves with its connection, so it is not used up here.
-                Next::Move(home) => return Received { consumed, next: Next::Move(home) },
+                // The packet moves with its connection, or comes again, so it is not used up here.
+                next @ (Next::Move(_) | Next::Held) => return Received { consumed, next },
                 next => {
                     consumed += length;
                     self.stats.packets_received += 1;
@@ -247,7 +247,7 @@ impl Shard {
         // flush was; otherwise every flush would bring about the next one.
         connection.is_dirty = true;
         let flush = match &mut connection.state {
-            State::Handshaking { .. } => Flush::Done,
+            State::Handshaking(_) => Flush::Done,
             State::Closing { last } => {
                 let bytes = last.len() as u64;
                 out.append(last);
@@ -342,7 +342,8 @@ impl Shard {
     /// The session of a connection that may be read, if CONNECT has come; otherwise what it must wait for.
     fn open_for_input(&mut self, id: ConnectionId, turn: &mut Turn<'_>) -> Result<Option<usize>, Next> {
         let slot = match self.connection(id).map(|connection| &connection.state) {
-            Some(State::Handshaking { .. }) => return Ok(None),
+            Some(State::Handshaking(handshake)) if handshake.is_held() => return Err(Next::Held),
+            Some(State::Handshaking(_)) => return Ok(None),
             Some(State::Connected { slot }) => *slot,
             Some(State::Closing { .. }) | None => return Err(Next::Close),
         };
@@ -433,19 +434,25 @@ impl Shard {
     pub(crate) fn handle_connection_timeout(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
         let connect_timeout = self.limits.connect_timeout_ms;
         let Some(connection) = self.connection_mut(id).filter(|it| it.timer_at <= turn.now) else { return };
-        match connection.state {
-            State::Handshaking { opened_at } => {
-                let due = opened_at + connect_timeout;
+        match &connection.state {
+            State::Handshaking(handshake) => {
+                let due = handshake.opened_at + connect_timeout;
                 if due > turn.now {
                     return self.arm_connection(id, due, turn.now);
                 }
                 let address = Arc::clone(&connection.address);
-                let cause = format!("no CONNECT came within {connect_timeout} ms");
+                let cause = match handshake.is_held() {
+                    true => format!("its password was not checked within {connect_timeout} ms"),
+                    false => format!("no CONNECT came within {connect_timeout} ms"),
+                };
                 let reason_code = ReasonCode::MaximumConnectTime;
                 Self::event(turn, Event::Refused { client_id: Box::default(), address, reason_code, cause });
                 self.close_with(id, Vec::new(), turn);
             }
-            State::Connected { slot } => self.check_keep_alive(id, slot, turn),
+            State::Connected { slot } => {
+                let slot = *slot;
+                self.check_keep_alive(id, slot, turn);
+            }
             State::Closing { .. } => {}
         }
     }

@@ -5,7 +5,7 @@ use crate::resident::Resident;
 use crate::route::{Route, Target};
 use crate::shard::{Shard, Turn};
 use noctule_auth::Action;
-use noctule_session::{DropReason, Offer, Publication, SessionNumber};
+use noctule_session::{DropReason, Instant, Offer, Publication, SessionNumber};
 use std::sync::Arc;
 
 impl Shard {
@@ -92,7 +92,7 @@ impl Shard {
             group: None,
             message,
         };
-        if !self.is_permitted(slot, &Action::Receive { topic: &offer.message.topic }) {
+        if !self.may_receive(slot, &offer.message.topic) {
             self.sessions[slot].session.refuse(offer, DropReason::NotAuthorized, &mut self.session_fx);
             return self.collect(slot, turn);
         }
@@ -102,21 +102,59 @@ impl Shard {
     /// Lets a session take a message and send what it can.
     #[inline(always)]
     pub(crate) fn offer(&mut self, slot: usize, offer: Offer, turn: &mut Turn<'_>) {
-        let session = &mut self.sessions[slot].session;
+        let resident = &mut self.sessions[slot];
+        let session = &mut resident.session;
         session.offer(offer, &self.limits, &mut self.session_fx);
-        session.transmit(turn.now, &self.limits, &mut self.session_fx);
-        if session.is_durable() {
+        let is_durable = session.is_durable();
+        match resident.asks_again {
+            false => session.transmit(turn.now, &self.limits, &mut self.session_fx),
+            true => self.send_what_is_permitted(slot, turn.now),
+        }
+        if is_durable {
             self.let_go_later(slot);
         }
         self.collect(slot, turn);
     }
 
+    /// Sends what a session is owed and there is room for.
+    #[inline(always)]
+    pub(crate) fn send_owed(&mut self, slot: usize, now: Instant) {
+        let resident = &mut self.sessions[slot];
+        if resident.asks_again || !resident.standing.is_of(self.season) {
+            return self.send_what_is_permitted(slot, now);
+        }
+        resident.session.transmit(now, &self.limits, &mut self.session_fx);
+    }
+
+    /// The same where messages were queued by other rules than those of now: each is asked for before it is sent for
+    /// the first time. A delivery that has begun is completed.
+    #[cold]
+    #[inline(never)]
+    fn send_what_is_permitted(&mut self, slot: usize, now: Instant) {
+        if !self.sessions[slot].standing.is_of(self.season) {
+            self.renew_rights(slot);
+        }
+        let Self { sessions, authority, limits, session_fx, .. } = self;
+        let Resident { session, identity, asks_again, .. } = &mut sessions[slot];
+        while session.has_output_room(limits) {
+            let next = session.next_to_begin();
+            let is_denied = next.is_some_and(|message| {
+                !authority.allows(identity, &Action::Receive { topic: &message.topic })
+            });
+            if is_denied {
+                session.refuse_next(DropReason::NotAuthorized, session_fx);
+            } else if !session.transmit_next(now, limits, session_fx) {
+                break;
+            }
+        }
+        *asks_again = session.outbound.waiting_len() > 0;
+    }
+
     /// Moves on whatever the session has room for: what it is owed, then retained messages of new
     /// subscriptions, then what its shared groups hold back.
     pub(crate) fn transmit(&mut self, slot: usize, turn: &mut Turn<'_>) {
-        let session = &mut self.sessions[slot].session;
-        session.transmit(turn.now, &self.limits, &mut self.session_fx);
-        if session.is_durable() {
+        self.send_owed(slot, turn.now);
+        if self.sessions[slot].session.is_durable() {
             self.ask_for_contents(slot, turn);
         }
         if !self.sessions[slot].retained.is_empty() {

@@ -246,9 +246,10 @@ impl Shard {
         let fill = |message: &mut Publication| message.fill_with_will(number, &will, &publisher, turn.now);
         let message = self.publications.make(&turn.directory.memory, fill);
         let action = Action::Will { topic: &will.topic, qos: will.qos, retain: will.retain };
-        if !self.is_permitted(slot, &action) {
+        let decision = self.permit(slot, &action);
+        if !decision.allowed {
             self.record_will_end(slot, turn);
-            return self.drop_message(&publisher, &message, DropReason::NotAuthorized, turn);
+            return self.drop_forbidden(&publisher, &message, decision.told(), turn);
         }
         if message.retain && !self.has_retained_room(&message, turn) {
             self.record_will_end(slot, turn);
@@ -296,7 +297,7 @@ impl Shard {
             }
             self.say_goodbye(slot, turn);
         }
-        let is_handshaking = |connection: &&Connection| matches!(connection.state, State::Handshaking { .. });
+        let is_handshaking = |connection: &&Connection| matches!(connection.state, State::Handshaking(_));
         let connections = self.connections.iter().flatten().map(|connection| &**connection);
         let handshaking = connections.filter(is_handshaking);
         for id in handshaking.map(|connection| connection.id).collect::<Vec<_>>() {
@@ -304,7 +305,7 @@ impl Shard {
         }
     }
 
-    fn connected_slots(&self) -> Vec<usize> {
+    pub(crate) fn connected_slots(&self) -> Vec<usize> {
         let connected = self.sessions.iter().filter(|(_, resident)| resident.session.link.is_some());
         connected.map(|(slot, _)| slot).collect()
     }

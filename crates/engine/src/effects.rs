@@ -1,6 +1,7 @@
 //! What a turn of the shard has brought about. [`Shard::end_turn`](crate::Shard::end_turn) has the runtime carry
 //! it out in the one order that makes durability true.
 
+use crate::admission::PasswordCheck;
 use crate::groups::DebtChange;
 use crate::journal::FiredWill;
 use crate::retained::RetainedStaged;
@@ -30,6 +31,8 @@ pub struct Effects {
     pub events: Vec<Event>,
     /// What is wanted of who keeps the journal.
     pub requests: Vec<Request>,
+    /// Passwords to be checked elsewhere; each is [answered](crate::Shard::answer_check).
+    pub checks: Vec<PasswordCheck>,
     /// Retained messages to be recorded anew, if they are still retained when the turn ends.
     pub(crate) retained_again: Vec<Arc<Publication>>,
     /// What changes in what groups are owed.
@@ -55,6 +58,8 @@ pub struct Drop {
     pub topic: Box<str>,
     /// Why.
     pub reason: DropReason,
+    /// The rule that forbids it and where it is written, if it is that.
+    pub rule: Option<Box<str>>,
 }
 
 /// Something that happened to a client.
@@ -128,9 +133,16 @@ impl Effects {
 
     /// Lists a message that is not delivered. Of a queue of a million that ends at once, the first ones are enough
     /// for the ledger; all are counted.
-    pub(crate) fn list_drop(&mut self, client_id: Arc<str>, message: &Publication, reason: DropReason) {
+    pub(crate) fn list_drop(
+        &mut self,
+        client_id: &Arc<str>,
+        message: &Publication,
+        reason: DropReason,
+        rule: impl FnOnce() -> Option<Box<str>>,
+    ) {
         if self.drops.len() < DROPS_PER_TURN {
-            self.drops.push(Drop { client_id, topic: message.topic.as_str().into(), reason });
+            let (client_id, topic) = (Arc::clone(client_id), message.topic.as_str().into());
+            self.drops.push(Drop { client_id, topic, reason, rule: rule() });
         }
     }
 
@@ -165,6 +177,7 @@ impl Effects {
             && self.drops.is_empty()
             && self.events.is_empty()
             && self.requests.is_empty()
+            && self.checks.is_empty()
     }
 }
 

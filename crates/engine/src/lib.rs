@@ -15,6 +15,7 @@
 //! [`Shard::end_turn`] is where that order is written.
 
 mod acks;
+mod admission;
 mod connect;
 mod connection;
 mod deliver;
@@ -46,6 +47,7 @@ mod stats;
 mod subscribe;
 mod timers;
 
+pub use admission::{CheckAnswer, PasswordCheck};
 pub use connection::{Flush, Handover, Next, Received};
 pub use directory::{
     Change, Directory, Guarded, Guards, Interest, JournalGauge, JournalState, MailGauge, Part, Subscriber,

@@ -73,7 +73,7 @@ impl Shard {
     }
 
     /// Accepts a publication on its route, once that is known.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_publish_on(
         &mut self,
         known: Known,
@@ -89,7 +89,7 @@ impl Shard {
     }
 
     /// Accepts a publication whose route is known, unless it would have to be recorded and cannot be.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_publish(
         &mut self,
         slot: usize,
@@ -236,10 +236,14 @@ impl Shard {
     }
 
     /// What is known of a publication and its like.
+    #[inline(always)]
     pub(crate) fn look_up_route(&mut self, slot: usize, message: &Publication, turn: &Turn<'_>) -> Known {
-        let asked = Asked { rights: self.sessions[slot].rights, topic: &message.topic };
+        if !self.sessions[slot].standing.is_of(self.season) {
+            self.renew_rights(slot);
+        }
+        let asked = Asked { rights: self.sessions[slot].standing.rights(), topic: &message.topic };
         let kind = Kind(message.qos, message.retain);
-        let known = self.routes.look_up(turn.directory, asked, kind, self.authority.generation());
+        let known = self.routes.look_up(turn.directory, asked, kind, self.rights_generation());
         self.stats.route_hits += u64::from(known.route.is_some());
         self.stats.route_misses += u64::from(known.route.is_none());
         known
@@ -264,11 +268,16 @@ impl Shard {
 
     /// Accepts the like of this publication without asking again, once their route is kept.
     pub(crate) fn remember_acceptance(&mut self, slot: usize, message: &Publication) {
-        let rights = self.sessions[slot].rights;
+        let rights = self.sessions[slot].standing.rights();
         if rights.is_some() {
             let asked = Asked { rights, topic: &message.topic };
-            self.routes.accept(asked, Kind(message.qos, message.retain), self.authority.generation());
+            self.routes.accept(asked, Kind(message.qos, message.retain), self.rights_generation());
         }
+    }
+
+    /// Changes whenever a publication may be decided otherwise than before.
+    fn rights_generation(&self) -> u64 {
+        self.authority.generation().wrapping_add(u64::from(self.season) << 32)
     }
 
     fn check_may_publish(&self, slot: usize, message: &Publication) -> Result<(), Refusal> {
@@ -278,15 +287,15 @@ impl Shard {
             cause: violation.cause,
         })?;
         let action = Action::Publish { topic: &message.topic, qos: message.qos, retain: message.retain };
-        let decision = self.authority.permit(&self.sessions[slot].identity, &action);
-        if !decision.allowed {
-            return Err(Refusal {
-                reason_code: ReasonCode::NotAuthorized,
-                reason: DropReason::NotAuthorized,
-                cause: format!("{} ({})", decision.rule, decision.source),
-            });
+        let identity = &self.sessions[slot].identity;
+        if self.authority.allows(identity, &action) {
+            return Ok(());
         }
-        Ok(())
+        Err(Refusal {
+            reason_code: ReasonCode::NotAuthorized,
+            reason: DropReason::NotAuthorized,
+            cause: self.authority.permit(identity, &action).told(),
+        })
     }
 
     fn check_message_room(&self, message: &Publication, turn: &Turn<'_>) -> Result<(), Refusal> {
@@ -383,7 +392,10 @@ impl Shard {
         let client_id = Arc::clone(&session.client_id);
         let Some(link) = &session.link else { return Ok(()) };
         let (version, wants_reason) = (link.wire.version, link.request_problem_information);
-        self.drop_message(&client_id, message, reason, turn);
+        match reason {
+            DropReason::NotAuthorized => self.drop_forbidden(&client_id, message, cause.clone(), turn),
+            _ => self.drop_message(&client_id, message, reason, turn),
+        }
         let event_cause = format!("a publication on {:?} is refused: {cause}", message.topic);
         Self::event(turn, Event::Denied { client_id, reason_code, cause: event_cause.clone() });
         // An acknowledgement would be a promise that cannot be kept.

@@ -1,11 +1,12 @@
 //! A session with what its shard keeps beside it.
 
+use crate::admission::Standing;
 use crate::directory::DUES_OF_DELIVERY;
 use crate::retained_phases::RetainedPhases;
 use crate::search::Searching;
 use crate::timers::{Timer, Timers};
 use crate::{Route, Subscriber};
-use noctule_auth::{Identity, Rights};
+use noctule_auth::Identity;
 use noctule_session::{GroupNumber, Instant, MemoryGauge, MemoryShare, Position, Session};
 use std::sync::Arc;
 
@@ -16,8 +17,10 @@ pub(crate) struct Resident {
     pub(crate) session: Session,
     /// Who it was opened by, for permissions.
     pub(crate) identity: Identity,
-    /// What may be remembered of the answers to its questions.
-    pub(crate) rights: Option<Rights>,
+    /// What was worked out about its rights.
+    pub(crate) standing: Standing,
+    /// What it is owed was queued by other rules than those of now, or for another client.
+    pub(crate) asks_again: bool,
     /// The route of its last publication, while it leads to shards that have too much mail.
     pub(crate) blocked_on: Option<Arc<Route>>,
     /// Its last publication, while the route of that is searched for.
@@ -68,7 +71,8 @@ impl Resident {
             dues: dues.take(dues_of(&session)),
             session,
             identity,
-            rights: None,
+            standing: Standing::default(),
+            asks_again: false,
             blocked_on: None,
             searching: None,
             retained: RetainedPhases::default(),

@@ -261,6 +261,7 @@ fn say_state(
         session: number,
         client_id: session.client_id.clone(),
         user_name: resident.identity.user_name.clone(),
+        origin: Box::new(resident.identity.origin.clone()),
     });
     let mut record = |change| records.push(Record::Session { session: number, change });
     let session_expiry_interval = session.session_expiry_interval;

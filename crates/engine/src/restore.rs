@@ -93,7 +93,7 @@ impl Shard {
     /// Takes a session back whose home this is. What was connected when the broker stopped without a word counts
     /// as lost at `lost_at`; its will and its expiry count from there.
     fn restore(&mut self, remembered: RememberedSession, lost_at: Instant, turn: &mut Turn<'_>) {
-        let RememberedSession { mut session, user_name, is_connected, detached_at, retained_phases } =
+        let RememberedSession { mut session, user_name, origin, is_connected, detached_at, retained_phases } =
             remembered;
         // The broker ended while this one took the place of another.
         if let Some(replaced) = self.sessions.find(&session.client_id) {
@@ -103,12 +103,17 @@ impl Shard {
         let expiry = session.session_expiry_interval;
         session.expires_at = (expiry < u32::MAX).then(|| detached_at.plus_seconds(expiry));
         session.will_due = session.will.as_ref().map(|will| detached_at.plus_seconds(will.delay_seconds));
-        let identity = Identity::new(Arc::clone(&session.client_id), user_name);
+        let mut identity = Identity::new(Arc::clone(&session.client_id), user_name);
+        identity.origin = origin;
         let mut resident = Resident::new(session, identity, &turn.directory.memory, &turn.directory.dues);
         resident.is_recorded = true;
         resident.recorded_at = Position(1);
         turn.directory.session_opened();
         let slot = self.sessions.insert(resident);
+        self.renew_rights(slot);
+        // The rules may have changed while the broker was down.
+        let resident = &mut self.sessions[slot];
+        resident.asks_again = resident.session.outbound.waiting_len() > 0;
         let me = self.subscriber(slot);
         if is_connected {
             self.record_loss(slot, detached_at, turn);

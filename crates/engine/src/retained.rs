@@ -5,7 +5,6 @@ use crate::shard::{Shard, Turn};
 use crate::timers::Timer;
 use crate::{Change, Directory};
 use hashbrown::HashMap;
-use noctule_auth::Action;
 use noctule_session::{Offer, Publication, SessionChange, Subscription, SubscriptionIds};
 use noctule_topic::{RetainedCursor, TopicFilter};
 use std::ops::ControlFlow;
@@ -132,7 +131,7 @@ impl Shard {
         if is_own || message.is_expired(turn.now) {
             return ControlFlow::Continue(());
         }
-        if !self.is_permitted(slot, &Action::Receive { topic: &message.topic }) {
+        if !self.may_receive(slot, &message.topic) {
             return ControlFlow::Continue(());
         }
         let offer = Offer {
@@ -144,8 +143,8 @@ impl Shard {
         };
         let session = &mut self.sessions[slot].session;
         session.offer_retained(offer, &mut self.session_fx);
-        session.transmit(turn.now, &self.limits, &mut self.session_fx);
-        match session.has_window_room(&self.limits) {
+        self.send_owed(slot, turn.now);
+        match self.sessions[slot].session.has_window_room(&self.limits) {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         }

@@ -23,6 +23,8 @@ pub(crate) struct Searching {
     packet_id: Option<PacketId>,
     search: Search,
     number: u64,
+    /// The season in which it was accepted.
+    season: u32,
 }
 
 /// The searches that are under way, and who waits for them.
@@ -46,7 +48,8 @@ impl Shard {
     ) -> Result<(), Violation> {
         let search = self.routes.search(turn.directory, &message.topic);
         let number = self.searches.begin();
-        self.sessions[slot].searching = Some(Box::new(Searching { message, packet_id, search, number }));
+        self.sessions[slot].searching =
+            Some(Box::new(Searching { message, packet_id, search, number, season: self.season }));
         self.go_on_searching(slot, turn).map(|_| ())
     }
 
@@ -78,14 +81,16 @@ impl Shard {
         searching: Searching,
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
-        let Searching { message, packet_id, search, number } = searching;
+        let Searching { message, packet_id, search, number, season } = searching;
         let resident = &mut self.sessions[slot];
         if let Some(link) = resident.session.link.as_deref_mut() {
             link.pace.charge_match(search.visits(), &self.limits, turn.now);
         }
-        let asked = Asked { rights: resident.rights, topic: &message.topic };
+        let asked = Asked { rights: resident.standing.rights(), topic: &message.topic };
         let route = self.routes.found(asked, search);
-        self.remember_acceptance(slot, &message);
+        if season == self.season {
+            self.remember_acceptance(slot, &message);
+        }
         let taken = self.take_publish(slot, message, packet_id, &route, turn);
         for (shard, ticket) in self.searches.end(number) {
             self.answer_grace(shard, ticket, turn);

@@ -23,7 +23,7 @@ use crate::sessions::Sessions;
 use crate::share::Backlogs;
 use crate::timers::{Timer, Timers};
 use crate::{Mail, Record, Request, Stats};
-use noctule_auth::{Action, Authority};
+use noctule_auth::{Action, Authority, Decision};
 use noctule_session::{
     ConnectionId, DropReason, Durability, Instant, Limits, Outgoing, Position, Publication, Session,
     SessionEffects, SessionNumber,
@@ -69,6 +69,8 @@ pub struct Shard {
     pub(crate) config: ShardConfig,
     pub(crate) limits: Arc<Limits>,
     pub(crate) authority: Arc<dyn Authority + Send + Sync>,
+    /// How often another one has been set; what was worked out before has to be worked out anew.
+    pub(crate) season: u32,
     /// By slot, boxed: the table doubles.
     pub(crate) connections: Vec<Option<Box<Connection>>>,
     pub(crate) sessions: Sessions,
@@ -108,6 +110,7 @@ impl Shard {
             config,
             limits,
             authority,
+            season: 0,
             connections: Vec::new(),
             sessions: Sessions::default(),
             backlogs: Backlogs::default(),
@@ -319,8 +322,29 @@ impl Shard {
         }
     }
 
-    pub(crate) fn is_permitted(&self, slot: usize, action: &Action<'_>) -> bool {
-        self.authority.allows(&self.sessions[slot].identity, action)
+    /// May the client of a session receive this? Most clients may receive everything, which is known before.
+    #[inline(always)]
+    pub(crate) fn may_receive(&mut self, slot: usize, topic: &str) -> bool {
+        let standing = self.sessions[slot].standing;
+        standing.is_of(self.season) && standing.reach().includes(topic)
+            || self.is_delivery_allowed(slot, topic)
+    }
+
+    #[inline(never)]
+    fn is_delivery_allowed(&mut self, slot: usize, topic: &str) -> bool {
+        if !self.sessions[slot].standing.is_of(self.season) {
+            self.renew_rights(slot);
+        }
+        self.authority.allows(&self.sessions[slot].identity, &Action::Receive { topic })
+    }
+
+    /// May the client of a session do that, and which rule says so?
+    #[inline(never)]
+    pub(crate) fn permit(&mut self, slot: usize, action: &Action<'_>) -> Decision {
+        if !self.sessions[slot].standing.is_of(self.season) {
+            self.renew_rights(slot);
+        }
+        self.authority.permit(&self.sessions[slot].identity, action)
     }
 
     /// Passes on what a call on a session has brought about.
@@ -366,13 +390,24 @@ impl Shard {
         if self.session_fx.drops.is_empty() && self.session_fx.lost == 0 {
             return;
         }
+        self.list_drops(slot, turn);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn list_drops(&mut self, slot: usize, turn: &mut Turn<'_>) {
         for _ in 0..std::mem::take(&mut self.session_fx.lost) {
             self.stats.count_drop(DropReason::Damaged);
         }
         for (message, reason) in self.session_fx.drops.drain(..) {
             self.stats.count_drop(reason);
-            let client_id = Arc::clone(&self.sessions[slot].session.client_id);
-            turn.fx.list_drop(client_id, &message, reason);
+            let resident = &self.sessions[slot];
+            let rule = || {
+                let action = Action::Receive { topic: &message.topic };
+                (reason == DropReason::NotAuthorized)
+                    .then(|| self.authority.permit(&resident.identity, &action).told().into())
+            };
+            turn.fx.list_drop(&resident.session.client_id, &message, reason, rule);
             self.publications.give_back(message);
         }
     }
@@ -382,15 +417,26 @@ impl Shard {
         &mut self,
         client_id: &Arc<str>,
         message: &Publication,
-        reason: noctule_session::DropReason,
+        reason: DropReason,
         turn: &mut Turn<'_>,
     ) {
         self.stats.count_drop(reason);
-        turn.fx.drops.push(Drop {
-            client_id: Arc::clone(client_id),
-            topic: message.topic.as_str().into(),
-            reason,
-        });
+        let (client_id, topic) = (Arc::clone(client_id), message.topic.as_str().into());
+        turn.fx.drops.push(Drop { client_id, topic, reason, rule: None });
+    }
+
+    /// The same where the client has no right to it, as this rule says.
+    pub(crate) fn drop_forbidden(
+        &mut self,
+        client_id: &Arc<str>,
+        message: &Publication,
+        rule: String,
+        turn: &mut Turn<'_>,
+    ) {
+        let reason = DropReason::NotAuthorized;
+        self.stats.count_drop(reason);
+        let (client_id, topic) = (Arc::clone(client_id), message.topic.as_str().into());
+        turn.fx.drops.push(Drop { client_id, topic, reason, rule: Some(rule.into()) });
     }
 
     /// Puts the connection of a session on the list to flush, once.

@@ -119,10 +119,11 @@ impl Shard {
             turn.fx.changes.push(Change::Available { group, member, is_available: false });
             return self.return_to_group(group, message, turn);
         }
-        if !self.is_permitted(slot, &Action::Receive { topic: &message.topic }) {
+        if !self.may_receive(slot, &message.topic) {
             let client_id = Arc::clone(&self.sessions[slot].session.client_id);
             record_end(group, &message, turn);
-            self.drop_message(&client_id, &message, DropReason::NotAuthorized, turn);
+            let decision = self.permit(slot, &Action::Receive { topic: &message.topic });
+            self.drop_forbidden(&client_id, &message, decision.told(), turn);
             return self.ask_for_more(slot, turn);
         }
         let retain = message.retain && target.retain_as_published;

@@ -146,8 +146,16 @@ impl Shard {
     ) -> Result<ReasonCode, ReasonCode> {
         let parsed = FilterText::check(text).map_err(|_| ReasonCode::TopicFilterInvalid)?;
         let is_new = !self.sessions[slot].session.subscriptions.contains(text);
-        self.check_subscription(slot, text, &parsed, options, id, turn)
-            .inspect_err(|code| self.log_refused_filter(slot, text, *code, turn))?;
+        if let Err(code) = self.check_subscription(slot, text, &parsed, id, turn) {
+            self.log_refused_filter(slot, text, code, "", turn);
+            return Err(code);
+        }
+        let decision = self.permit(slot, &Action::Subscribe { filter: parsed.filter(), qos: options.qos });
+        if !decision.allowed {
+            let code = ReasonCode::NotAuthorized;
+            self.log_refused_filter(slot, text, code, &decision.told(), turn);
+            return Err(code);
+        }
         let options = SubscriptionOptions { qos: options.qos.min(self.limits.maximum_qos), ..options };
         let subscription = Subscription { options, id };
         let brings_retained = parsed.share_name().is_none() && brings_retained(options, is_new);
@@ -193,13 +201,12 @@ impl Shard {
         }
     }
 
-    /// What the broker's configuration, its bounds and the permissions say about a well-formed filter.
+    /// What the broker's configuration and its bounds say about a well-formed filter.
     fn check_subscription(
         &self,
         slot: usize,
         text: &str,
         parsed: &FilterText<'_>,
-        options: SubscriptionOptions,
         id: Option<u32>,
         turn: &Turn<'_>,
     ) -> Result<(), ReasonCode> {
@@ -213,7 +220,6 @@ impl Shard {
             || session.subscriptions.filter_bytes() + bytes > limits.subscription_bytes_max
             || !self.has_memory(bytes, turn);
         let filter = parsed.filter();
-        let action = Action::Subscribe { filter, qos: options.qos };
         self.check_available(parsed, id)?;
         self.check_journal(slot, turn)?;
         match () {
@@ -223,7 +229,6 @@ impl Shard {
                 Err(ReasonCode::TopicFilterInvalid)
             }
             () if is_new && is_full => Err(ReasonCode::QuotaExceeded),
-            () if !self.is_permitted(slot, &action) => Err(ReasonCode::NotAuthorized),
             () => Ok(()),
         }
     }
@@ -341,9 +346,17 @@ impl Shard {
         self.collect(slot, turn);
     }
 
-    fn log_refused_filter(&self, slot: usize, text: &str, reason_code: ReasonCode, turn: &mut Turn<'_>) {
+    fn log_refused_filter(
+        &self,
+        slot: usize,
+        text: &str,
+        reason_code: ReasonCode,
+        rule: &str,
+        turn: &mut Turn<'_>,
+    ) {
         let client_id = Arc::clone(&self.sessions[slot].session.client_id);
-        let cause = format!("the subscription to {text:?} is refused");
+        let colon = if rule.is_empty() { "" } else { ": " };
+        let cause = format!("the subscription to {text:?} is refused{colon}{rule}");
         Self::event(turn, Event::Denied { client_id, reason_code, cause });
     }
 }

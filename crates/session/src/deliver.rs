@@ -93,6 +93,17 @@ impl Session {
         while self.has_output_room(limits) && self.transmit_next(now, limits, fx) {}
     }
 
+    /// The message that is the next to be sent, if it never was and its content is here.
+    pub fn next_to_begin(&mut self) -> Option<&Arc<Publication>> {
+        let owed = self.outbound.front()?;
+        owed.message().filter(|_| owed.phase() == Phase::Waiting)
+    }
+
+    /// Drops the message that is the [next](Self::next_to_begin) to be sent.
+    pub fn refuse_next(&mut self, reason: DropReason, fx: &mut SessionEffects) {
+        self.drop_next(None, reason, fx);
+    }
+
     /// Whether a message above QoS 0 could be sent at once.
     pub fn has_window_room(&mut self, limits: &Limits) -> bool {
         self.has_output_room(limits) && self.outbound.is_drained() && self.outbound.quota() > 0
@@ -130,7 +141,7 @@ impl Session {
     }
 
     /// Sends one packet of the list; `false` when there is none or it has to wait for room in the window.
-    pub(crate) fn transmit_next(&mut self, now: Instant, limits: &Limits, fx: &mut SessionEffects) -> bool {
+    pub fn transmit_next(&mut self, now: Instant, limits: &Limits, fx: &mut SessionEffects) -> bool {
         let quota = self.outbound.quota();
         let Some(owed) = self.outbound.front() else { return false };
         let (phase, packet_id, qos) = (owed.phase(), owed.packet_id(), owed.qos);

@@ -11,8 +11,11 @@ use std::ops::Range;
 pub(crate) const SEGMENT_HEADER_BYTES: u64 = 4096;
 /// Bytes of a frame before its body, which the journal takes for every frame on top of what the body has.
 pub const FRAME_HEADER_BYTES: u64 = 24;
-/// The only version of the format so far.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+/// The version of what is written. Version 1, in which a session's record did not say where its client came from, is
+/// read as well.
+pub(crate) const FORMAT_VERSION: u32 = 2;
+/// The oldest version that is read.
+const FORMAT_VERSION_MIN: u32 = 1;
 
 /// How many bytes the body of a frame may have, at most. Four times the largest packet of MQTT; a length above it
 /// is a broken length.
@@ -62,7 +65,7 @@ impl SegmentHeader {
             return Err(HeaderError::Checksum);
         }
         match u32_at(bytes, 8) {
-            FORMAT_VERSION => Ok(Self::decode_unchecked(bytes)),
+            FORMAT_VERSION_MIN..=FORMAT_VERSION => Ok(Self::decode_unchecked(bytes)),
             other => Err(HeaderError::Version(other)),
         }
     }
@@ -212,13 +215,24 @@ mod tests {
     fn a_header_has_the_bytes_of_the_page() {
         let bytes = HEADER.encode();
         assert_eq!(bytes.len(), 4096);
-        assert_eq!(bytes[..12], *b"noctjrnl\x01\0\0\0");
+        assert_eq!(bytes[..12], *b"noctjrnl\x02\0\0\0");
         let checksum = crc_by_definition(&[&bytes[..12], &bytes[16..]]);
         assert_eq!(bytes[12..16], checksum.to_le_bytes());
         assert_eq!(bytes[16..48], *b"0123456789abcdef\x07\0\0\0\0\0\0\0\x34\x12\0\0\0\0\0\0");
         assert!(bytes[48..].iter().all(|byte| *byte == 0));
         assert_eq!(SegmentHeader::decode(&bytes), Ok(HEADER));
         assert_eq!(SegmentHeader::decode(&bytes[..4095]), Err(HeaderError::Magic));
+    }
+
+    #[test]
+    fn the_first_version_is_read_as_well() {
+        let mut bytes = HEADER.encode();
+        for (version, expected) in [(1, Ok(HEADER)), (2, Ok(HEADER)), (3, Err(HeaderError::Version(3)))] {
+            bytes[8] = version;
+            let checksum = header_checksum(&bytes);
+            bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
+            assert_eq!(SegmentHeader::decode(&bytes), expected);
+        }
     }
 
     #[test]

@@ -34,7 +34,8 @@ use journal::{FromJournal, Journal, JournalStep};
 use noctule_auth::{AllowAll, Authority};
 use noctule_codec::{Packet, ProtocolVersion};
 use noctule_engine::{
-    Carrier, Directory, Drop, Effects, Event, Flush, Mail, Next, Record, Request, Shard, ShardId, Stats, Turn,
+    Carrier, CheckAnswer, Directory, Drop, Effects, Event, Flush, Mail, Next, PasswordCheck, Record, Request,
+    Shard, ShardId, Stats, Turn,
 };
 use noctule_session::{ConnectionId, Instant, Limits, Position, Session};
 use noctule_store::simulated::SimulatedDisk;
@@ -94,6 +95,8 @@ pub struct Sim {
     pub drops: Vec<Drop>,
     /// What an operator would read, in order.
     pub events: Vec<Event>,
+    /// Passwords that are to be checked, in order.
+    pub checks: Vec<PasswordCheck>,
     /// Everything the broker recorded, in order.
     pub records: Vec<Record>,
     /// The most bytes that were on their way to one shard.
@@ -182,6 +185,7 @@ impl Sim {
             wires: Vec::new(),
             drops: Vec::new(),
             events: Vec::new(),
+            checks: Vec::new(),
             records: Vec::new(),
             mail_bytes_peak: 0,
             trace: Vec::new(),
@@ -288,6 +292,26 @@ impl Sim {
             self.turn(shard, |shard, turn| shard.lost(id, "the connection broke", turn));
             self.run();
         }
+    }
+
+    /// Gives the answer to a check of a password, and lets the broker work.
+    pub fn answer_check(&mut self, id: ConnectionId, answer: CheckAnswer) {
+        let wire = id.slot as usize;
+        let mut waits = false;
+        self.turn(self.wires[wire].shard, |shard, _| waits = shard.answer_check(id, answer));
+        if waits && !self.wires[wire].is_closed {
+            self.wires[wire].next = Next::Yield;
+        }
+        self.run();
+    }
+
+    /// Has this one decide about clients from now on, after restarts too.
+    pub fn set_authority(&mut self, authority: &Arc<dyn Authority + Send + Sync>) {
+        self.options.authority = Arc::clone(authority);
+        for shard in 0..self.nodes.len() {
+            self.turn(shard, |shard, turn| shard.set_authority(Arc::clone(authority), turn));
+        }
+        self.run();
     }
 
     /// Lets time pass in small steps, so that timers fire in their order.
@@ -453,7 +477,7 @@ impl Sim {
                 self.turn(home, |shard, turn| shard.open(id, "127.0.0.1:moved", false, turn));
             }
             Next::Flush => self.wires[wire].wants_flush = true,
-            Next::Read | Next::Yield | Next::Wait(_) | Next::Blocked | Next::Close => {}
+            Next::Read | Next::Yield | Next::Wait(_) | Next::Blocked | Next::Held | Next::Close => {}
         }
     }
 
@@ -559,6 +583,7 @@ impl Sim {
         }
         self.drops.append(&mut fx.drops);
         self.events.append(&mut fx.events);
+        self.checks.append(&mut fx.checks);
         self.nodes[shard].fx = fx;
     }
 }

@@ -62,7 +62,7 @@ impl Wire {
             Next::Read => self.to_broker.len() > self.arrived,
             Next::Yield => true,
             Next::Wait(until) => until <= now && !self.to_broker.is_empty(),
-            Next::Flush | Next::Blocked | Next::Move(_) | Next::Close => false,
+            Next::Flush | Next::Blocked | Next::Held | Next::Move(_) | Next::Close => false,
         };
         has_bytes && !self.is_closed
     }

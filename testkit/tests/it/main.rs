@@ -1,5 +1,6 @@
 //! The simulated broker, spoken to on the wire.
 
+mod admission;
 mod alias;
 mod bounds;
 mod chaos;

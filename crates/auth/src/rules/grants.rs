@@ -55,6 +55,12 @@ impl Grants {
         })
     }
 
+    /// The number of the first rule that is about receiving something.
+    pub(super) fn first_about_deliveries(&self, table: &Table) -> Option<usize> {
+        let mut numbers = self.numbers[self.publishing..].iter().map(|number| usize::from(*number));
+        numbers.find(|number| table.gates[*number].actions.meets(Actions::RECEIVE))
+    }
+
     /// A name for what is said about publishing: for the rules, and for the names that stand in them. It is the
     /// beginning of a cryptographic hash: a client that chooses its names cannot find ones that give it the rights of
     /// another.

@@ -3,6 +3,7 @@
 //! A pattern is compiled to pieces that are taken from the left of a topic one after the other. No piece has a
 //! choice, so nothing is ever tried twice: the time is bounded by the length of the topic.
 
+use crate::decision::Reach;
 use noctule_topic::{FilterError, TopicFilter, covers};
 use std::borrow::Cow;
 use thiserror::Error;
@@ -80,6 +81,16 @@ impl TopicPattern {
     /// All topics, those that begin with `$` too.
     pub fn everything() -> Self {
         Self::of_kind(Kind::Everything, "#")
+    }
+
+    /// Which topics it matches for sure.
+    pub(super) fn reach(&self) -> Reach {
+        match self.kind {
+            Kind::Everything => Reach::Everything,
+            Kind::EachFirstLevel => Reach::Ordinary,
+            Kind::Filter | Kind::LooseFilter if &*self.text == "#" => Reach::Ordinary,
+            Kind::Filter | Kind::LooseFilter => Reach::Asked,
+        }
     }
 
     /// All topics but those that begin with `$`; of filters, it covers those whose first level is no wildcard.

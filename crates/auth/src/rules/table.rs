@@ -3,7 +3,7 @@
 use super::grants::{Grants, Season};
 use super::pattern::HeadEnd;
 use super::{Actions, Conditions, Effect, NamePattern, Names, QosSet, Rule, TopicPattern, User};
-use crate::decision::{Action, Decision, Rights};
+use crate::decision::{Action, Decision, Reach, Rights};
 use crate::identity::Identity;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -142,6 +142,17 @@ impl RuleSet {
         match &identity.grants {
             Some(grants) if grants.are_of(&self.season) => grants.rights(&self.table, identity.names()),
             _ => self.grants(identity).rights(&self.table, identity.names()),
+        }
+    }
+
+    /// What a client receives whatever the topic is: what its first rule about deliveries allows, if that is about
+    /// all topics.
+    pub fn reach(&self, identity: &Identity) -> Reach {
+        let grants = self.grants(identity);
+        let first = grants.first_about_deliveries(&self.table).map(|number| &self.table.tests[number]);
+        match first {
+            Some(test) if test.allows => test.topics.reach(),
+            _ => Reach::Asked,
         }
     }
 

@@ -157,6 +157,7 @@ fn a_certificate_is_a_user_name() {
 fn every_field_of_a_certificate_can_be_the_name() {
     let certificate = Certificate {
         common_name: Some("common".into()),
+        subject: Some("CN=common,O=plant".into()),
         alternative_names: ["first".into(), "second".into()].into(),
         fingerprint: "f1".into(),
     };
@@ -165,6 +166,7 @@ fn every_field_of_a_certificate_can_be_the_name() {
         (CertificateName::CommonName, "common"),
         (CertificateName::AlternativeName, "first"),
         (CertificateName::Fingerprint, "f1"),
+        (CertificateName::Subject, "CN=common,O=plant"),
     ] {
         let certificates = Certificates { name, listeners: Vec::new(), source: "s".into() };
         let backends = Backends::new(vec![Backend::Certificates(certificates)], "");

@@ -3,7 +3,7 @@
 use crate::words::{all_topics, clients, filter_of};
 use noctule_auth::admission::Backends;
 use noctule_auth::rules::{self, RuleSet};
-use noctule_auth::{Access, Action, Authority as _, Decision, Identity};
+use noctule_auth::{Access, Action, Authority as _, Decision, Identity, Reach};
 use noctule_codec::QoS;
 use noctule_topic::matches;
 use proptest::prelude::*;
@@ -138,6 +138,9 @@ fn check(rules: &RuleSet, specs: &[Spec], client: &Identity, action: &Action<'_>
     let source = expected.map_or("access.rules".to_owned(), |number| format!("access.rules:{}", number + 1));
     assert_eq!((decision.allowed, &*decision.source), (allowed, &*source), "{action:?} of {client:?}");
     assert_eq!(rules.allows(client, action), allowed);
+    if let Action::Receive { topic } = action {
+        assert!(allowed || !rules.reach(client).includes(topic), "{topic} of {client:?}");
+    }
 }
 
 proptest! {
@@ -313,4 +316,31 @@ fn what_was_prepared_for_other_rules_does_not_count() {
     assert_ne!((before.generation(), before.rights(&client)), (after.generation(), after.rights(&client)));
     after.prepare(&mut client);
     assert!(before.allows(&client, &receive) && !after.allows(&client, &receive));
+}
+
+#[test]
+fn what_is_known_of_all_topics_is_what_every_topic_would_be_answered() {
+    let cases = [
+        ("allow all #", Reach::Ordinary),
+        ("deny publish #\nallow subscribe #", Reach::Ordinary),
+        ("deny subscribe # qos=1\nallow subscribe #", Reach::Ordinary),
+        ("allow all a/#\nallow all #", Reach::Asked),
+        ("deny receive a/secret\nallow all #", Reach::Asked),
+        ("deny receive a/secret user=somebody\nallow all #", Reach::Ordinary),
+        ("allow receive # user=somebody", Reach::Asked),
+        ("allow publish #", Reach::Asked),
+        ("", Reach::Asked),
+    ];
+    let client = Identity::new("c", Some("anna".into()));
+    for (text, reach) in cases {
+        let rules = rules::parse("rules", text).unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
+        let rules = RuleSet::new(rules, Decision::default()).expect("few rules");
+        assert_eq!(rules.reach(&client), reach, "{text}");
+        for topic in ["a", "a/secret", "b/c", "$SYS/a", "/"] {
+            let allowed = rules.allows(&client, &Action::Receive { topic });
+            assert!(allowed || !reach.includes(topic), "{text}: {topic}");
+        }
+    }
+    assert_eq!(Access::no_rules().reach(&client), Reach::Everything);
+    assert_eq!(Access::unconfigured_rules().reach(&client), Reach::Ordinary, "it comes from elsewhere");
 }

@@ -165,6 +165,93 @@ pub static KEYS: &[Key] = &[
         hint: "",
     },
     Key {
+        name: "access.anonymous",
+        kind: Kind::Word(field!(access.anonymous)),
+        flag: None,
+        help: "From where clients come in without user name",
+        details: "`loopback` is this machine: its addresses 127.0.0.0/8 and ::1, and sockets of its file system. \
+                  Others are refused (0x87; 3.x: 5). What clients may do then is said by rules \
+                  (`docs/security.md`).",
+        hint: "",
+    },
+    Key {
+        name: "access.users",
+        kind: Kind::Texts { allowed: "an array of paths, like [\"users.txt\"]", field: field!(access.users) },
+        flag: Some(Flag { value_name: "FILE" }),
+        help: "Files of users with their passwords, made by `noctule passwd`",
+        details: "They are asked in this order, and the first that has a user name decides. A client with a user \
+                  name that is in none of them is refused (0x86; 3.x: 4); as long as there is no such file, \
+                  clients that may come in without a name may have any.",
+        hint: "",
+    },
+    Key {
+        name: "access.rules",
+        kind: Kind::Text {
+            allowed: "a path, or nothing",
+            check: |path| !path.contains('\0'),
+            field: field!(access.rules),
+        },
+        flag: Some(Flag { value_name: "FILE" }),
+        help: "File of rules that say what clients may do; empty for none",
+        details: "`docs/security.md` says how they are written. With such a file it alone counts, for clients of \
+                  this machine too.",
+        hint: "",
+    },
+    Key {
+        name: "access.without_rules",
+        kind: Kind::Word(field!(access.without_rules)),
+        flag: None,
+        help: "What clients may do as long as there is no file of rules",
+        details: "With `first_level` clients of this machine may do everything, and others may publish and \
+                  subscribe below every first level that they name, except one that begins with `$`: `#`, \
+                  `+/…` and `$SYS/#` need a rule. `everything` is what mosquitto does.",
+        hint: "",
+    },
+    Key {
+        name: "access.mosquitto_password_file",
+        kind: Kind::Text {
+            allowed: "a path, or nothing",
+            check: |path| !path.contains('\0'),
+            field: field!(access.mosquitto_password_file),
+        },
+        flag: None,
+        help: "A password_file of mosquitto, read as it is; empty for none",
+        details: "It is asked behind `access.users`, and never written.",
+        hint: "",
+    },
+    Key {
+        name: "access.mosquitto_acl_file",
+        kind: Kind::Text {
+            allowed: "a path, or nothing",
+            check: |path| !path.contains('\0'),
+            field: field!(access.mosquitto_acl_file),
+        },
+        flag: None,
+        help: "An acl_file of mosquitto, which means what it means there; empty for none",
+        details: "Either this or `access.rules`.",
+        hint: "",
+    },
+    Key {
+        name: "access.certificate_name",
+        kind: Kind::Word(field!(access.certificate_name)),
+        flag: None,
+        help: "What of a verified client certificate is the user name",
+        details: "A client with such a name comes in without password, whatever user name CONNECT has. \
+                  `subject` is written as in RFC 4514, `fingerprint` is the SHA-256 of the certificate in \
+                  lower-case hexadecimal digits.",
+        hint: "",
+    },
+    Key {
+        name: "access.attempts_per_minute_max",
+        kind: Kind::Number { range: 0..=U32_MAX, field: field!(access.attempts_per_minute_max) },
+        flag: None,
+        help: "Wrong passwords in a minute before further ones are not looked at; 0 for no limit",
+        details: "Counted for each address (of IPv6, each network of 64 bits) and for each user name. Further \
+                  attempts are refused unhashed (0x9F; 3.x: 3), but for a user who comes from an address from \
+                  which it has come in before and that has not itself used up its attempts.",
+        hint: "",
+    },
+    Key {
         name: "mqtt.maximum_qos",
         kind: Kind::Number { range: 0..=2, field: field!(limits.maximum_qos) },
         flag: None,
@@ -654,7 +741,7 @@ mod tests {
     fn sections_stand_together() {
         let mut sections: Vec<&str> = KEYS.iter().map(Key::section).collect();
         sections.dedup();
-        assert_eq!(sections, ["", "tls", "websocket", "mqtt", "limits"]);
+        assert_eq!(sections, ["", "tls", "websocket", "access", "mqtt", "limits"]);
     }
 
     #[test]

@@ -14,7 +14,10 @@ use noctule_transport::{ListenUrl, ListenUrlError};
 use super::raw::Raw;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 use super::value::{FOREVER, Value};
-use super::{Config, Http, LogFilter, LogFilterError, LogFormat, TlsClients};
+use super::{
+    AnonymousClients, AttemptsMax, CertificateField, Config, Http, LogFilter, LogFilterError, LogFormat,
+    TlsClients, WithoutRules,
+};
 use noctule_session::{Durability, DurabilityRule};
 
 /// What a key takes and where it goes.
@@ -326,6 +329,15 @@ impl Number for u64 {
     }
 }
 
+impl Number for AttemptsMax {
+    fn get(&self) -> u64 {
+        self.0.into()
+    }
+    fn set(&mut self, number: u64) {
+        self.0.set(number);
+    }
+}
+
 /// `None` is written as 0.
 impl Number for Option<u32> {
     fn get(&self) -> u64 {
@@ -392,6 +404,26 @@ impl Named for Http {
 impl Named for TlsClients {
     const NAMES: &'static [(&'static str, Self)] =
         &[("none", Self::None), ("optional", Self::Optional), ("required", Self::Required)];
+}
+
+impl Named for AnonymousClients {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("never", Self::Never), ("loopback", Self::Loopback), ("always", Self::Always)];
+}
+
+impl Named for WithoutRules {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("first_level", Self::FirstLevel), ("everything", Self::Everything)];
+}
+
+impl Named for CertificateField {
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("none", Self::None),
+        ("common_name", Self::CommonName),
+        ("alternative_name", Self::AlternativeName),
+        ("fingerprint", Self::Fingerprint),
+        ("subject", Self::Subject),
+    ];
 }
 
 impl Named for Durability {

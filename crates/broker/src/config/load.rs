@@ -100,14 +100,15 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     findings.resolve(file)
 }
 
-/// Checks one file by itself.
+/// Checks one file by itself, and the files of users and rules that it names.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// Everything that is wrong with it, and then everything that is wrong with those.
 pub fn check_file(path: &Path) -> Result<(), Problems> {
     let mut findings = Findings::default();
     findings.read_file(path);
-    findings.resolve(Some(path.into())).map(drop)
+    let loaded = findings.resolve(Some(path.into()))?;
+    crate::access::load(&loaded.config, 0).map(drop)
 }
 
 impl Loaded {

@@ -25,6 +25,7 @@ mod value;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use noctule_auth::admission::CertificateName;
 use noctule_session::Limits;
 use noctule_transport::{Host, ListenUrl};
 
@@ -44,6 +45,8 @@ pub struct Config {
     pub listen: Vec<ListenUrl>,
     /// How listeners speak TLS.
     pub tls: Tls,
+    /// Who may come in, and what they may do.
+    pub access: AccessSettings,
     /// Pages of other hosts that may connect over WebSocket.
     pub websocket_origins: Vec<String>,
     /// Folder of everything the broker keeps.
@@ -99,6 +102,88 @@ pub enum TlsClients {
     Required,
 }
 
+/// Who may come in, and what they may do: the files that say so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccessSettings {
+    /// From where clients come in without user name and certificate.
+    pub anonymous: AnonymousClients,
+    /// Our own files of users, in the order in which they are asked.
+    pub users: Vec<String>,
+    /// Our own file of rules; empty: none.
+    pub rules: String,
+    /// What clients may do without a file of rules.
+    pub without_rules: WithoutRules,
+    /// A `password_file` of mosquitto; empty: none.
+    pub mosquitto_password_file: String,
+    /// An `acl_file` of mosquitto; empty: none.
+    pub mosquitto_acl_file: String,
+    /// What of a client's certificate is its user name.
+    pub certificate_name: CertificateField,
+    /// Wrong passwords in a minute, of an address and for a user, after which no further one is looked at.
+    pub attempts_per_minute_max: AttemptsMax,
+}
+
+/// From where clients come in without user name and certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AnonymousClients {
+    /// From nowhere.
+    Never,
+    /// From this machine.
+    #[default]
+    Loopback,
+    /// From everywhere.
+    Always,
+}
+
+/// What clients may do without a file of rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WithoutRules {
+    /// Clients on this machine everything, others what begins with a level that they name, `$…` excepted.
+    #[default]
+    FirstLevel,
+    /// Everything.
+    Everything,
+}
+
+/// What of a client's certificate is its user name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CertificateField {
+    /// Nothing: clients with certificates need a user name as well.
+    #[default]
+    None,
+    /// The common name of the subject.
+    CommonName,
+    /// The first alternative name.
+    AlternativeName,
+    /// SHA-256 of the certificate.
+    Fingerprint,
+    /// The whole subject.
+    Subject,
+}
+
+/// Wrong passwords in a minute; 0: any number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttemptsMax(pub u32);
+
+impl Default for AttemptsMax {
+    fn default() -> Self {
+        Self(30)
+    }
+}
+
+impl CertificateField {
+    /// The field, if there is one.
+    pub fn field(self) -> Option<CertificateName> {
+        match self {
+            Self::None => None,
+            Self::CommonName => Some(CertificateName::CommonName),
+            Self::AlternativeName => Some(CertificateName::AlternativeName),
+            Self::Fingerprint => Some(CertificateName::Fingerprint),
+            Self::Subject => Some(CertificateName::Subject),
+        }
+    }
+}
+
 /// Where the HTTP API is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -124,6 +209,7 @@ impl Default for Config {
         Self {
             listen: vec![ListenUrl::tcp(Host::Localhost, 1883)],
             tls: Tls::default(),
+            access: AccessSettings::default(),
             websocket_origins: Vec::new(),
             data_dir: "./noctule-data".into(),
             http: Http::Off,

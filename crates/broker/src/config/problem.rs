@@ -37,6 +37,12 @@ pub enum Place {
 }
 
 impl Problems {
+    /// These, in the order in which they are shown; at least one.
+    pub(crate) fn of(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| problem.place.order());
+        Self(problems)
+    }
+
     /// What is wrong, in the order file, environment, command line.
     pub fn as_slice(&self) -> &[Problem] {
         &self.0

@@ -28,6 +28,16 @@ client_ca = ""                             # default
 [websocket]
 origins = []                               # default
 
+[access]
+anonymous = "loopback"                     # default
+users = []                                 # default
+rules = ""                                 # default
+without_rules = "first_level"              # default
+mosquitto_password_file = ""               # default
+mosquitto_acl_file = ""                    # default
+certificate_name = "none"                  # default
+attempts_per_minute_max = 30               # default
+
 [mqtt]
 maximum_qos = 2                            # default
 retain_available = false                   # noctule.toml:4

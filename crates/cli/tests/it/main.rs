@@ -1,5 +1,6 @@
 //! The `noctule` binary as a user runs it.
 
+mod access;
 mod bench;
 mod config;
 mod durability;

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use noctule_codec::{
-    Connect, Decoder, Packet, PacketId, Properties, ProtocolVersion, Publish, QoS, Subscribe,
+    Connect, Decoder, Packet, PacketId, Properties, ProtocolVersion, Publish, QoS, ReasonCode, Subscribe,
     SubscribeFilters, SubscriptionOptions,
 };
 
@@ -38,6 +38,47 @@ impl Peer {
             peer.receive(|packet| matches!(packet, Packet::ConnAck(ack) if !ack.reason_code.is_error()));
         assert_eq!(answer, Some(true), "CONNECT of {client_id}");
         peer
+    }
+
+    /// A connection whose CONNECT says who it is, or how that was refused.
+    pub(crate) fn connect_as(
+        address: SocketAddr,
+        version: ProtocolVersion,
+        client_id: &str,
+        user: Option<(&str, &str)>,
+    ) -> Result<Self, ReasonCode> {
+        let mut connect = connect(client_id);
+        if let Packet::Connect(connect) = &mut connect {
+            connect.version = version;
+            connect.user_name = user.map(|(name, _)| name);
+            connect.password = user.map(|(_, password)| password.as_bytes());
+        }
+        let mut peer = Self::dial(address).speaking(version);
+        peer.send(&connect);
+        let code = peer.receive(|packet| match packet {
+            Packet::ConnAck(connack) => connack.reason_code,
+            packet => panic!("CONNECT was answered by {packet:?}"),
+        });
+        match code.expect("CONNACK before the end") {
+            ReasonCode::Success => Ok(peer),
+            code => Err(code),
+        }
+    }
+
+    /// Everything that comes before the answer to a PINGREQ, as far as `look` has something to say of it.
+    pub(crate) fn drain<T>(&mut self, look: impl Fn(&Packet<'_>) -> Option<T>) -> Vec<T> {
+        self.send(&Packet::PingReq);
+        let mut seen = Vec::new();
+        while let Some(found) = self.receive(|packet| match packet {
+            Packet::PingResp => None,
+            packet => Some(look(packet)),
+        }) {
+            match found {
+                Some(found) => seen.extend(found),
+                None => break,
+            }
+        }
+        seen
     }
 
     pub(crate) fn send(&mut self, packet: &Packet<'_>) {

@@ -3,6 +3,8 @@
 
 use super::wire::{self, Kind};
 use super::{Frame, FrameTarget, PayloadPart, Record};
+use core::net::IpAddr;
+use noctule_auth::{Address, Certificate, Origin};
 use noctule_codec::{
     DecodeError, PacketId, PacketType, Properties, PropertyPlace, QoS, ReasonCode, RetainHandling, Role,
     SubscriptionOptions,
@@ -183,14 +185,43 @@ impl<'a> Reader<'a> {
     }
 
     fn session_opened(&mut self) -> Result<Record, RecordError> {
-        Ok(Record::SessionOpened {
-            session: self.session()?,
-            client_id: self.text("a client id")?.into(),
-            user_name: match self.flag("a user name's flag")? {
-                true => Some(self.text("a user name")?.into()),
-                false => None,
-            },
+        let (session, client_id) = (self.session()?, self.text("a client id")?.into());
+        let flags = self.flags(wire::OPENED, "a session's flags")?;
+        let user_name = self.text_if(flags & wire::HAS_USER_NAME != 0, "a user name")?;
+        let origin = Box::new(self.origin(flags)?);
+        Ok(Record::SessionOpened { session, client_id, user_name, origin })
+    }
+
+    /// Where a client came from.
+    fn origin(&mut self, flags: u8) -> Result<Origin, RecordError> {
+        let address = match flags >> wire::ADDRESS_SHIFT & 0b11 {
+            0 => Address::Unknown,
+            1 => Address::Local,
+            2 => Address::Ip(IpAddr::from(self.array::<4>()?)),
+            _ => Address::Ip(IpAddr::from(self.array::<16>()?)),
+        };
+        let listener = self.text_if(flags & wire::HAS_LISTENER != 0, "a listener")?;
+        let has_certificate = flags & wire::HAS_CERTIFICATE != 0;
+        let certificate = has_certificate.then(|| self.certificate()).transpose()?;
+        Ok(Origin {
+            address,
+            listener: listener.as_deref().unwrap_or_default().into(),
+            certificate: certificate.map(Arc::new),
         })
+    }
+
+    fn certificate(&mut self) -> Result<Certificate, RecordError> {
+        let flags = self.flags(wire::HAS_COMMON_NAME | wire::HAS_SUBJECT, "a certificate's flags")?;
+        Ok(Certificate {
+            common_name: self.text_if(flags & wire::HAS_COMMON_NAME != 0, "a common name")?,
+            subject: self.text_if(flags & wire::HAS_SUBJECT != 0, "a subject")?,
+            alternative_names: self.list(1, |reader| Ok(reader.text("an alternative name")?.into()))?.into(),
+            fingerprint: self.text("a fingerprint")?.into(),
+        })
+    }
+
+    fn text_if(&mut self, is_there: bool, field: &'static str) -> Result<Option<Box<str>>, RecordError> {
+        is_there.then(|| self.text(field).map(Into::into)).transpose()
     }
 
     fn change(&mut self, kind: Kind) -> Result<SessionChange, RecordError> {
@@ -492,6 +523,12 @@ impl<'a> Reader<'a> {
     fn flags(&mut self, known: u8, field: &'static str) -> Result<u8, RecordError> {
         let flags = self.u8()?;
         if flags & !known == 0 { Ok(flags) } else { Err(RecordError::Value { field }) }
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or(RecordError::Truncated)?;
+        self.0 = rest;
+        Ok(*taken)
     }
 
     fn u8(&mut self) -> Result<u8, RecordError> {

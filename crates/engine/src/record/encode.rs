@@ -2,6 +2,8 @@
 
 use super::wire::{self, Kind};
 use super::{Frame, FrameTarget, PayloadPart, Record};
+use core::net::IpAddr;
+use noctule_auth::{Address, Certificate, Origin};
 use noctule_codec::{PacketId, QoS};
 use noctule_session::{
     Delivered, MessageNumber, Parts, Phase, Publication, SessionChange, SessionNumber, Settlement,
@@ -45,11 +47,10 @@ impl Record {
             Self::Part(part) => put_part(part, out),
             Self::Moved(message) => put_publication(message, message.parts.as_deref(), out),
             Self::Retained(message) => put_publication(message, lasting_parts(message), out),
-            Self::SessionOpened { session, client_id, user_name } => {
+            Self::SessionOpened { session, client_id, user_name, origin } => {
                 put_number(session.0, out);
                 put_text(client_id, out);
-                out.push(user_name.is_some().into());
-                user_name.iter().for_each(|user_name| put_text(user_name, out));
+                put_client(user_name.as_deref(), origin, out);
             }
             Self::Session { session, change } => {
                 put_number(session.0, out);
@@ -79,6 +80,39 @@ impl Record {
             }
         }
     }
+}
+
+/// Who has opened a session, and from where.
+fn put_client(user_name: Option<&str>, origin: &Origin, out: &mut Vec<u8>) {
+    let Origin { address, listener, certificate } = origin;
+    let (kind, listener) = (wire::address_bits(*address), listener.name());
+    let flags = [
+        (user_name.is_some(), wire::HAS_USER_NAME),
+        (!listener.is_empty(), wire::HAS_LISTENER),
+        (certificate.is_some(), wire::HAS_CERTIFICATE),
+    ];
+    let flags = flags.into_iter().filter(|(is_set, _)| *is_set);
+    out.push(flags.fold(kind << wire::ADDRESS_SHIFT, |flags, (_, flag)| flags | flag));
+    user_name.iter().for_each(|user_name| put_text(user_name, out));
+    match address {
+        Address::Ip(IpAddr::V4(ip)) => out.extend_from_slice(&ip.octets()),
+        Address::Ip(IpAddr::V6(ip)) => out.extend_from_slice(&ip.octets()),
+        Address::Unknown | Address::Local => {}
+    }
+    if !listener.is_empty() {
+        put_text(listener, out);
+    }
+    certificate.iter().for_each(|certificate| put_certificate(certificate, out));
+}
+
+fn put_certificate(certificate: &Certificate, out: &mut Vec<u8>) {
+    let Certificate { common_name, subject, alternative_names, fingerprint } = certificate;
+    let flag = |is_some, flag| if is_some { flag } else { 0 };
+    out.push(flag(common_name.is_some(), wire::HAS_COMMON_NAME) | flag(subject.is_some(), wire::HAS_SUBJECT));
+    common_name.iter().chain(subject).for_each(|name| put_text(name, out));
+    put_number(alternative_names.len() as u64, out);
+    alternative_names.iter().for_each(|name| put_text(name, out));
+    put_text(fingerprint, out);
 }
 
 fn kind_of_change(change: &SessionChange) -> Kind {

@@ -12,6 +12,7 @@ mod wire;
 pub use decode::{RecordError, content, contents, has_one_receiver, is_in_parts, moved_bytes, part};
 pub use frames::Frames;
 
+use noctule_auth::Origin;
 use noctule_codec::{PacketId, QoS};
 use noctule_session::{
     Delivered, GroupNumber, Instant, MessageNumber, Payload, Place, Publication, SessionChange,
@@ -37,8 +38,10 @@ pub enum Record {
         session: SessionNumber,
         /// The client id.
         client_id: Arc<str>,
-        /// Who opened it, for the permission of its will.
+        /// Who opened it, for the permissions that are asked for while the client is away.
         user_name: Option<Box<str>>,
+        /// Where that client came from.
+        origin: Box<Origin>,
     },
     /// Something changed in a session.
     Session {

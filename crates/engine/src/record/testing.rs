@@ -1,6 +1,7 @@
 //! Records for tests: any of them, with small numbers that meet often.
 
 use super::{Frame, FrameTarget, PayloadPart, Record};
+use noctule_auth::{Address, Certificate, Origin};
 use noctule_codec::{PacketId, Properties, Property, QoS, ReasonCode, RetainHandling, SubscriptionOptions};
 use noctule_session::{
     Delivered, DropReason, GroupNumber, Instant, MessageNumber, Parts, Payload, Phase, Place, Position,
@@ -64,9 +65,36 @@ fn parts() -> impl Strategy<Value = Parts> {
 }
 
 fn session_opened() -> impl Strategy<Value = Record> {
-    (session(), text(), option::of(text())).prop_map(|(session, client_id, user_name)| {
-        Record::SessionOpened { session, client_id: client_id.into(), user_name: user_name.map(Into::into) }
+    (session(), text(), option::of(text()), origin()).prop_map(|(session, client_id, user_name, origin)| {
+        let (client_id, user_name) = (client_id.into(), user_name.map(Into::into));
+        Record::SessionOpened { session, client_id, user_name, origin: Box::new(origin) }
     })
+}
+
+fn origin() -> impl Strategy<Value = Origin> {
+    let address = prop_oneof![
+        Just(Address::Unknown),
+        Just(Address::Local),
+        any::<[u8; 4]>().prop_map(|ip| Address::Ip(ip.into())),
+        any::<[u8; 16]>().prop_map(|ip| Address::Ip(ip.into())),
+    ];
+    (address, text(), option::of(certificate())).prop_map(|(address, listener, certificate)| Origin {
+        address,
+        listener: listener.as_str().into(),
+        certificate: certificate.map(Arc::new),
+    })
+}
+
+fn certificate() -> impl Strategy<Value = Certificate> {
+    let names = prop::collection::vec(text(), 0..3);
+    (option::of(text()), option::of(text()), names, text()).prop_map(
+        |(common_name, subject, alternative_names, fingerprint)| Certificate {
+            common_name: common_name.map(Into::into),
+            subject: subject.map(Into::into),
+            alternative_names: alternative_names.into_iter().map(Into::into).collect(),
+            fingerprint: fingerprint.into(),
+        },
+    )
 }
 
 fn group_named() -> impl Strategy<Value = Record> {

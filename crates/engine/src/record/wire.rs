@@ -1,5 +1,7 @@
 //! The numbers that stand for things in the bytes of a record. They never change their meaning.
 
+use core::net::IpAddr;
+use noctule_auth::Address;
 use noctule_session::{DropReason, Phase};
 
 /// What a record tells of.
@@ -144,6 +146,31 @@ pub(super) const OPTIONS: u8 = 0b11_1111;
 pub(super) const BRINGS_RETAINED: u8 = 1 << 6;
 /// A subscription with an identifier.
 pub(super) const HAS_ID: u8 = 1 << 7;
+
+/// A session whose client has a user name. A record of the first version of the format has no other flag.
+pub(super) const HAS_USER_NAME: u8 = 1;
+/// Two bits: where the client's address is of.
+pub(super) const ADDRESS_SHIFT: u8 = 1;
+/// A client that came in by a listener with a name.
+pub(super) const HAS_LISTENER: u8 = 1 << 3;
+/// A client that has shown a certificate.
+pub(super) const HAS_CERTIFICATE: u8 = 1 << 4;
+/// All of these flags.
+pub(super) const OPENED: u8 = 0b1_1111;
+/// A certificate with a common name.
+pub(super) const HAS_COMMON_NAME: u8 = 1;
+/// A certificate with a subject.
+pub(super) const HAS_SUBJECT: u8 = 1 << 1;
+
+/// The number of the kind of an address.
+pub(super) const fn address_bits(address: Address) -> u8 {
+    match address {
+        Address::Unknown => 0,
+        Address::Local => 1,
+        Address::Ip(IpAddr::V4(_)) => 2,
+        Address::Ip(IpAddr::V6(_)) => 3,
+    }
+}
 
 /// How a delivery ended.
 pub(super) const ACKNOWLEDGED: u8 = 0;

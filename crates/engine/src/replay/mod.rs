@@ -109,8 +109,8 @@ impl Replay {
                 self.seen.publication(&message);
                 self.retained.set(&message, position);
             }
-            Record::SessionOpened { session, client_id, user_name } => {
-                self.session(session).open(client_id, user_name);
+            Record::SessionOpened { session, client_id, user_name, origin } => {
+                self.session(session).open(client_id, user_name, *origin);
             }
             Record::Session { session, change } => self.change(session, change),
             Record::SessionDetached { session, at } => {

@@ -1,6 +1,7 @@
 //! Sessions as their records make them.
 
 use super::phases::{Phases, RememberedPhase};
+use noctule_auth::Origin;
 use noctule_codec::PacketId;
 use noctule_session::{
     DropReason, GroupNumber, Instant, MessageNumber, Owed, Phase, Session, SessionChange, SessionNumber,
@@ -15,6 +16,8 @@ pub struct RememberedSession {
     pub session: Session,
     /// Who opened it last.
     pub user_name: Option<Box<str>>,
+    /// Where that client came from.
+    pub origin: Origin,
     /// Its connection had not ended when the records do. With the broker's end it has.
     pub is_connected: bool,
     /// When its last connection ended; `None` while there was one.
@@ -30,6 +33,7 @@ pub(super) struct Replayed {
     /// A record that was not said again may come before the one that opens it.
     is_opened: bool,
     user_name: Option<Box<str>>,
+    origin: Origin,
     ids_up_to: Option<PacketId>,
     is_connected: bool,
     detached_at: Option<Instant>,
@@ -42,6 +46,7 @@ impl Replayed {
             session: Session::new(number, Arc::default()),
             is_opened: false,
             user_name: None,
+            origin: Origin::default(),
             ids_up_to: None,
             is_connected: false,
             detached_at: None,
@@ -50,9 +55,9 @@ impl Replayed {
     }
 
     /// It has a connection, the first or another one.
-    pub(super) fn open(&mut self, client_id: Arc<str>, user_name: Option<Box<str>>) {
+    pub(super) fn open(&mut self, client_id: Arc<str>, user_name: Option<Box<str>>, origin: Origin) {
         self.session.client_id = client_id;
-        self.user_name = user_name;
+        (self.user_name, self.origin) = (user_name, origin);
         self.is_opened = true;
         self.is_connected = true;
         self.detached_at = None;
@@ -114,6 +119,7 @@ impl Replayed {
         Some(RememberedSession {
             session: self.session,
             user_name: self.user_name,
+            origin: self.origin,
             is_connected: self.is_connected,
             detached_at: self.detached_at,
             retained_phases: self.phases.finish(),

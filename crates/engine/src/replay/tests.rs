@@ -12,6 +12,7 @@ fn opened(session: u64) -> Record {
         session: SessionNumber(session),
         client_id: format!("c{session}").into(),
         user_name: None,
+        origin: Box::default(),
     }
 }
 
@@ -413,6 +414,7 @@ fn who_opened_a_session_last_is_remembered() {
         session: SessionNumber(1),
         client_id: "c".into(),
         user_name: Some(user_name.into()),
+        origin: Box::default(),
     };
     let session = only([opened("ann"), opened("bob")]);
     assert_eq!((session.user_name.as_deref(), &*session.session.client_id), (Some("bob"), "c"));

@@ -245,13 +245,13 @@ fn looking_changes_nothing() {
 fn another_format_is_refused_with_the_way_out() {
     let (disk, _) = small_journal();
     let mut content = disk.content(&segment(1)).expect("it is there");
-    content[8] = 2;
+    content[8] = 3;
     let checksum = crc32c::crc32c_append(crc32c::crc32c(&content[..12]), &content[16..HEADER_BYTES]);
     content[12..16].copy_from_slice(&checksum.to_le_bytes());
     disk.set_content(&segment(1), content);
     for pass_damage in [false, true] {
         let error = Journal::try_open(&disk, SMALL, pass_damage).err().expect("it is refused");
-        assert!(matches!(error, OpenError::Version { found: 2, known: 1, .. }), "{error:?}");
+        assert!(matches!(error, OpenError::Version { found: 3, known: 2, .. }), "{error:?}");
         assert!(error.to_string().contains("another data directory"), "{error}");
     }
 }
