@@ -71,6 +71,7 @@ fn set_access(draft: &Draft, is_local_only: bool, settings: &mut Settings) {
     }
     let anonymous = if is_local_only { "loopback" } else { "never" };
     settings.set_default("access.anonymous", anonymous);
+    settings.set_default("access.without_rules", "everything");
 }
 
 /// The listeners that mosquitto opens, each with the line that begins it.

@@ -54,7 +54,7 @@ fn an_empty_file_means_what_it_means_to_mosquitto() {
     assert_eq!(import.problems, []);
     assert_eq!(import.report.entries, []);
     assert_eq!(settings(&import, ""), ["durability = \"memory\""]);
-    assert_eq!(settings(&import, "access"), ["anonymous = \"loopback\""]);
+    assert_eq!(settings(&import, "access"), ["anonymous = \"loopback\"", "without_rules = \"everything\""]);
     assert_eq!(
         settings(&import, "limits"),
         [
