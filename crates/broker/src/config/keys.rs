@@ -34,7 +34,8 @@ pub static KEYS: &[Key] = &[
         flag: Some(Flag { value_name: "DIR" }),
         help: "Folder of everything the broker keeps",
         details: "It is created if it is missing, readable by its owner only. A relative path starts at \
-                  the working directory. One broker at a time can use a folder.",
+                  the working directory. One broker at a time can use a folder. With `durability = \"memory\"` a \
+                  broker that cannot make it goes on without.",
         hint: "",
     },
     Key {

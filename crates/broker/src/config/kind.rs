@@ -16,8 +16,8 @@ use super::raw::Raw;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 use super::value::{FOREVER, Value};
 use super::{
-    AnonymousClients, AttemptsMax, CertificateField, Config, Http, LogFilter, LogFilterError, LogFormat, LogPlace,
-    TlsClients, WithoutRules,
+    AnonymousClients, AttemptsMax, CertificateField, Config, Http, LogFilter, LogFilterError, LogFormat,
+    LogPlace, TlsClients, WithoutRules,
 };
 use noctule_session::{Durability, DurabilityRule};
 

@@ -23,6 +23,15 @@ fn a_data_directory_that_is_a_file_is_named() {
 }
 
 #[test]
+fn what_keeps_nothing_goes_on_without_a_data_directory() {
+    let folder = folder("no_data_dir");
+    fs::write(folder.join("taken"), "").expect("a writable folder");
+    let arguments = ["--data-dir", "taken", "--durability", "memory"];
+    let mut broker = Broker::start(&mut serve(&folder, &arguments));
+    assert!(broker.ready().contains(" ready: "));
+}
+
+#[test]
 fn the_ready_line_is_all_there_is_on_standard_output() {
     let folder = folder("ready");
     for arguments in [&[][..], &["serve"]] {
