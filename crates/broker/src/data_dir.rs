@@ -9,9 +9,12 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// A locked data directory. The lock ends with the process, however that ends.
+/// A locked data directory, or none where nothing is kept. The lock ends with the process, however that ends.
 #[derive(Debug)]
-pub(crate) struct DataDir {
+pub(crate) struct DataDir(Option<Files>);
+
+#[derive(Debug)]
+struct Files {
     lock: File,
     /// Locked, for a moment or for others, while nothing of the journal may be freed.
     pin: File,
@@ -33,32 +36,44 @@ impl DataDir {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let lock = open_or_create(&path.join(LOCK)).map_err(failed)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { lock, pin: open_or_create(&path.join(PIN)).map_err(failed)? }),
+            Ok(()) => {
+                let pin = open_or_create(&path.join(PIN)).map_err(failed)?;
+                Ok(Self(Some(Files { lock, pin })))
+            }
             Err(Errno::WOULDBLOCK) => Err(Error::DataDirInUse { path: path.to_owned() }),
             Err(error) => Err(failed(error.into())),
         }
     }
 
+    /// That of a broker that keeps nothing, which needs no place to write to.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
     /// Frees something of the journal, unless another process reads it.
     pub(crate) fn unless_pinned<T>(&self, free: impl FnOnce() -> T) -> Option<T> {
-        flock(&self.pin, FlockOperation::NonBlockingLockExclusive).ok()?;
+        let Some(Files { pin, .. }) = &self.0 else { return Some(free()) };
+        flock(pin, FlockOperation::NonBlockingLockExclusive).ok()?;
         let freed = free();
         // Whoever reads waits for this; it cannot fail, and the next one to free something holds it anyway.
-        let _ = flock(&self.pin, FlockOperation::Unlock);
+        let _ = flock(pin, FlockOperation::Unlock);
         Some(freed)
     }
 
     /// When the broker that used it last was known to be alive.
     pub(crate) fn last_alive(&self) -> Instant {
         let mut millis = [0; 8];
-        let read = self.lock.read_exact_at(&mut millis, 0);
+        let Some(Files { lock, .. }) = &self.0 else { return Instant::default() };
+        let read = lock.read_exact_at(&mut millis, 0);
         Instant::from_millis(read.map_or(0, |()| u64::from_le_bytes(millis)))
     }
 
     /// Notes that the broker is alive. It is not synced: a process that is killed leaves it to the kernel, and
     /// after a power cut it is at most as old as the kernel's patience.
     pub(crate) fn note_alive(&self, now: Instant) {
-        if let Err(cause) = self.lock.write_all_at(&now.as_millis().to_le_bytes(), 0) {
+        if let Some(Files { lock, .. }) = &self.0
+            && let Err(cause) = lock.write_all_at(&now.as_millis().to_le_bytes(), 0)
+        {
             tracing::debug!(%cause, "the sign of life cannot be written");
         }
     }

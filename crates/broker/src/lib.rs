@@ -140,7 +140,7 @@ pub enum Error {
 pub fn run(mut config: Config) -> Result<(), Error> {
     let open_files = raise_open_file_limit();
     let access = load_access(&config)?;
-    let data_dir = DataDir::open(&config.data_dir)?;
+    let data_dir = open_data_dir(&config)?;
     let signals = Signals::new().map_err(Error::Poll)?;
     let entrances = Entrance::open_all(&config)?;
     let places: Vec<String> = entrances.iter().map(|entrance| entrance.listener.url().to_string()).collect();
@@ -169,6 +169,19 @@ fn load_access(config: &Config) -> Result<Access, Error> {
         warn!("{warning}");
     }
     Ok(loaded.access)
+}
+
+/// Locks the data directory. A broker that keeps nothing goes on where it cannot make one.
+fn open_data_dir(config: &Config) -> Result<DataDir, Error> {
+    match DataDir::open(&config.data_dir) {
+        Err(cause @ (Error::DataDir { .. } | Error::NotADirectory { .. }))
+            if config.limits.durability == Durability::Memory =>
+        {
+            info!(%cause, "nothing is kept, so it goes on without");
+            Ok(DataDir::none())
+        }
+        opened => opened,
+    }
 }
 
 /// Reads the journal, unless nothing is to be remembered.

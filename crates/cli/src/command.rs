@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use noctule_broker::config::{Argument, Config, KEYS, Key, Sources};
 
-use crate::{bench, explain, passwd, prove, store};
+use crate::{bench, explain, import, passwd, prove, store};
 
 /// The whole command line.
 pub(crate) fn command() -> Command {
@@ -32,6 +32,7 @@ pub(crate) fn command() -> Command {
                 .subcommand(check_command())
                 .subcommand(reference_command()),
         )
+        .subcommand(import::command())
         .subcommand(bench::command())
         .subcommand(prove::command())
         .subcommand(store::command())
@@ -48,6 +49,7 @@ pub(crate) fn sources(matches: &ArgMatches) -> Sources {
     let sets = matches.get_many::<String>(SET).into_iter().flatten().cloned().map(Argument::Set);
     Sources {
         file: matches.get_one::<PathBuf>(CONFIG).cloned(),
+        mosquitto: matches.get_one::<PathBuf>(MOSQUITTO).cloned(),
         environment: std::env::vars_os().collect(),
         command_line: flags.chain(sets).collect(),
     }
@@ -85,6 +87,12 @@ pub(crate) fn setting_args() -> Vec<Arg> {
         .value_name("FILE")
         .value_parser(value_parser!(PathBuf))
         .help("Configuration file; none is read without this or NOCTULE_CONFIG");
+    let mosquitto = Arg::new(MOSQUITTO)
+        .long(MOSQUITTO)
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .conflicts_with(CONFIG)
+        .help("A mosquitto.conf that is read instead; docs/mosquitto.md says what becomes of it");
     let set = Arg::new(SET)
         .long(SET)
         .value_name("KEY=VALUE")
@@ -92,7 +100,7 @@ pub(crate) fn setting_args() -> Vec<Arg> {
         .help("Sets any key of the configuration; repeatable");
     let defaults = Config::default();
     let flags = KEYS.iter().filter_map(|key| flag(key, &defaults));
-    [config].into_iter().chain(flags).chain([set]).collect()
+    [config, mosquitto].into_iter().chain(flags).chain([set]).collect()
 }
 
 /// `--recover` is said for one start; a file would say it again and again.
@@ -121,6 +129,8 @@ fn keys_help() -> String {
 
 /// Name of the flag for the file.
 const CONFIG: &str = "config";
+/// Name of the flag for a file of mosquitto.
+const MOSQUITTO: &str = "mosquitto";
 /// Name of the flag for any key.
 const SET: &str = "set";
 /// Name of the flag that goes on without what is damaged.
@@ -142,7 +152,7 @@ mod tests {
     #[test]
     fn no_key_takes_a_name_of_ours() {
         for key in KEYS {
-            assert!(![CONFIG, SET, RECOVER, JSON, FILE].contains(&key.name), "{}", key.name);
+            assert!(![CONFIG, MOSQUITTO, SET, RECOVER, JSON, FILE].contains(&key.name), "{}", key.name);
         }
     }
 }

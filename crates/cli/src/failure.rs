@@ -1,6 +1,7 @@
 //! How a command fails: what the user reads and the exit code.
 
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use noctule_broker::config::Problems;
@@ -42,6 +43,17 @@ pub(crate) enum Failure {
     /// What was asked about is not allowed, as has been said.
     #[error("denied")]
     Denied,
+    /// The file for log lines cannot be used.
+    #[error("noctule: the log cannot be written to {}: {source}; choose another place with log_to", path.display())]
+    LogFile {
+        /// Its path.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The configuration of another broker could not be turned into ours; the text says why.
+    #[error("{0}")]
+    Import(String),
     /// A journal could not be looked at or copied.
     #[error("noctule: {0}")]
     Upkeep(#[from] UpkeepError),
@@ -69,10 +81,12 @@ impl Failure {
             Self::Configuration(_)
             | Self::Broker(noctule_broker::Error::Access(_))
             | Self::Usage(_)
+            | Self::LogFile { .. }
             | Self::Bench(noctule_probe::Error::Usage(_))
             | Self::Upkeep(UpkeepError::NoJournal { .. } | UpkeepError::Taken { .. })
             | Self::Prove(_) => ExitCode::from(2),
             Self::Check(_)
+            | Self::Import(_)
             | Self::Broker(_)
             | Self::Bench(_)
             | Self::Unclean

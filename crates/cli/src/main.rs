@@ -8,6 +8,7 @@ mod bench;
 mod command;
 mod explain;
 mod failure;
+mod import;
 mod logging;
 mod passwd;
 mod prove;
@@ -50,6 +51,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         None => serve::serve(matches),
         Some(("serve", matches)) => serve::serve(matches),
         Some(("config", matches)) => config(matches),
+        Some(("import", matches)) => import::import(matches),
         Some(("bench", matches)) => bench::bench(matches),
         Some(("prove", matches)) => prove::prove(matches),
         Some(("store", matches)) => store::store(matches),

@@ -13,7 +13,7 @@ use crate::logging;
 pub(crate) fn serve(matches: &ArgMatches) -> Result<(), Failure> {
     let sources = sources(matches);
     let loaded = load(&sources).map_err(Failure::Configuration)?;
-    let _log = logging::start(&loaded.config.log, loaded.config.log_format);
+    let _log = logging::start(&loaded.config)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

@@ -80,6 +80,9 @@ fn origin_json(origin: &Origin) -> serde_json::Value {
         Origin::File { path, line } => {
             json!({ "from": "file", "file": path.display().to_string(), "line": line })
         }
+        Origin::Implied(path) => {
+            json!({ "from": "default of mosquitto", "file": path.display().to_string() })
+        }
         Origin::Environment(name) => json!({ "from": "environment", "variable": name }),
         Origin::CommandLine(flag) => json!({ "from": "command line", "flag": flag }),
     }

@@ -169,6 +169,9 @@ impl Shard {
                 "a retained will is not available [MQTT-3.2.2-13]",
             ));
         }
+        self.check_payload(will.payload.len()).map_err(|refusal| {
+            Violation::new(ReasonCode::PacketTooLarge, format!("the will: {}", refusal.cause))
+        })?;
         self.check_topic_name(will.topic)
     }
 

@@ -258,6 +258,7 @@ impl Shard {
         known: &Known,
         turn: &Turn<'_>,
     ) -> Result<(), Refusal> {
+        self.check_payload(message.payload.len())?;
         self.check_message_room(message, turn)?;
         if !known.is_accepted {
             self.check_may_publish(slot, message)?;
@@ -295,6 +296,20 @@ impl Shard {
             reason_code: ReasonCode::NotAuthorized,
             reason: DropReason::NotAuthorized,
             cause: self.authority.permit(identity, &action).told(),
+        })
+    }
+
+    /// A payload within the broker's bound. Packet too large would say it better, but stands in no acknowledgement
+    /// [MQTT-3.4.2-1].
+    pub(crate) fn check_payload(&self, bytes: usize) -> Result<(), Refusal> {
+        let bytes_max = self.limits.payload_bytes_max;
+        if bytes_max == 0 || bytes as u64 <= bytes_max {
+            return Ok(());
+        }
+        Err(Refusal {
+            reason_code: ReasonCode::ImplementationSpecificError,
+            reason: DropReason::Oversize,
+            cause: format!("its payload of {bytes} bytes is too long (limits.payload_bytes_max)"),
         })
     }
 

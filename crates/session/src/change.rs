@@ -121,7 +121,8 @@ pub enum DropReason {
     QueueFull,
     /// The client did not read, and the message was QoS 0.
     OutputFull,
-    /// It is longer than the client's Maximum Packet Size [MQTT-3.1.2-25].
+    /// It is longer than the client's Maximum Packet Size [MQTT-3.1.2-25], or its payload than
+    /// `limits.payload_bytes_max`.
     Oversize,
     /// A permission refuses it.
     NotAuthorized,

@@ -18,6 +18,9 @@ pub struct Limits {
     pub connect_timeout_ms: u64,
     /// Longest packet accepted, in bytes; announced as Maximum Packet Size.
     pub packet_bytes_max: u32,
+    /// Longest payload accepted, in bytes; a longer publication is refused, and its connection goes on. `0`: as long as
+    /// its packet may be.
+    pub payload_bytes_max: u64,
     /// Unacknowledged QoS 1 and 2 publications accepted from one client; announced as Receive Maximum.
     pub receive_maximum: u16,
     /// Unacknowledged QoS 1 and 2 deliveries to one 5.0 client, if its Receive Maximum allows as many.
@@ -112,6 +115,7 @@ impl Default for Limits {
             durability_rules: Vec::new(),
             connect_timeout_ms: 10_000,
             packet_bytes_max: 8 << 20,
+            payload_bytes_max: 0,
             receive_maximum: 1024,
             inflight_messages_max: 1024,
             inflight_messages_max_v3: 20,

@@ -44,6 +44,8 @@ pub enum Scheme {
 pub enum Host {
     /// `localhost`: 127.0.0.1 and ::1, whatever a name service says.
     Localhost,
+    /// `*`: all addresses of this machine, of both families.
+    Any,
     /// One address.
     Address(IpAddr),
     /// A name; every address it resolves to, asked when the listener is bound.
@@ -221,6 +223,7 @@ impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Localhost => f.write_str("localhost"),
+            Self::Any => f.write_str("*"),
             Self::Address(IpAddr::V4(address)) => write!(f, "{address}"),
             Self::Address(IpAddr::V6(address)) => write!(f, "[{address}]"),
             Self::Name(name) => f.write_str(name),
@@ -296,6 +299,9 @@ fn parse_host(host: &str) -> Result<Host, ListenUrlError> {
     if let Ok(address) = host.parse::<Ipv4Addr>() {
         return Ok(Host::Address(address.into()));
     }
+    if host == "*" {
+        return Ok(Host::Any);
+    }
     if host.eq_ignore_ascii_case("localhost") {
         return Ok(Host::Localhost);
     }
@@ -349,6 +355,8 @@ mod tests {
             ("tcp://0.0.0.0:65535", "tcp://0.0.0.0:65535"),
             ("tcp://[::1]:1883", "tcp://[::1]:1883"),
             ("tcp://[::]:1", "tcp://[::]:1"),
+            ("tcp://*:1883", "tcp://*:1883"),
+            ("ws://*:8083/*", "ws://*:8083/*"),
             ("tcp://[2001:DB8::1]:1883", "tcp://[2001:db8::1]:1883"),
             ("tcp://broker-1.my_lab.example:1883", "tcp://broker-1.my_lab.example:1883"),
             ("TLS://[::]:8883", "tls://[::]:8883"),
@@ -368,6 +376,7 @@ mod tests {
     #[test]
     fn hosts_are_told_apart() {
         assert_eq!(host("tcp://localhost:1"), Host::Localhost);
+        assert_eq!(host("tcp://*:1"), Host::Any);
         assert_eq!(host("wss://[::1]:1"), Host::Address(Ipv6Addr::LOCALHOST.into()));
         assert_eq!(host("tls://127.0.0.1:1"), Host::Address(Ipv4Addr::LOCALHOST.into()));
         assert_eq!(host("ws://localhost.lan:1/x"), Host::Name("localhost.lan".into()));
@@ -418,7 +427,7 @@ mod tests {
             ("tcp://[::1:1883", E::BadHost { host: "[::1".into() }),
             ("tcp://[127.0.0.1]:1883", E::BadHost { host: "[127.0.0.1]".into() }),
             ("tcp://127.0.0.256:1883", E::BadHost { host: "127.0.0.256".into() }),
-            ("tcp://*:1883", E::BadHost { host: "*".into() }),
+            ("tcp://*.lan:1883", E::BadHost { host: "*.lan".into() }),
             ("tcp://me@localhost:1883", E::BadHost { host: "me@localhost".into() }),
             ("tcp://-a:1883", E::BadHost { host: "-a".into() }),
         ] {

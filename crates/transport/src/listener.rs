@@ -1,8 +1,8 @@
 //! Listening sockets.
 //!
-//! One [`ListenUrl`] may mean several sockets: `localhost` is 127.0.0.1 and ::1, and a name is all its
-//! addresses. They share one port, also when port 0 lets the kernel choose it. Each socket serves one address
-//! family, so `[::]` never takes IPv4 along silently.
+//! One [`ListenUrl`] may mean several sockets: `localhost` is 127.0.0.1 and ::1, `*` is 0.0.0.0 and [::], and a
+//! name is all its addresses. They share one port, also when port 0 lets the kernel choose it. Each socket
+//! serves one address family, so `[::]` never takes IPv4 along silently.
 //!
 //! A unix socket is a file that only its owner and group may connect to. It is removed when the listener is
 //! dropped, and one that a crash left behind is replaced.
@@ -245,6 +245,7 @@ impl fmt::Display for Peer {
 fn addresses(host: &Host) -> Result<Vec<IpAddr>, BindError> {
     let name = match host {
         Host::Localhost => return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]),
+        Host::Any => return Ok(vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]),
         Host::Address(address) => return Ok(vec![*address]),
         Host::Name(name) => name,
     };

@@ -55,6 +55,39 @@ fn a_will_topic_of_10_000_levels_is_refused() {
 }
 
 #[test]
+fn a_payload_above_the_bound_is_refused_and_the_connection_goes_on() {
+    for version in VERSIONS {
+        for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let mut sim = Sim::with_limits(Limits { payload_bytes_max: 10, ..Limits::default() });
+            let panel = sim.connect(version, "panel");
+            sim.send(panel, &subscribe(1, &[("t", QoS::AtMostOnce)]));
+            sim.drain(panel);
+            let wire = sim.connect(version, "a");
+            sim.send(wire, &Packet::Publish(publish("t", &[b'x'; 11], qos, 1)));
+            let code = match sim.receive(wire) {
+                Some(Packet::PubAck(ack) | Packet::PubRec(ack)) => Some(ack.reason_code),
+                _ => None,
+            };
+            // 3.x has no code; the drop says what happened.
+            let refused =
+                if version == V5 { ReasonCode::ImplementationSpecificError } else { ReasonCode::Success };
+            assert_eq!(code, (qos > QoS::AtMostOnce).then_some(refused));
+            assert_eq!(sim.drops[0].reason, DropReason::Oversize);
+            assert_eq!(sim.drain(panel), []);
+            sim.send(wire, &Packet::Publish(publish("t", &[b'x'; 10], QoS::AtMostOnce, 2)));
+            assert_eq!(sim.drain(panel).len(), 1, "the bound is exact");
+        }
+    }
+}
+
+#[test]
+fn a_will_above_the_bound_of_payloads_is_refused() {
+    let mut sim = Sim::with_limits(Limits { payload_bytes_max: 3, ..Limits::default() });
+    let options = ConnectOptions { client_id: "a", ..ConnectOptions::default() };
+    assert_eq!(sim.refusal(&options.with_will(will("t", "four"))), ReasonCode::PacketTooLarge);
+}
+
+#[test]
 fn the_bound_on_levels_is_exact() {
     for version in VERSIONS {
         let mut sim = Sim::with_limits(Limits { topic_levels_max: 10, ..Limits::default() });

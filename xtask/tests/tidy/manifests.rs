@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("noctule-codec", &[]),
     ("noctule-topic", &[]),
     ("noctule-store", &[]),
+    ("noctule-import", &[]),
     ("noctule-transport", &[]),
     ("noctule-session", &["noctule-codec", "noctule-topic"]),
     ("noctule-auth", &["noctule-codec", "noctule-topic"]),
@@ -22,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "noctule-auth",
             "noctule-codec",
             "noctule-engine",
+            "noctule-import",
             "noctule-session",
             "noctule-store",
             "noctule-topic",
@@ -29,7 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("noctule-probe", &["noctule-codec", "noctule-transport"]),
-    ("noctule", &["noctule-broker", "noctule-probe"]),
+    ("noctule", &["noctule-broker", "noctule-import", "noctule-probe"]),
     (
         "noctule-testkit",
         &[

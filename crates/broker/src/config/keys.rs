@@ -20,12 +20,12 @@ pub static KEYS: &[Key] = &[
         flag: Some(Flag { value_name: "URL" }),
         help: "Where MQTT clients connect; replaces the default",
         details: "`localhost` means 127.0.0.1 and [::1]; a machine that lacks one of them listens on the \
-                  other. `tcp://0.0.0.0:1883` and `tcp://[::]:1883` are all addresses of a family, port 0 \
-                  is any free port. `tls://HOST:PORT` needs a certificate (section `[tls]`). \
+                  other. `tcp://*:1883` is all addresses, `tcp://0.0.0.0:1883` and `tcp://[::]:1883` those of \
+                  a family, port 0 is any free port. `tls://HOST:PORT` needs a certificate (section `[tls]`). \
                   `ws://HOST:PORT` and `wss://HOST:PORT` are MQTT over WebSocket at the path `/mqtt`, or \
-                  at the one that the URL has. `unix:PATH` is a socket for the broker's user and group. \
-                  Several URLs are an array in the file, are separated by commas in the environment, and \
-                  repeat the flag on the command line.",
+                  at the one that the URL has; `/*` is every path. `unix:PATH` is a socket for the broker's \
+                  user and group. Several URLs are an array in the file, are separated by commas in the \
+                  environment, and repeat the flag on the command line.",
         hint: "",
     },
     Key {
@@ -34,7 +34,8 @@ pub static KEYS: &[Key] = &[
         flag: Some(Flag { value_name: "DIR" }),
         help: "Folder of everything the broker keeps",
         details: "It is created if it is missing, readable by its owner only. A relative path starts at \
-                  the working directory. One broker at a time can use a folder.",
+                  the working directory. One broker at a time can use a folder. With `durability = \"memory\"` a \
+                  broker that cannot make it goes on without.",
         hint: "",
     },
     Key {
@@ -102,6 +103,28 @@ pub static KEYS: &[Key] = &[
         hint: "",
     },
     Key {
+        name: "log_to",
+        kind: Kind::LogPlaces(field!(log_to)),
+        flag: None,
+        help: "Where log lines go: stderr, stdout, or file:PATH",
+        details: "Several places get the same lines. A file is written at its end and made if it is missing, for its \
+                  owner and group; SIGHUP opens it anew.",
+        hint: "",
+    },
+    Key {
+        name: "log_time_format",
+        kind: Kind::Text {
+            allowed: "nothing, \"none\", or a format like \"%Y-%m-%d %H:%M:%S\"",
+            check: is_time_format,
+            field: field!(log_time_format),
+        },
+        flag: None,
+        help: "How the time is written in a log line of text; empty for RFC 3339 in UTC",
+        details: "`none` leaves it out. Anything else is a format as strftime has it, and the time is that of the \
+                  machine's time zone.",
+        hint: "",
+    },
+    Key {
         name: "sys_interval",
         kind: Kind::Duration { unit: Unit::Milliseconds, range: 0..=DAY_MS, field: field!(sys_interval) },
         flag: None,
@@ -148,7 +171,8 @@ pub static KEYS: &[Key] = &[
         },
         flag: None,
         help: "File of the authorities that sign certificates of clients",
-        details: "PEM, any number of certificates.",
+        details: "PEM, any number of certificates. A folder stands for its files that end in `.pem` or `.crt` or are \
+                  named as `openssl rehash` does it.",
         hint: "",
     },
     Key {
@@ -451,6 +475,14 @@ pub static KEYS: &[Key] = &[
         hint: "",
     },
     Key {
+        name: "limits.payload_bytes_max",
+        kind: Kind::Size { range: 0..=PIB, field: field!(limits.payload_bytes_max) },
+        flag: None,
+        help: "Longest payload accepted; 0 for as long as its packet may be",
+        details: "A longer publication is refused (0x83), and its connection goes on.",
+        hint: "",
+    },
+    Key {
         name: "limits.receive_maximum",
         kind: Kind::Number { range: 1..=U16_MAX, field: field!(limits.receive_maximum) },
         flag: None,
@@ -640,6 +672,12 @@ fn is_mqtt_text(text: &str) -> bool {
     text.len() <= usize::from(u16::MAX) && !text.contains('\0')
 }
 
+/// A format of strftime that says something; of the time, if it says that.
+fn is_time_format(text: &str) -> bool {
+    let is_line = !text.contains(char::is_control) && text.len() <= TIME_FORMAT_BYTES_MAX;
+    is_line && jiff::fmt::strtime::format(text, &jiff::Zoned::default()).is_ok()
+}
+
 fn is_topic_prefix(text: &str) -> bool {
     is_mqtt_text(text) && !text.contains(['+', '#'])
 }
@@ -654,6 +692,9 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// The longest packet of the wire format: 5 bytes of fixed header and the largest remaining length (§2.1.4).
 const PACKET_BYTES_MAX: u64 = 5 + 268_435_455;
+
+/// A log line is for a screen.
+const TIME_FORMAT_BYTES_MAX: usize = 100;
 
 /// More things than a machine holds, and still exact in JSON numbers.
 const COUNT_MAX: u64 = 1_000_000_000_000;
@@ -692,6 +733,7 @@ mod tests {
             Kind::Log(_) => text("trace"),
             Kind::Listen(_) => text("tcp://[::1]:1"),
             Kind::Rules(_) => text("a/#=memory"),
+            Kind::LogPlaces(_) => text("stdout"),
             Kind::Word(field) => {
                 let words = (field.get)(&Config::default()).words();
                 words.into_iter().find(|word| default != Value::Text((*word).into())).and_then(text)

@@ -6,6 +6,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use noctule_codec::QoS;
@@ -16,7 +17,7 @@ use super::units::{parse_duration, parse_size, show_duration, show_size};
 use super::value::{FOREVER, Value};
 use super::{
     AnonymousClients, AttemptsMax, CertificateField, Config, Http, LogFilter, LogFilterError, LogFormat,
-    TlsClients, WithoutRules,
+    LogPlace, TlsClients, WithoutRules,
 };
 use noctule_session::{Durability, DurabilityRule};
 
@@ -42,6 +43,8 @@ pub(super) enum Kind {
     Path(Field<PathBuf>),
     /// A log filter.
     Log(Field<LogFilter>),
+    /// Places for log lines.
+    LogPlaces(Field<Vec<LogPlace>>),
     /// Places to listen.
     Listen(Field<Vec<ListenUrl>>),
     /// Rules of durability.
@@ -84,6 +87,9 @@ impl Kind {
             Self::Texts { field, .. } => Value::List((field.get)(config).clone()),
             Self::Path(field) => Value::Text((field.get)(config).display().to_string()),
             Self::Log(field) => Value::Text((field.get)(config).to_string()),
+            Self::LogPlaces(field) => {
+                Value::List((field.get)(config).iter().map(LogPlace::to_string).collect())
+            }
             Self::Listen(field) => {
                 Value::List((field.get)(config).iter().map(ListenUrl::to_string).collect())
             }
@@ -134,13 +140,17 @@ impl Kind {
                 *(field.get_mut)(config) =
                     filter.map_err(|error: LogFilterError| vec![Refusal::of_all(error.to_string())])?;
             }
+            Self::LogPlaces(field) => {
+                let items = raw.list().filter(|items| !items.is_empty()).ok_or_else(refused)?;
+                *(field.get_mut)(config) = parsed(&items)?;
+            }
             Self::Listen(field) => {
                 let items = raw.list().filter(|items| !items.is_empty()).ok_or_else(refused)?;
                 *(field.get_mut)(config) = listen_urls(&items)?;
             }
             Self::Rules(field) => {
                 let items = raw.list().ok_or_else(refused)?;
-                *(field.get_mut)(config) = durability_rules(&items)?;
+                *(field.get_mut)(config) = parsed(&items)?;
             }
         }
         Ok(())
@@ -167,6 +177,7 @@ impl Kind {
             Self::Text { allowed, .. } | Self::Texts { allowed, .. } => (*allowed).into(),
             Self::Path(_) => "a path".into(),
             Self::Log(_) => "a text like \"info\" or \"warn,noctule_broker=debug\"".into(),
+            Self::LogPlaces(_) => "an array of at least one place, like [\"stderr\"]".into(),
             Self::Listen(_) => "an array of at least one URL, like [\"tcp://localhost:1883\"]".into(),
             Self::Rules(_) => "an array of rules, like [\"sensors/#=memory\", \"alarms/#=disk\"]".into(),
         }
@@ -174,7 +185,7 @@ impl Kind {
 
     /// Whether the flag of the key may be given several times.
     pub(super) fn is_list(&self) -> bool {
-        matches!(self, Self::Listen(_) | Self::Rules(_) | Self::Texts { .. })
+        matches!(self, Self::Listen(_) | Self::LogPlaces(_) | Self::Rules(_) | Self::Texts { .. })
     }
 }
 
@@ -267,16 +278,17 @@ fn texts(items: &[Raw]) -> Result<Vec<String>, Vec<Refusal>> {
     if refusals.is_empty() { Ok(texts) } else { Err(refusals) }
 }
 
-fn durability_rules(items: &[Raw]) -> Result<Vec<DurabilityRule>, Vec<Refusal>> {
-    let mut rules = Vec::with_capacity(items.len());
+/// Elements that are texts with a form of their own.
+fn parsed<T: FromStr<Err: Display>>(items: &[Raw]) -> Result<Vec<T>, Vec<Refusal>> {
+    let mut values = Vec::with_capacity(items.len());
     let mut refusals = Vec::new();
     for (index, item) in items.iter().enumerate() {
         match item.text().unwrap_or_default().parse() {
-            Ok(rule) => rules.push(rule),
-            Err(reason) => refusals.push(Refusal::of_element::<String>(index, item, reason)),
+            Ok(value) => values.push(value),
+            Err(reason) => refusals.push(Refusal::of_element(index, item, reason)),
         }
     }
-    if refusals.is_empty() { Ok(rules) } else { Err(refusals) }
+    if refusals.is_empty() { Ok(values) } else { Err(refusals) }
 }
 
 fn listen_url(item: &Raw, before: &[ListenUrl]) -> Result<ListenUrl, String> {

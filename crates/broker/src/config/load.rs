@@ -5,6 +5,8 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use noctule_import::{Import, mosquitto};
+
 use super::file::read_assignments;
 use super::key::{CONFIG_VARIABLE, VARIABLE_PREFIX};
 use super::raw::Raw;
@@ -17,6 +19,8 @@ pub struct Sources {
     /// The file named on the command line. Without it the variable `NOCTULE_CONFIG` may name one; no file is
     /// read unless one of them does.
     pub file: Option<PathBuf>,
+    /// A `mosquitto.conf` that is read instead of such a file.
+    pub mosquitto: Option<PathBuf>,
     /// Environment variables; those that do not start with `NOCTULE_` are passed over.
     pub environment: Vec<(OsString, OsString)>,
     /// What the command line sets.
@@ -69,6 +73,8 @@ pub enum Origin {
         /// The line, from 1.
         line: usize,
     },
+    /// What another broker does when its file says nothing.
+    Implied(PathBuf),
     /// An environment variable, by name.
     Environment(String),
     /// A flag of the command line, as it was written.
@@ -91,10 +97,7 @@ pub(super) struct Assignment {
 /// Everything that is wrong with them.
 pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     let mut findings = Findings::default();
-    let file = sources.file.clone().or_else(|| file_from_environment(&sources.environment));
-    if let Some(path) = &file {
-        findings.read_file(path);
-    }
+    let file = findings.read_files(sources);
     findings.read_environment(&sources.environment);
     findings.read_command_line(&sources.command_line);
     findings.resolve(file)
@@ -127,6 +130,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Implied(path) => write!(f, "{} (by default)", path.display()),
             Self::Environment(name) => f.write_str(name),
             Self::CommandLine(flag) => f.write_str(flag),
         }
@@ -138,6 +142,7 @@ impl From<Place> for Origin {
         match place {
             Place::File { path, line, .. } => Self::File { path, line },
             Place::WholeFile(path) => Self::File { path, line: 1 },
+            Place::Implied(path) => Self::Implied(path),
             Place::Environment(name) => Self::Environment(name),
             Place::CommandLine(flag) => Self::CommandLine(flag),
         }
@@ -153,6 +158,40 @@ struct Findings {
 }
 
 impl Findings {
+    /// Reads the one file that there may be.
+    fn read_files(&mut self, sources: &Sources) -> Option<PathBuf> {
+        if let Some(path) = &sources.mosquitto {
+            self.read_mosquitto(path);
+            return Some(path.clone());
+        }
+        let file = sources.file.clone().or_else(|| file_from_environment(&sources.environment))?;
+        self.read_file(&file);
+        Some(file)
+    }
+
+    /// Reads a `mosquitto.conf` as the file that it is translated to; its own lines are named.
+    fn read_mosquitto(&mut self, path: &Path) {
+        let import = mosquitto::import(path);
+        for problem in &import.problems {
+            self.problem(imported_place(&problem.place), problem.message.clone());
+        }
+        for entry in import.report.refused() {
+            let message = format!("{:?} is refused: {}", entry.text, entry.note);
+            match entry.is_vital {
+                true => self.problem(imported_place(&entry.place), message),
+                false => self.warnings.push(format!("{}: {message}", entry.place)),
+            }
+        }
+        let (known, told) = (self.assignments.len(), self.problems.len());
+        read_assignments(path, &import.toml, &mut self.assignments, &mut self.problems);
+        let assignments = self.assignments[known..].iter_mut();
+        let places = assignments.flat_map(|assignment| {
+            std::iter::once(&mut assignment.place).chain(assignment.elements.iter_mut())
+        });
+        let problems = self.problems[told..].iter_mut().map(|problem| &mut problem.place);
+        places.chain(problems).for_each(|place| name_imported(place, &import));
+    }
+
     fn read_file(&mut self, path: &Path) {
         match fs::read_to_string(path) {
             Ok(text) => read_assignments(path, &text, &mut self.assignments, &mut self.problems),
@@ -265,6 +304,17 @@ impl Findings {
         self.problems.sort_by_key(|problem| problem.place.order());
         Err(Problems(self.problems))
     }
+}
+
+/// Turns a place in the text that a file was translated to into the place it comes from.
+fn name_imported(place: &mut Place, import: &Import) {
+    let Place::File { line, .. } = place else { return };
+    let origin = line.checked_sub(1).and_then(|index| import.origins.get(index)?.as_ref());
+    *place = origin.map_or_else(|| Place::Implied(import.file.clone()), imported_place);
+}
+
+fn imported_place(place: &noctule_import::Place) -> Place {
+    Place::File { path: place.file.to_path_buf(), line: place.line, column: 1 }
 }
 
 fn file_from_environment(environment: &[(OsString, OsString)]) -> Option<PathBuf> {

@@ -14,6 +14,7 @@ mod keys;
 mod kind;
 mod load;
 mod log_filter;
+mod log_place;
 mod problem;
 mod raw;
 mod reference;
@@ -33,6 +34,7 @@ pub use key::{Flag, Key};
 pub use keys::KEYS;
 pub use load::{Argument, Loaded, Origin, Setting, Sources, check_file, load};
 pub use log_filter::{LogFilter, LogFilterError};
+pub use log_place::{LogPlace, LogPlaceError};
 pub use problem::{Place, Problem, Problems};
 pub use reference::reference;
 pub use show::show;
@@ -65,6 +67,10 @@ pub struct Config {
     pub log: LogFilter,
     /// How it is logged.
     pub log_format: LogFormat,
+    /// Where it is logged; at least one place.
+    pub log_to: Vec<LogPlace>,
+    /// How the time is written in a line of text: empty for RFC 3339 in UTC, `none`, or a format of strftime.
+    pub log_time_format: String,
     /// Time between two rounds of `$SYS` publications; `None`: no `$SYS` topics.
     pub sys_interval: Option<Duration>,
     /// Connections served at a time; `None`: as many as the limit of open files allows.
@@ -219,6 +225,8 @@ impl Default for Config {
             pin_shards: false,
             log: LogFilter::default(),
             log_format: LogFormat::Text,
+            log_to: vec![LogPlace::Stderr],
+            log_time_format: String::new(),
             sys_interval: Some(Duration::from_secs(10)),
             connections_max: None,
             connects_per_second_max: None,

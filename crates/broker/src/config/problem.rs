@@ -30,6 +30,8 @@ pub enum Place {
     },
     /// A file as a whole.
     WholeFile(PathBuf),
+    /// What another broker does when its file says nothing.
+    Implied(PathBuf),
     /// An environment variable, by name.
     Environment(String),
     /// A flag of the command line, as it was written.
@@ -58,7 +60,7 @@ impl Place {
     /// Reports go through the file from top to bottom, then the environment, then the command line.
     pub(super) fn order(&self) -> (u8, usize, usize) {
         match self {
-            Self::WholeFile(_) => (0, 0, 0),
+            Self::WholeFile(_) | Self::Implied(_) => (0, 0, 0),
             Self::File { line, column, .. } => (0, *line, *column),
             Self::Environment(_) => (1, 0, 0),
             Self::CommandLine(_) => (2, 0, 0),
@@ -89,6 +91,7 @@ impl fmt::Display for Place {
         match self {
             Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
             Self::WholeFile(path) => write!(f, "{}", path.display()),
+            Self::Implied(path) => write!(f, "{} (by default)", path.display()),
             Self::Environment(name) => f.write_str(name),
             Self::CommandLine(flag) => f.write_str(flag),
         }

@@ -142,6 +142,7 @@ fn command_line_over_environment_over_file_over_default() {
         "[limits]\nreceive_maximum = 1\nsubscriptions_max = 1\n\ntopic_levels_max = 1\n# the end\n",
     );
     let loaded = load(&Sources {
+        mosquitto: None,
         file: Some(path.clone()),
         environment: environment(&[
             ("NOCTULE_LIMITS_RECEIVE_MAXIMUM", "2"),
@@ -416,6 +417,7 @@ fn mistakes_on_the_command_line_name_the_flag() {
 #[test]
 fn all_mistakes_of_all_sources_are_reported_at_once() {
     let sources = Sources {
+        mosquitto: None,
         file: Some(file("all", "shards = 257\nlgo = \"info\"\n")),
         environment: environment(&[("NOCTULE_SHARDS", "many")]),
         command_line: vec![flag("shards", "1"), flag("log", "loud")],

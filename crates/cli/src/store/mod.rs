@@ -49,6 +49,7 @@ fn data_dir(matches: &ArgMatches) -> Result<PathBuf, Failure> {
     let key = KEYS.iter().find(|key| key.name == command::DATA_DIR).expect("it is a key");
     let flag = matches.get_one::<String>(command::DATA_DIR);
     let sources = Sources {
+        mosquitto: None,
         file: matches.get_one::<PathBuf>(command::CONFIG).cloned(),
         environment: std::env::vars_os().collect(),
         command_line: flag.map(|value| Argument::Flag(key, vec![value.clone()])).into_iter().collect(),

@@ -17,6 +17,8 @@ shards = 0                                 # default
 pin_shards = false                         # default
 log = "info"                               # default
 log_format = "text"                        # default
+log_to = ["stderr"]                        # default
+log_time_format = ""                       # default
 sys_interval = "10s"                       # default
 
 [tls]
@@ -62,6 +64,7 @@ route_cache_bytes_max = "64MiB"            # default
 mailbox_bytes_max = "16MiB"                # default
 connect_timeout = "5s"                     # --set limits.connect_timeout
 packet_bytes_max = "1MiB"                  # NOCTULE_LIMITS_PACKET_BYTES_MAX
+payload_bytes_max = "0B"                   # default
 receive_maximum = 1024                     # default
 inflight_messages_max = 1024               # default
 inflight_messages_max_v3 = 20              # default

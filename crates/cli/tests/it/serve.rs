@@ -23,6 +23,15 @@ fn a_data_directory_that_is_a_file_is_named() {
 }
 
 #[test]
+fn what_keeps_nothing_goes_on_without_a_data_directory() {
+    let folder = folder("no_data_dir");
+    fs::write(folder.join("taken"), "").expect("a writable folder");
+    let arguments = ["--data-dir", "taken", "--durability", "memory"];
+    let mut broker = Broker::start(&mut serve(&folder, &arguments));
+    assert!(broker.ready().contains(" ready: "));
+}
+
+#[test]
 fn the_ready_line_is_all_there_is_on_standard_output() {
     let folder = folder("ready");
     for arguments in [&[][..], &["serve"]] {
@@ -91,4 +100,51 @@ fn the_log_filter_holds() {
     broker.ready();
     let (_, log) = broker.end();
     assert!(!log.contains("NOCTULE_PORT"), "{log}");
+}
+
+#[test]
+fn log_lines_go_where_they_are_wanted_and_look_so() {
+    let folder = folder("log_to");
+    let places = "log_to=stderr,file:broker.log";
+    let arguments = ["--set", places, "--set", "log_time_format=[%Y-%m-%d]", "--set", "log=info"];
+    let mut broker = Broker::start(&mut serve(&folder, &arguments));
+    broker.ready();
+    let (_, stderr) = broker.end();
+    let file = fs::read_to_string(folder.join("broker.log")).expect("a log");
+    assert_eq!(stderr, file);
+    let first = file.lines().next().expect("a line");
+    let (date, rest) = first.split_once(']').expect("a date");
+    assert!(date.len() == "[2020-01-01".len() && date.starts_with("[20"), "{first}");
+    assert!(rest.trim_start().starts_with("INFO "), "{first}");
+}
+
+#[test]
+fn the_time_of_a_log_line_may_be_left_out() {
+    let folder = folder("log_without_time");
+    let arguments = ["--set", "log_to=stdout", "--set", "log_time_format=none"];
+    let mut broker = Broker::start(&mut serve(&folder, &arguments));
+    let first = broker.line();
+    assert!(first.trim_start().starts_with("INFO noctule_broker"), "{first}");
+    assert_eq!(broker.end().1, "");
+}
+
+#[test]
+fn a_log_is_opened_anew_when_it_has_been_moved_away() {
+    let folder = folder("log_moved");
+    let mut broker = Broker::start(&mut serve(&folder, &["--set", "log_to=file:broker.log"]));
+    broker.ready();
+    fs::rename(folder.join("broker.log"), folder.join("broker.log.1")).expect("a log");
+    let process = rustix::process::Pid::from_child(&broker.child);
+    rustix::process::kill_process(process, rustix::process::Signal::HUP).expect("a running broker");
+    broker.end();
+    let anew = fs::read_to_string(folder.join("broker.log")).expect("a log");
+    assert!(anew.contains("stopped"), "{anew}");
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_named() {
+    let folder = folder("log_nowhere");
+    let (code, stdout, stderr) = outcome(&mut serve(&folder, &["--set", "log_to=file:nowhere/broker.log"]));
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    assert!(stderr.starts_with("noctule: the log cannot be written to nowhere/broker.log: "), "{stderr}");
 }

@@ -5,7 +5,7 @@ use super::{Origins, WebSocketError};
 /// What a request has to ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebSocketRules {
-    /// The path, as in [`ListenUrl::websocket_path`](crate::ListenUrl::websocket_path).
+    /// The path, as in [`ListenUrl::websocket_path`](crate::ListenUrl::websocket_path); `/*` is every path.
     pub path: String,
     /// Pages of other hosts that may connect.
     pub origins: Origins,

@@ -68,7 +68,7 @@ fn take(
 }
 
 fn check_path(request: &Request, rules: &WebSocketRules) -> Result<(), WebSocketError> {
-    if request.uri().path() == rules.path {
+    if rules.path == EVERY_PATH || request.uri().path() == rules.path {
         return Ok(());
     }
     Err(refused(404, format_args!("MQTT is not at {} but at {}", request.uri().path(), rules.path)))
@@ -101,6 +101,9 @@ fn refused(status: u16, why: impl std::fmt::Display) -> WebSocketError {
 }
 
 /// `mqttv3.1` is what clients of MQTT 3.1 say.
+/// The path of a listener that takes every path.
+const EVERY_PATH: &str = "/*";
+
 const SUB_PROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 
 #[cfg(test)]

@@ -139,6 +139,28 @@ fn old_authorities_are_left_out_while_another_remains() {
 }
 
 #[test]
+fn a_folder_stands_for_its_files_of_certificates() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("authorities");
+    std::fs::create_dir_all(&folder).expect("a writable folder for tests");
+    let (one, other) = (Authority::new("one").pem, Authority::new("other").pem);
+    for (name, text) in [("a.pem", one.as_str()), ("5ed36f99.0", &other), ("notes.txt", "nothing")] {
+        std::fs::write(folder.join(name), text).expect("a writable folder for tests");
+    }
+    let now = SystemTime::now();
+    assert!(Authorities::load(&folder, now).is_ok());
+    std::fs::write(folder.join("b.crt"), "nothing").expect("a writable folder for tests");
+    assert!(
+        Authorities::load(&folder, now).is_ok(),
+        "a file without certificates takes none from the others"
+    );
+    std::fs::remove_file(folder.join("b.crt")).expect("it was there");
+    std::fs::remove_file(folder.join("a.pem")).expect("it was there");
+    std::fs::remove_file(folder.join("5ed36f99.0")).expect("it was there");
+    let error = Authorities::load(&folder, now).expect_err("there is none").to_string();
+    assert!(error.contains("authorities: holds no certificate"), "{error}");
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let path = Path::new("/nowhere/at/all.pem");
     let error = Certificate::load(path, path, SystemTime::now()).expect_err("no such file").to_string();

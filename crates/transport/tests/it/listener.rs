@@ -31,6 +31,20 @@ fn localhost_is_both_families_on_one_port() {
     }
 }
 
+/// Bound to all addresses for a moment, with nothing behind it.
+#[test]
+fn a_star_is_both_families_on_one_port() {
+    let listeners = bind("tcp://*:0");
+    let addresses: Vec<IpAddr> = listeners.iter().map(|listener| local_addr(listener).ip()).collect();
+    let mut expected: Vec<IpAddr> = vec![Ipv4Addr::UNSPECIFIED.into()];
+    if has_ipv6() {
+        expected.push(Ipv6Addr::UNSPECIFIED.into());
+    }
+    assert_eq!(addresses, expected);
+    let port = local_addr(&listeners[0]).port();
+    assert!(listeners.iter().all(|listener| local_addr(listener).port() == port));
+}
+
 #[test]
 fn nobody_waiting_is_no_error() {
     let listeners = bind("tcp://127.0.0.1:0");

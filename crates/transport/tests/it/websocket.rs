@@ -16,8 +16,12 @@ use crate::support::{pair, serve};
 const READ_BYTES: usize = 64 << 10;
 
 fn served() -> (TcpStream, Stream) {
+    served_at("/mqtt")
+}
+
+fn served_at(path: &str) -> (TcpStream, Stream) {
     let (socket, mut stream) = pair();
-    let rules = WebSocketRules { path: "/mqtt".into(), origins: Origins::default() };
+    let rules = WebSocketRules { path: path.into(), origins: Origins::default() };
     stream.serve_websocket(Arc::new(rules));
     (socket, stream)
 }
@@ -28,6 +32,21 @@ fn connect(socket: TcpStream) -> WebSocket<TcpStream> {
     let (websocket, response) = tungstenite::client(request, socket).unwrap();
     assert_eq!(response.headers()["Sec-WebSocket-Protocol"], "mqtt");
     websocket
+}
+
+#[test]
+fn a_star_is_every_path() {
+    for (path, is_served) in [("/mqtt", true), ("/*", true), ("/other", false)] {
+        let (socket, mut stream) = served_at(path);
+        let client = thread::spawn(move || {
+            let mut request = "ws://localhost/mqtt".into_client_request().unwrap();
+            request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static("mqtt"));
+            tungstenite::client(request, socket).is_ok()
+        });
+        let _ = serve(&mut stream, READ_BYTES, |_, _, ended| ended);
+        drop(stream);
+        assert_eq!(client.join().unwrap(), is_served, "{path}");
+    }
 }
 
 #[test]
