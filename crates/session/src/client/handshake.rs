@@ -4,6 +4,7 @@ use super::connection::{Connection, Phase, ServerLimits};
 use super::event::{Event, Violation};
 use super::keep_alive::KeepAlive;
 use super::requests::{RequestError, Requests};
+use super::unanswered::Unanswered;
 use super::{Client, ConnectOptions, DisconnectCause};
 use crate::change::SessionChange;
 use crate::{AliasesOut, Inbound, Instant, Link, Outgoing};
@@ -29,6 +30,7 @@ impl Client {
             self.record(SessionChange::ExpirySet { session_expiry_interval: 0 });
         }
         self.session.client_id = options.client_id.as_ref().into();
+        self.limits.output_bytes_max = options.output_bytes_max;
         let mut link = Link::to_server(options.version, now);
         link.send(Outgoing::Bytes(bytes.into()));
         self.session.link = Some(Box::new(link));
@@ -38,6 +40,7 @@ impl Client {
             server: ServerLimits::announced(&Properties::EMPTY, &options),
             keep_alive: KeepAlive::new(options.response_timeout_ms, now),
             requests: Requests::default(),
+            unanswered: Unanswered::default(),
             received: Inbound::default(),
             acks_queued: 0,
             qos0: VecDeque::new(),

@@ -29,9 +29,10 @@ mod publish;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod unanswered;
 
 pub use connection::{Flush, ServerLimits};
-pub use event::{Delivery, DisconnectCause, Event, NotSent, PublishOutcome, Token, Violation};
+pub use event::{Delivery, DisconnectCause, Event, NotSent, PublishOutcome, Receipt, Token, Violation};
 pub use options::{ClientWill, ConnectOptions};
 pub use publish::{Message, PublishError};
 pub use requests::RequestError;
@@ -41,6 +42,7 @@ use crate::{Instant, Limits, Outbound, Outgoing, Session, SessionEffects, Sessio
 use connection::{Connection, Phase};
 use noctule_codec::{Disconnect, Packet, PacketId, Properties, Property, ProtocolVersion, ReasonCode};
 use std::collections::VecDeque;
+use unanswered::Unanswered;
 
 /// An MQTT client.
 #[derive(Debug)]
@@ -49,6 +51,9 @@ pub struct Client {
     connection: Option<Box<Connection>>,
     limits: Limits,
     last_token: u64,
+    last_receipt: u64,
+    /// Deliveries of earlier connections that the application still has.
+    held: Unanswered,
     events: VecDeque<Event>,
     fx: SessionEffects,
     changes: Vec<SessionChange>,
@@ -64,6 +69,8 @@ impl Client {
             connection: None,
             limits: Limits { queue_bytes_max: u64::MAX, ..Limits::default() },
             last_token: 0,
+            last_receipt: 0,
+            held: Unanswered::default(),
             events: VecDeque::new(),
             fx: SessionEffects::default(),
             changes: Vec::new(),
@@ -205,7 +212,7 @@ impl Client {
             return Flush::More;
         }
         let sent = connection.qos0.drain(..);
-        self.events.extend(sent.map(|token| Event::Published { token, outcome: PublishOutcome::Sent }));
+        self.events.extend(sent.map(|token| Event::published(token, PublishOutcome::Sent)));
         if !connection.is_closing() {
             return Flush::Done;
         }
@@ -276,7 +283,7 @@ impl Client {
         let Some(connection) = self.connection.as_deref_mut() else { return };
         let unsent = connection.qos0.drain(..);
         let outcome = PublishOutcome::NotSent(NotSent::ConnectionEnded);
-        self.events.extend(unsent.map(|token| Event::Published { token, outcome }));
+        self.events.extend(unsent.map(|token| Event::published(token, outcome)));
         let unanswered = connection.requests.take();
         self.events.extend(unanswered.map(|token| Event::RequestLost { token }));
         self.events.push_back(Event::Disconnected { cause });
@@ -292,7 +299,9 @@ impl Client {
         {
             self.close(cause);
         }
-        self.connection = None;
+        if let Some(connection) = self.connection.take() {
+            self.held.absorb(connection.unanswered);
+        }
         self.session.link = None;
         if !self.session.is_durable() {
             self.discard_session();
@@ -304,7 +313,8 @@ impl Client {
         // PUBREC has handed the message over, whatever becomes of PUBREL.
         let received = self.session.outbound.iter().filter(|owed| owed.phase() == crate::Phase::Received);
         let outcome = PublishOutcome::Acknowledged(ReasonCode::Success);
-        self.events.extend(received.map(|owed| Event::Published { token: Token(owed.number.0), outcome }));
+        self.events.extend(received.map(|owed| Event::published(Token(owed.number.0), outcome)));
+        self.held = Unanswered::default();
         self.record(SessionChange::Restarted);
     }
 
@@ -361,7 +371,7 @@ impl Client {
             if let Some(connection) = self.connection.as_deref_mut() {
                 connection.qos0.retain(|waiting| *waiting != token);
             }
-            self.events.push_back(Event::Published { token, outcome });
+            self.events.push_back(Event::published(token, outcome));
         }
     }
 

@@ -112,7 +112,7 @@ impl Client {
             let settlement = Settlement::Dropped(crate::DropReason::RejectedByClient);
             self.record(SessionChange::Settled { message, packet_id, settlement });
             let (token, outcome) = (Token(message.0), PublishOutcome::NotSent(reason));
-            self.events.push_back(Event::Published { token, outcome });
+            self.events.push_back(Event::published(token, outcome));
         }
     }
 }

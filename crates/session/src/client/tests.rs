@@ -189,7 +189,7 @@ fn mqtt_3_2_2_5_without_a_session_the_unacknowledged_are_sent_as_new() {
     connect_with(&mut client, durable(ProtocolVersion::V5), false, Properties::EMPTY);
     let told = events(&mut client);
     let outcome = PublishOutcome::Acknowledged(ReasonCode::Success);
-    assert!(told.contains(&Event::Published { token: received, outcome }), "PUBREC has handed it over");
+    assert!(told.contains(&Event::published(received, outcome)), "PUBREC has handed it over");
     let packets = written(&mut client);
     assert!(matches!(&packets[..], [Packet::Publish(new)] if new.topic == "u" && !new.dup), "{packets:?}");
     client.handle_packet(&from_server(QoS::ExactlyOnce, 9, false), T0);
@@ -257,14 +257,14 @@ fn qos_1_and_2_end_with_their_acknowledgement() {
     client.handle_packet(&Packet::PubAck(ack(1, ReasonCode::NoMatchingSubscribers)), T0);
     client.handle_packet(&Packet::PubRec(ok(2)), T0);
     let outcome = PublishOutcome::Acknowledged(ReasonCode::NoMatchingSubscribers);
-    assert_eq!(events(&mut client), [Event::Published { token: one, outcome }]);
+    assert_eq!(events(&mut client), [Event::published(one, outcome)]);
     assert!(
         matches!(written(&mut client)[..], [Packet::PubRel(ref rel)] if rel.packet_id == id(2)),
         "[MQTT-4.3.3-4]"
     );
     client.handle_packet(&Packet::PubComp(ok(2)), T0);
     let outcome = PublishOutcome::Acknowledged(ReasonCode::Success);
-    assert_eq!(events(&mut client), [Event::Published { token: two, outcome }]);
+    assert_eq!(events(&mut client), [Event::published(two, outcome)]);
     assert_eq!(client.unsettled(), 0);
 }
 
@@ -281,7 +281,7 @@ fn mqtt_4_4_0_2_an_error_ends_a_publication_and_frees_its_place() {
         assert_eq!(written(&mut client).len(), 1, "[MQTT-4.9.0-2]");
         client.handle_packet(&answer, T0);
         let outcome = PublishOutcome::Refused(ReasonCode::QuotaExceeded);
-        assert_eq!(events(&mut client), [Event::Published { token, outcome }]);
+        assert_eq!(events(&mut client), [Event::published(token, outcome)]);
         assert!(matches!(&written(&mut client)[..], [Packet::Publish(next)] if next.topic == "next"));
     }
 }
@@ -437,7 +437,7 @@ fn mqtt_3_2_2_11_14_and_15_what_the_server_does_not_take_is_not_sent() {
         let token = client.publish(&message, T0).expect("no server is known yet");
         connect_with(&mut client, durable(ProtocolVersion::V5), false, said.clone());
         let outcome = PublishOutcome::NotSent(reason);
-        assert_eq!(events(&mut client)[1..], [Event::Published { token, outcome }]);
+        assert_eq!(events(&mut client)[1..], [Event::published(token, outcome)]);
         assert!(written(&mut client).is_empty());
     }
 }
@@ -485,7 +485,7 @@ fn an_expired_message_is_not_sent_and_a_sent_one_does_not_expire() {
     assert!(matches!(&written_at(&mut client, T0 + 5_000).0[..], [Packet::Publish(sent)] if sent.dup));
     client.handle_packet(&Packet::PubAck(ok(1)), T0 + 5_000);
     let outcome = PublishOutcome::NotSent(NotSent::Expired);
-    assert!(events(&mut client).contains(&Event::Published { token, outcome }));
+    assert!(events(&mut client).contains(&Event::published(token, outcome)));
     assert_eq!(client.unsettled(), 0);
 }
 
@@ -580,7 +580,7 @@ fn what_dies_with_the_connection_is_reported() {
     assert_eq!(
         events(&mut client),
         [
-            Event::Published { token: qos0, outcome },
+            Event::published(qos0, outcome),
             Event::RequestLost { token: request },
             Event::Disconnected { cause: DisconnectCause::ConnectionLost },
         ]
@@ -750,4 +750,148 @@ fn the_changes_of_a_recording_client_give_its_state_back() {
     ));
     let token = restored.publish(&message("t", QoS::AtLeastOnce), T0).expect("taken");
     assert!(owed(&client).iter().all(|(number, ..)| number.0 != token.0), "tokens are never used again");
+}
+
+fn by_hand() -> ConnectOptions {
+    ConnectOptions { manual_acks: true, ..durable(ProtocolVersion::V5) }
+}
+
+fn receipts(client: &mut Client) -> Vec<Receipt> {
+    let receipt = |event| match event {
+        Event::Message(delivery) => delivery.receipt,
+        _ => None,
+    };
+    events(client).into_iter().filter_map(receipt).collect()
+}
+
+#[test]
+fn mqtt_4_6_0_2_and_3_acknowledgements_by_hand_wait_for_those_before_them() {
+    let mut client = connected(by_hand(), Properties::EMPTY);
+    for (qos, packet_id) in
+        [(QoS::AtLeastOnce, 1), (QoS::ExactlyOnce, 2), (QoS::AtLeastOnce, 3), (QoS::ExactlyOnce, 4)]
+    {
+        client.handle_packet(&from_server(qos, packet_id, false), T0);
+    }
+    assert!(written(&mut client).is_empty());
+    let [first, second, third, fourth] = receipts(&mut client)[..] else { panic!("four deliveries") };
+    assert!(client.acknowledge(fourth, ReasonCode::Success));
+    assert!(client.acknowledge(third, ReasonCode::Success));
+    assert!(written(&mut client).is_empty(), "an earlier one is missing at each QoS");
+    assert!(client.acknowledge(first, ReasonCode::Success));
+    assert!(!client.acknowledge(first, ReasonCode::Success), "once");
+    let packets = written(&mut client);
+    assert!(
+        matches!(&packets[..], [Packet::PubAck(a), Packet::PubAck(b)] if (a.packet_id, b.packet_id) == (id(1), id(3))),
+        "{packets:?}"
+    );
+    assert!(client.acknowledge(second, ReasonCode::QuotaExceeded));
+    let packets = written(&mut client);
+    let [Packet::PubRec(refused), Packet::PubRec(taken)] = &packets[..] else { panic!("{packets:?}") };
+    assert_eq!((refused.packet_id, refused.reason_code), (id(2), ReasonCode::QuotaExceeded));
+    assert_eq!((taken.packet_id, taken.reason_code), (id(4), ReasonCode::Success));
+    client.handle_packet(&from_server(QoS::ExactlyOnce, 2, false), T0);
+    assert_eq!(receipts(&mut client).len(), 1, "after an error the id is a new message [MQTT-4.3.3-9]");
+}
+
+#[test]
+fn what_the_application_still_has_is_not_delivered_again_and_its_receipt_stays_good() {
+    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        let mut client = connected(by_hand(), Properties::EMPTY);
+        client.handle_packet(&from_server(qos, 7, false), T0);
+        client.handle_packet(&from_server(qos, 7, true), T0);
+        let told = events(&mut client);
+        let [Event::Message(delivery), Event::Repeated { same_connection: true, .. }] = &told[..] else {
+            panic!("{told:?}")
+        };
+        let receipt = delivery.receipt.expect("by hand");
+        assert!(written(&mut client).is_empty());
+        client.connection_lost();
+        events(&mut client);
+        connect_with(&mut client, by_hand(), true, Properties::EMPTY);
+        client.handle_packet(&from_server(qos, 7, true), T0);
+        assert!(receipts(&mut client).is_empty());
+        assert!(client.acknowledge(receipt, ReasonCode::Success));
+        assert!(matches!(written(&mut client)[..], [Packet::PubAck(_) | Packet::PubRec(_)]), "{qos:?}");
+    }
+}
+
+#[test]
+fn an_acknowledgement_given_between_connections_answers_the_repetition() {
+    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        let mut client = connected(by_hand(), Properties::EMPTY);
+        client.handle_packet(&from_server(qos, 7, false), T0);
+        let [receipt] = receipts(&mut client)[..] else { panic!("one delivery") };
+        client.connection_lost();
+        assert!(client.acknowledge(receipt, ReasonCode::Success));
+        assert!(!client.acknowledge(receipt, ReasonCode::Success), "once");
+        connect_with(&mut client, by_hand(), true, Properties::EMPTY);
+        assert!(written(&mut client).is_empty(), "the server has to ask again");
+        client.handle_packet(&from_server(qos, 7, true), T0);
+        assert!(receipts(&mut client).is_empty());
+        assert!(matches!(written(&mut client)[..], [Packet::PubAck(_) | Packet::PubRec(_)]), "{qos:?}");
+    }
+}
+
+#[test]
+fn what_the_application_has_let_go_is_delivered_again() {
+    let mut client = connected(by_hand(), Properties::EMPTY);
+    client.handle_packet(&from_server(QoS::ExactlyOnce, 7, false), T0);
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 8, false), T0);
+    let [first, second] = receipts(&mut client)[..] else { panic!("two deliveries") };
+    client.abandon(first);
+    client.connection_lost();
+    client.abandon(second);
+    connect_with(&mut client, by_hand(), true, Properties::EMPTY);
+    client.handle_packet(&from_server(QoS::ExactlyOnce, 7, true), T0);
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 8, true), T0);
+    assert_eq!(receipts(&mut client).len(), 2);
+    assert!(
+        !client.acknowledge(first, ReasonCode::Success) && !client.acknowledge(second, ReasonCode::Success)
+    );
+}
+
+#[test]
+fn a_late_acknowledgement_never_reaches_another_session_or_another_message() {
+    let mut client = connected(by_hand(), Properties::EMPTY);
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 7, false), T0);
+    let [late] = receipts(&mut client)[..] else { panic!("one delivery") };
+    client.connection_lost();
+    connect_with(&mut client, by_hand(), false, Properties::EMPTY);
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 7, false), T0);
+    assert!(!client.acknowledge(late, ReasonCode::Success), "the session is another");
+    let [late] = receipts(&mut client)[..] else { panic!("another message") };
+    client.connection_lost();
+    connect_with(&mut client, by_hand(), true, Properties::EMPTY);
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 7, false), T0);
+    assert_eq!(receipts(&mut client).len(), 1, "without DUP it is another message");
+    assert!(!client.acknowledge(late, ReasonCode::Success));
+    assert!(written(&mut client).is_empty());
+}
+
+#[test]
+fn mqtt_3_3_4_9_what_waits_for_its_acknowledgement_fills_the_window() {
+    let properties =
+        Properties::new().with(Property::SessionExpiryInterval(3600)).with(Property::ReceiveMaximum(2));
+    let mut client = connected(ConnectOptions { properties, ..by_hand() }, Properties::EMPTY);
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 1, false), T0);
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 2, false), T0);
+    let [first, _] = receipts(&mut client)[..] else { panic!("two deliveries") };
+    client.acknowledge(first, ReasonCode::Success);
+    written(&mut client);
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 3, false), T0);
+    assert_eq!(receipts(&mut client).len(), 1, "an acknowledgement makes room");
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 4, false), T0);
+    assert_eq!(violation(&mut client), Some(Violation::ReceiveMaximumExceeded { receive_maximum: 2 }));
+}
+
+#[test]
+fn the_servers_answer_comes_with_its_properties() {
+    let mut client = connected(durable(ProtocolVersion::V5), Properties::EMPTY);
+    let token = client.publish(&message("t", QoS::AtLeastOnce), T0).expect("taken");
+    written(&mut client);
+    let properties = Properties::new().with(Property::ReasonString("nobody listens")).into_owned();
+    let reason_code = ReasonCode::NoMatchingSubscribers;
+    client.handle_packet(&Packet::PubAck(Ack { properties: properties.clone(), ..ack(1, reason_code) }), T0);
+    let outcome = PublishOutcome::Acknowledged(reason_code);
+    assert_eq!(events(&mut client), [Event::Published { token, outcome, properties }]);
 }
