@@ -2,16 +2,20 @@
 
 use crate::address::{AddressError, Written};
 use crate::client::Client;
+use crate::clock::Clock;
 use crate::core::Backoff;
+use crate::disk::{DiskOptions, Log, OutboxError, Stored};
 use crate::error::ConnectionError;
 use crate::options::Options;
 use crate::presence::Presence;
 use crate::proxy::{Proxy, ProxyError};
 use crate::publish::Outbox;
+use crate::shared::Start;
 use noctule_codec::{EncodeError, Properties, Property, ProtocolVersion};
 use noctule_session::client::ConnectOptions;
 use noctule_topic::{NameError, TopicName};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -31,6 +35,8 @@ pub struct Builder {
     connect_timeout: Duration,
     outbox_messages_max: usize,
     outbox_bytes_max: u32,
+    disk: Option<DiskOptions>,
+    outbox_ttl_ms: u64,
     unclaimed_grace: Duration,
     proxy: Option<String>,
     #[cfg(feature = "tls")]
@@ -55,6 +61,12 @@ pub enum BuildError {
     /// A property of CONNECT.
     #[error("a property cannot be sent: {0}")]
     Property(EncodeError),
+    /// The outbox on disk.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    /// An outbox on disk belongs to a client id, and none was given.
+    #[error("an outbox on disk needs a client id, by which a later run finds its session again")]
+    OutboxWithoutClientId,
     /// The address of the proxy.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
@@ -98,6 +110,8 @@ impl Builder {
             connect_timeout: CONNECT_TIMEOUT,
             outbox_messages_max: OUTBOX_MESSAGES_MAX,
             outbox_bytes_max: OUTBOX_BYTES_MAX,
+            disk: None,
+            outbox_ttl_ms: u64::MAX,
             unclaimed_grace: UNCLAIMED_GRACE,
             proxy: None,
             #[cfg(feature = "tls")]
@@ -183,6 +197,24 @@ impl Builder {
         self
     }
 
+    /// Keeps the outbox in this folder too, so that what this client is responsible for survives the process and the
+    /// machine: [`publish`](Client::publish) returns once the message is on disk, and a later run with the same client
+    /// id and folder sends what this one has not. It is made if it is not there, and one client at a time uses it;
+    /// opening it reads a file, which blocks. With it [`clean_start`](Self::clean_start) is `false` unless it is said.
+    ///
+    /// While the disk refuses, nothing is sent, and `publish` waits.
+    pub fn outbox_on_disk(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.disk = Some(DiskOptions { folder: folder.into() });
+        self
+    }
+
+    /// How long a message may wait to be sent for the first time, also while no process is there; as long as it takes
+    /// unless this says otherwise. It is dropped at the next attempt to connect, and its handle says so.
+    pub fn outbox_ttl(mut self, ttl: Duration) -> Self {
+        self.outbox_ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
     /// How many messages above QoS 0 may be on their way to the server, if that allows as many; 1024 unless this
     /// says otherwise.
     pub fn inflight_max(mut self, messages: u16) -> Self {
@@ -251,8 +283,15 @@ impl Builder {
 
     pub(crate) fn start(self, gives_up_at_once: bool, runtime: Handle) -> Result<Client, BuildError> {
         let outbox = Outbox::new(self.outbox_messages_max, self.outbox_bytes_max);
-        let options = Arc::new(self.options(gives_up_at_once)?);
-        Ok(Client::start(options, outbox, runtime))
+        let (options, clock) = (Arc::new(self.options(gives_up_at_once)?), Clock::start());
+        let (log, changes) = match &options.disk {
+            None => (None, Vec::new()),
+            Some(disk) => {
+                let Stored { log, changes } = Log::open(&disk.folder, &options.connect.client_id, &clock)?;
+                (Some(log), changes)
+            }
+        };
+        Ok(Client::start(Start { options, outbox, clock, changes }, log, runtime))
     }
 
     pub(crate) fn options(self, gives_up_at_once: bool) -> Result<Options, BuildError> {
@@ -264,6 +303,9 @@ impl Builder {
             properties(session_expiry, (self.receive_maximum, self.packet_bytes_max), &self.user_properties)?;
         let client_id = written.client_id.filter(|client_id| !client_id.is_empty());
         let is_id_made_up = client_id.is_none();
+        if is_id_made_up && self.disk.is_some() {
+            return Err(BuildError::OutboxWithoutClientId);
+        }
         Ok(Options {
             #[cfg(feature = "tls")]
             tls: self.tls.build(&written.address)?,
@@ -272,7 +314,7 @@ impl Builder {
             version: written.version,
             connect: ConnectOptions {
                 client_id: client_id.unwrap_or_else(made_up_client_id).into(),
-                clean_start: written.clean_start.unwrap_or(true),
+                clean_start: written.clean_start.unwrap_or(self.disk.is_none()),
                 keep_alive_seconds: written.keep_alive_seconds.unwrap_or(self.connect.keep_alive_seconds),
                 user_name: written.user_name.map(Into::into),
                 password: written.password.map(|password| password.into_bytes().into()),
@@ -282,6 +324,8 @@ impl Builder {
             presence,
             backoff: self.backoff,
             connect_timeout: self.connect_timeout,
+            disk: self.disk,
+            outbox_ttl_ms: self.outbox_ttl_ms,
             proxy: self.proxy.as_deref().map(Proxy::parse).transpose()?,
             gives_up_at_once,
             is_id_made_up,
@@ -300,17 +344,13 @@ impl Builder {
 #[cfg(feature = "tls")]
 impl Builder {
     /// Believes servers whose certificate is signed by one in this file, instead of those the system trusts.
-    pub fn ca_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.tls.ca_file = Some(path.into());
         self
     }
 
     /// Shows this certificate with its chain, if the server asks. Both files are PEM.
-    pub fn client_certificate(
-        mut self,
-        certificate: impl Into<std::path::PathBuf>,
-        key: impl Into<std::path::PathBuf>,
-    ) -> Self {
+    pub fn client_certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.tls.own = Some((certificate.into(), key.into()));
         self
     }

@@ -1,14 +1,14 @@
 //! The client as its user holds it.
 
 use crate::builder::{Builder, ConnectError};
+use crate::disk::{self, Log};
 use crate::driver;
 use crate::error::SubscribeError;
 use crate::message::Message;
-use crate::options::Options;
 use crate::payload::IntoPayload;
-use crate::publish::{Outbox, Publish};
+use crate::publish::Publish;
 use crate::request::Requester;
-use crate::shared::{Alive, Shared};
+use crate::shared::{Alive, Shared, Start};
 use crate::state::{Metrics, State};
 use crate::subscription::{IntoFilters, Subscribe};
 use std::sync::Arc;
@@ -51,8 +51,11 @@ impl Client {
         Builder::new(address)
     }
 
-    pub(crate) fn start(options: Arc<Options>, outbox: Outbox, runtime: Handle) -> Self {
-        let shared = Arc::new(Shared::new(options, outbox, runtime));
+    pub(crate) fn start(start: Start, log: Option<Log>, runtime: Handle) -> Self {
+        let shared = Arc::new(Shared::new(start, runtime));
+        if let Some(log) = log {
+            shared.runtime.spawn(disk::run(Arc::clone(&shared), log));
+        }
         shared.runtime.spawn(driver::run(Arc::clone(&shared)));
         Self { alive: Arc::new(Alive(shared)) }
     }

@@ -2,6 +2,7 @@
 
 use crate::address::Address;
 use crate::core::Backoff;
+use crate::disk::DiskOptions;
 use crate::presence::Presence;
 use crate::proxy::Proxy;
 use noctule_codec::{Properties, ProtocolVersion};
@@ -27,6 +28,10 @@ pub(crate) struct Options {
     pub(crate) gives_up_at_once: bool,
     /// The client id was made up, so that nobody can come back to its session.
     pub(crate) is_id_made_up: bool,
+    /// Where the outbox survives the process, if it does.
+    pub(crate) disk: Option<DiskOptions>,
+    /// How long a message may wait to be sent for the first time.
+    pub(crate) outbox_ttl_ms: u64,
     /// How long messages of a resumed session wait for a stream that wants them.
     pub(crate) unclaimed_grace_ms: u64,
     #[cfg(feature = "tls")]

@@ -122,7 +122,7 @@ impl Publish {
         self
     }
 
-    /// Takes responsibility at once or not at all.
+    /// Takes responsibility at once or not at all. With an outbox on disk it does not wait for the disk.
     ///
     /// # Errors
     /// [`PublishError::OutboxFull`], and what awaiting it gives.
@@ -134,7 +134,13 @@ impl Publish {
     async fn when_there_is_room(self) -> Result<PublishHandle, PublishError> {
         let shared = Arc::clone(&self.alive.0);
         let room = shared.outbox.room(self.bytes()).await.ok_or(PublishError::Closed)?;
-        self.hand_over(room)
+        let is_remembered = self.qos > QoS::AtMostOnce;
+        let handle = self.hand_over(room)?;
+        if is_remembered {
+            // Dropped here, the message goes its way, but nobody has been told that it will.
+            shared.persisted().await;
+        }
+        Ok(handle)
     }
 
     /// Here responsibility changes hands.
@@ -218,7 +224,7 @@ impl Outbox {
         Some(Room { _message: message, _bytes: bytes })
     }
 
-    fn try_room(&self, bytes: usize) -> Option<Room> {
+    pub(crate) fn try_room(&self, bytes: usize) -> Option<Room> {
         let message = Arc::clone(&self.messages).try_acquire_owned().ok()?;
         let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(self.permits(bytes)).ok()?;
         Some(Room { _message: message, _bytes: bytes })

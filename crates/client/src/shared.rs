@@ -1,10 +1,12 @@
 //! What a client's handles and its driver share: the core behind a lock, held for one change at a time.
 
+use crate::clock::Clock;
 use crate::core::Core;
+use crate::disk::Disk;
 use crate::options::Options;
 use crate::publish::Outbox;
 use crate::state::State;
-use noctule_session::Instant;
+use noctule_session::{Instant, SessionChange};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -16,12 +18,23 @@ pub(crate) struct Shared {
     core: Mutex<Core>,
     /// Wakes the driver, which is the only one that waits for it.
     wake: Notify,
-    start: tokio::time::Instant,
+    pub(crate) clock: Clock,
     pub(crate) state: watch::Receiver<State>,
     pub(crate) outbox: Outbox,
+    pub(crate) disk: Option<Disk>,
     /// Where the driver runs.
     pub(crate) runtime: Handle,
     pub(crate) options: Arc<Options>,
+}
+
+/// What a client begins with.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) options: Arc<Options>,
+    pub(crate) outbox: Outbox,
+    pub(crate) clock: Clock,
+    /// What an earlier run has left on disk.
+    pub(crate) changes: Vec<SessionChange>,
 }
 
 /// Somebody outside still holds the client: a [`Client`](crate::Client) or a stream. When the last of them is
@@ -30,17 +43,14 @@ pub(crate) struct Shared {
 pub(crate) struct Alive(pub(crate) Arc<Shared>);
 
 impl Shared {
-    pub(crate) fn new(options: Arc<Options>, outbox: Outbox, runtime: Handle) -> Self {
+    /// A client with what an earlier run has left it.
+    pub(crate) fn new(start: Start, runtime: Handle) -> Self {
+        let Start { options, outbox, clock, changes } = start;
         let (sender, state) = watch::channel(State::Connecting);
-        Self {
-            core: Mutex::new(Core::new(Arc::clone(&options), sender)),
-            wake: Notify::new(),
-            start: tokio::time::Instant::now(),
-            state,
-            outbox,
-            runtime,
-            options,
-        }
+        let mut core = Core::new(Arc::clone(&options), sender, changes);
+        core.adopt(|bytes| outbox.try_room(bytes));
+        let disk = options.disk.is_some().then(Disk::new);
+        Self { core: Mutex::new(core), wake: Notify::new(), clock, state, outbox, disk, runtime, options }
     }
 
     /// Changes something that the driver has to know.
@@ -53,11 +63,12 @@ impl Shared {
     /// Tells the driver that there is something to do.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
+        self.disk.iter().for_each(Disk::wake);
     }
 
     /// Does something of which the driver need not know.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Core, Instant) -> T) -> T {
-        let now = self.now();
+        let now = self.clock.now();
         work(&mut self.lock(), now)
     }
 
@@ -66,17 +77,11 @@ impl Shared {
         self.wake.notified().await;
     }
 
-    /// The time as the core knows it.
-    pub(crate) fn now(&self) -> Instant {
-        Instant::from_millis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
-    }
-
-    /// A time of the core as the runtime knows it. Rounded up, so that who wakes then is not too early.
-    pub(crate) fn at(&self, instant: Instant) -> tokio::time::Instant {
-        // A year, where the clock cannot say it.
-        const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-        let far = || tokio::time::Instant::now() + FAR;
-        self.start.checked_add(Duration::from_millis(instant.as_millis())).unwrap_or_else(far)
+    /// Waits until everything that has changed so far is durable, where there is an outbox on disk.
+    pub(crate) async fn persisted(&self) {
+        if let Some(disk) = &self.disk {
+            disk.reached(self.with(|core, _| core.position())).await;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Core> {

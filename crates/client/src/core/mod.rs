@@ -28,10 +28,10 @@ use crate::publish::{Answer, Room};
 use crate::state::{Metrics, State};
 use comeback::{Comeback, Ending, Wait};
 use noctule_codec::{EncodeError, Properties, Property, ProtocolVersion, ReasonCode};
-use noctule_session::Instant;
 use noctule_session::client::{
     Client as Machine, DisconnectCause, Event, Flush, Message, PublishOutcome, Token,
 };
+use noctule_session::{Instant, SessionChange};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -43,6 +43,8 @@ use tokio::sync::{oneshot, watch};
 #[derive(Debug)]
 pub(crate) struct Core {
     machine: Machine,
+    /// How many changes of the machine have been taken.
+    recorded: u64,
     options: Arc<Options>,
     /// The version to speak, which a server that has never heard of 5.0 changes.
     version: ProtocolVersion,
@@ -61,7 +63,8 @@ pub(crate) struct Core {
 /// A publication that is not settled.
 #[derive(Debug)]
 struct Publishing {
-    answer: oneshot::Sender<Result<Answer, PublishError>>,
+    /// Who asked, if that was in this run.
+    answer: Option<oneshot::Sender<Result<Answer, PublishError>>>,
     /// Its place in the outbox, given back when it is settled.
     _room: Option<Room>,
 }
@@ -86,9 +89,19 @@ pub(crate) enum Next {
 }
 
 impl Core {
-    pub(crate) fn new(options: Arc<Options>, state: watch::Sender<State>) -> Self {
+    /// A core with what an earlier run has left, which is nothing without an outbox on disk.
+    pub(crate) fn new(
+        options: Arc<Options>,
+        state: watch::Sender<State>,
+        changes: Vec<SessionChange>,
+    ) -> Self {
+        let machine = match options.disk {
+            Some(_) => Machine::restored(&options.connect.client_id, changes),
+            None => Machine::new(),
+        };
         Self {
-            machine: Machine::new(),
+            machine,
+            recorded: 0,
             version: options.version.unwrap_or(ProtocolVersion::V5),
             streams: Streams::new(Arc::clone(&options)),
             publishing: HashMap::new(),
@@ -114,10 +127,35 @@ impl Core {
         }
         let token = self.machine.publish(message, now)?;
         let (answer, receiver) = oneshot::channel();
-        self.publishing.insert(token, Publishing { answer, _room: room });
+        self.publishing.insert(token, Publishing { answer: Some(answer), _room: room });
         self.metrics.published += 1;
         self.digest(now);
         Ok(receiver)
+    }
+
+    /// What an earlier run has left takes its place in the outbox, as far as there is room.
+    pub(crate) fn adopt(&mut self, mut room: impl FnMut(usize) -> Option<Room>) {
+        for owed in self.machine.session().outbound.iter() {
+            let bytes = owed.message().map_or(0, |message| message.topic.len() + message.payload.len());
+            let publishing = Publishing { answer: None, _room: room(bytes) };
+            self.publishing.insert(Token(owed.number.0), publishing);
+        }
+    }
+
+    /// The changes since the last call, and how many there were in all.
+    pub(crate) fn take_changes(&mut self) -> (u64, Vec<SessionChange>) {
+        self.recorded = self.position();
+        (self.recorded, self.machine.take_changes())
+    }
+
+    /// How many changes there were in all.
+    pub(crate) fn position(&self) -> u64 {
+        self.recorded + self.machine.changes_len() as u64
+    }
+
+    /// See [`Machine::snapshot`].
+    pub(crate) fn snapshot(&self) -> Vec<SessionChange> {
+        self.machine.snapshot()
     }
 
     /// A message taken by hand is acknowledged or refused. Returns whether the server will be told.
@@ -147,6 +185,7 @@ impl Core {
 
     /// Begins an attempt on a way to the server that is open.
     pub(crate) fn begin(&mut self, now: Instant) -> Result<(), EncodeError> {
+        self.machine.expire(self.options.outbox_ttl_ms, now);
         let options = self.options.connect_options(&self.machine, self.version, self.metrics.connections);
         self.machine.connect(options, now)?;
         self.digest(now);
@@ -438,7 +477,7 @@ impl Core {
             PublishOutcome::NotSent(reason) => Err(PublishError::NotSent(reason)),
         };
         // Whoever asked may not be there any more.
-        let _ = publishing.answer.send(result);
+        let _ = publishing.answer.map(|answer| answer.send(result));
     }
 }
 

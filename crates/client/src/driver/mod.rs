@@ -7,6 +7,7 @@ mod dial;
 mod websocket;
 
 use crate::core::{Core, Next};
+use crate::disk::Disk;
 use crate::error::ConnectionError;
 use crate::shared::Shared;
 use bytes::{Buf as _, BytesMut};
@@ -23,16 +24,16 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     loop {
         shared.with(|core, _| core.announce_attempt());
         let error = attempt(&shared).await;
-        let next = shared.with(|core, now| {
-            core.lost(error, now);
-            core.next(now, random())
-        });
+        shared.with(|core, now| core.lost(error, now));
+        shared.persisted().await;
+        let next = shared.with(|core, now| core.next(now, random()));
         match next {
             Next::Stop => break,
             Next::TryAgain { millis } => pause(&shared, millis).await,
         }
     }
     shared.outbox.close();
+    shared.disk.iter().for_each(Disk::end);
 }
 
 /// Dials, and stays as long as there is a connection. Says why there is none, as far as the core does not know.
@@ -74,12 +75,15 @@ async fn carry(shared: &Shared, way: Way) -> Option<ConnectionError> {
         if output.is_written() {
             output.clear();
             let bytes = &mut output.bytes;
-            if shared.with(|core, now| core.flush(now, WRITE_BYTES, bytes)) == Flush::Close {
+            let flush = shared.with(|core, now| core.flush(now, WRITE_BYTES, bytes));
+            // What these bytes say must not be forgotten once they are sent.
+            shared.persisted().await;
+            if flush == Flush::Close {
                 finish(&mut writer, &output.bytes).await;
                 return None;
             }
         }
-        let timeout = shared.with(|core, _| core.next_timeout()).map(|at| shared.at(at));
+        let timeout = shared.with(|core, _| core.next_timeout()).map(|at| shared.clock.at(at));
         tokio::select! {
             sent = output.send(&mut writer), if output.has_work() => {
                 if let Err(error) = sent {
@@ -176,7 +180,7 @@ async fn until_closed(shared: &Shared) {
         if shared.with(|core, now| core.is_closing_done(now)) {
             return;
         }
-        let timeout = shared.with(|core, _| core.next_timeout()).map(|at| shared.at(at));
+        let timeout = shared.with(|core, _| core.next_timeout()).map(|at| shared.clock.at(at));
         tokio::select! {
             () = at(timeout) => shared.with(Core::handle_timeouts),
             () = shared.changed() => {}

@@ -4,5 +4,6 @@ mod cancel;
 mod comeback;
 mod faces;
 mod ledger;
+mod outbox;
 mod roundtrip;
 mod support;

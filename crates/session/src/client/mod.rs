@@ -27,6 +27,7 @@ mod keep_alive;
 mod options;
 mod publish;
 mod requests;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod unanswered;
@@ -38,8 +39,8 @@ pub use publish::{Message, PublishError};
 pub use requests::RequestError;
 
 use crate::change::{DropReason, SessionChange};
-use crate::{Instant, Limits, Outbound, Outgoing, Session, SessionEffects, SessionNumber};
-use connection::{Connection, Phase};
+use crate::{Instant, Limits, Outbound, Outgoing, Phase, Session, SessionEffects, SessionNumber};
+use connection::{Connection, Phase as Stage};
 use noctule_codec::{Disconnect, Packet, PacketId, Properties, Property, ProtocolVersion, ReasonCode};
 use std::collections::VecDeque;
 use unanswered::Unanswered;
@@ -253,7 +254,7 @@ impl Client {
         let properties = properties.into_owned();
         self.send(Packet::Disconnect(Disconnect { reason_code, properties }));
         if let Some(connection) = self.connection.as_deref_mut() {
-            connection.phase = Phase::Closing { cause: Some(DisconnectCause::Requested) };
+            connection.phase = Stage::Closing { cause: Some(DisconnectCause::Requested) };
         }
         Ok(())
     }
@@ -287,14 +288,14 @@ impl Client {
         let unanswered = connection.requests.take();
         self.events.extend(unanswered.map(|token| Event::RequestLost { token }));
         self.events.push_back(Event::Disconnected { cause });
-        connection.phase = Phase::Closing { cause: None };
+        connection.phase = Stage::Closing { cause: None };
     }
 
     /// Lets go of the stream. A session without expiry ends here [MQTT-3.1.2-23]; what was not acknowledged
     /// is owed to the next one.
     fn drop_connection(&mut self) {
         let Some(connection) = self.connection.as_deref_mut() else { return };
-        if let Phase::Closing { cause } = &mut connection.phase
+        if let Stage::Closing { cause } = &mut connection.phase
             && let Some(cause) = cause.take()
         {
             self.close(cause);
@@ -311,7 +312,7 @@ impl Client {
     /// Forgets what belongs to the server's half of the session [MQTT-3.2.2-5].
     fn discard_session(&mut self) {
         // PUBREC has handed the message over, whatever becomes of PUBREL.
-        let received = self.session.outbound.iter().filter(|owed| owed.phase() == crate::Phase::Received);
+        let received = self.session.outbound.iter().filter(|owed| owed.phase() == Phase::Received);
         let outcome = PublishOutcome::Acknowledged(ReasonCode::Success);
         self.events.extend(received.map(|owed| Event::published(Token(owed.number.0), outcome)));
         self.held = Unanswered::default();

@@ -135,7 +135,7 @@ fn check_response_topic(properties: &Properties<'_>) -> Result<(), PublishError>
     if is_readable && is_valid { Ok(()) } else { Err(PublishError::ResponseTopic) }
 }
 
-fn publication(number: MessageNumber, message: &Message<'_>, now: Instant) -> Publication {
+pub(super) fn publication(number: MessageNumber, message: &Message<'_>, now: Instant) -> Publication {
     let expiry = message.properties.message_expiry_interval();
     Publication {
         number,

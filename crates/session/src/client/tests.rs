@@ -742,6 +742,10 @@ fn the_changes_of_a_recording_client_give_its_state_back() {
         owed.map(|owed| (owed.number, owed.phase(), owed.packet_id())).collect::<Vec<_>>()
     };
     assert_eq!(owed(&restored), owed(&client));
+    let from_snapshot = Client::restored("c", restored.snapshot());
+    assert_eq!(from_snapshot.session().inbound, client.session().inbound);
+    assert_eq!(owed(&from_snapshot), owed(&client));
+    assert!(from_snapshot.session().is_durable());
     assert_eq!(owed(&restored).len(), 3);
     connect_with(&mut restored, durable(ProtocolVersion::V5), true, Properties::EMPTY);
     assert!(matches!(
@@ -750,6 +754,22 @@ fn the_changes_of_a_recording_client_give_its_state_back() {
     ));
     let token = restored.publish(&message("t", QoS::AtLeastOnce), T0).expect("taken");
     assert!(owed(&client).iter().all(|(number, ..)| number.0 != token.0), "tokens are never used again");
+}
+
+#[test]
+fn what_has_waited_too_long_is_not_owed_any_more_but_what_was_sent_is() {
+    let said = Properties::new().with(Property::ReceiveMaximum(1));
+    let mut client = connected(durable(ProtocolVersion::V5), said);
+    client.publish(&message("sent", QoS::AtLeastOnce), T0).expect("taken");
+    let waiting = client.publish(&message("old", QoS::AtLeastOnce), T0).expect("taken");
+    client.publish(&message("young", QoS::AtLeastOnce), T0 + 500).expect("taken");
+    written(&mut client);
+    client.connection_lost();
+    events(&mut client);
+    client.expire(1_000, T0 + 1_001);
+    let outcome = PublishOutcome::NotSent(NotSent::Expired);
+    assert_eq!(events(&mut client), [Event::published(waiting, outcome)]);
+    assert_eq!(client.unsettled(), 2);
 }
 
 fn by_hand() -> ConnectOptions {

@@ -37,8 +37,16 @@ impl Broker {
 
     /// Starts noctule with further listeners and keys of its configuration.
     pub(crate) fn with_listeners(kind: Kind, test: &str, more: &[&str]) -> Self {
+        Self::assemble(kind, test, free_address(), more)
+    }
+
+    /// Starts a broker on this address.
+    pub(crate) fn start_at(kind: Kind, test: &str, address: SocketAddr) -> Self {
+        Self::assemble(kind, test, address, &[])
+    }
+
+    fn assemble(kind: Kind, test: &str, address: SocketAddr, more: &[&str]) -> Self {
         let folder = folder(&format!("{kind:?}-{test}"));
-        let address = free_address();
         let more: Vec<String> = more.iter().map(ToString::to_string).collect();
         let child = spawn(kind, &folder, address, &more);
         Self { kind, folder, child, more, address }
