@@ -55,13 +55,18 @@ impl Client {
     /// # Errors
     ///
     /// [`RequestError::NotConnected`] without a connection, [`RequestError::NoAuthenticationMethod`] where
-    /// the properties name another method than CONNECT did, or CONNECT none [MQTT-4.12.0-7].
+    /// the properties name another method than CONNECT did, or CONNECT none [MQTT-4.12.0-7], and
+    /// [`RequestError::AuthReasonCode`] where the code says something else than the client may.
     pub fn auth(&mut self, reason_code: ReasonCode, properties: Properties<'_>) -> Result<(), RequestError> {
         let connection = self.connection.as_ref().filter(|connection| !connection.is_closing());
         let connection = connection.ok_or(RequestError::NotConnected)?;
         let method = connection.options.properties.authentication_method();
         if method.is_none() || method != properties.authentication_method() {
             return Err(RequestError::NoAuthenticationMethod);
+        }
+        let begins_anew = reason_code == ReasonCode::ReAuthenticate && connection.is_open();
+        if reason_code != ReasonCode::ContinueAuthentication && !begins_anew {
+            return Err(RequestError::AuthReasonCode);
         }
         self.send(Packet::Auth(Auth { reason_code, properties: properties.into_owned() }));
         Ok(())

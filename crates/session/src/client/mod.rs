@@ -141,6 +141,10 @@ impl Client {
     /// Takes bytes that came from the server, the rest of earlier ones in front, and returns how many of them
     /// are used up. What stays is the beginning of a packet.
     pub fn receive(&mut self, bytes: &[u8], now: Instant) -> usize {
+        if let Some(connection) = self.connection.as_deref_mut().filter(|_| !bytes.is_empty()) {
+            // A long packet is a sign of life before it is complete.
+            connection.keep_alive.heard(now);
+        }
         let mut consumed = 0;
         loop {
             // After the last packet nothing more is read.

@@ -197,7 +197,7 @@ fn mqtt_3_2_2_5_without_a_session_the_unacknowledged_are_sent_as_new() {
 }
 
 #[test]
-fn mqtt_4_4_0_1_and_4_6_0_1_a_resumed_session_sends_again_with_dup_and_in_order() {
+fn mqtt_4_4_0_1_and_4_6_0_1_and_mqtt311_2_3_1_3_a_resumed_session_sends_again_with_dup_and_in_order() {
     for version in [ProtocolVersion::V3_1, ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
         let mut client = connected(durable(version), Properties::EMPTY);
         for (topic, qos) in [("a", QoS::AtLeastOnce), ("b", QoS::ExactlyOnce), ("c", QoS::ExactlyOnce)] {
@@ -287,7 +287,7 @@ fn mqtt_4_4_0_2_an_error_ends_a_publication_and_frees_its_place() {
 }
 
 #[test]
-fn mqtt_3_3_4_7_and_4_9_0_3_the_window_holds_publications_back_and_nothing_else() {
+fn mqtt_3_3_4_7_8_and_4_9_0_3_the_window_holds_publications_back_and_nothing_else() {
     let said = Properties::new().with(Property::ReceiveMaximum(2));
     let mut client = connected(durable(ProtocolVersion::V5), said);
     for _ in 0..5 {
@@ -494,7 +494,7 @@ fn filters(filter: &str) -> SubscribeFilters<'_> {
 }
 
 #[test]
-fn mqtt_2_2_1_3_requests_take_unused_ids_and_are_answered_by_them() {
+fn mqtt5_2_2_1_3_and_mqtt311_2_3_1_2_requests_take_unused_ids_and_are_answered_by_them() {
     let mut client = connected(durable(ProtocolVersion::V5), Properties::EMPTY);
     client.publish(&message("t", QoS::AtLeastOnce), T0).expect("taken");
     let subscribe = client.subscribe(filters("a"), Properties::EMPTY).expect("sent");
@@ -629,6 +629,20 @@ fn a_server_that_does_not_answer_connect_is_given_up() {
 }
 
 #[test]
+fn a_server_that_is_sending_a_long_packet_is_alive() {
+    let mut client = connected(durable(ProtocolVersion::V5), Properties::EMPTY);
+    client.ping(T0);
+    written(&mut client);
+    let mut bytes = Vec::new();
+    from_server(QoS::AtLeastOnce, 1, false).encode(ProtocolVersion::V5, &mut bytes).expect("short");
+    assert_eq!(client.receive(&bytes[..3], T0 + 9_000), 0);
+    client.handle_timeouts(T0 + 18_999);
+    assert!(client.is_connected());
+    client.handle_timeouts(T0 + 19_000);
+    assert!(!client.is_connected());
+}
+
+#[test]
 fn a_keep_alive_of_0_sends_no_pingreq() {
     let options = ConnectOptions { keep_alive_seconds: 0, ..durable(ProtocolVersion::V5) };
     assert_eq!(connected(options, Properties::EMPTY).next_timeout(), None);
@@ -673,7 +687,7 @@ fn disconnect_can_end_the_session_but_not_begin_one() {
 }
 
 #[test]
-fn mqtt_4_12_0_5_and_7_auth_keeps_to_the_method_of_connect() {
+fn mqtt_4_12_0_5_and_7_and_4_12_1_1_auth_keeps_to_the_method_of_connect() {
     let method = |method| Properties::new().with(Property::AuthenticationMethod(method)).into_owned();
     let auth = |properties| {
         Packet::Auth(noctule_codec::Auth { reason_code: ReasonCode::ContinueAuthentication, properties })
@@ -691,6 +705,40 @@ fn mqtt_4_12_0_5_and_7_auth_keeps_to_the_method_of_connect() {
     assert_eq!(refused, Err(RequestError::NoAuthenticationMethod));
     client.handle_packet(&auth(method("n")), T0);
     assert_eq!(violation(&mut client), Some(Violation::UnexpectedAuth));
+}
+
+#[test]
+fn mqtt5_3_1_2_30_and_4_12_0_3_before_connack_only_auth_to_go_on() {
+    let method = || Properties::new().with(Property::AuthenticationMethod("m")).into_owned();
+    let mut client = Client::new();
+    client.publish(&message("t", QoS::AtLeastOnce), T0).expect("waits");
+    let options = ConnectOptions { properties: method(), ..ConnectOptions::default() };
+    client.connect(options, T0).expect("short");
+    assert!(matches!(written(&mut client)[..], [Packet::Connect(_)]));
+    for wrong in [ReasonCode::Success, ReasonCode::ReAuthenticate] {
+        assert_eq!(client.auth(wrong, method()), Err(RequestError::AuthReasonCode));
+    }
+    assert_eq!(client.subscribe(filters("a"), Properties::EMPTY), Err(RequestError::NotConnected));
+    client.auth(ReasonCode::ContinueAuthentication, method()).expect("the same method");
+    let packets = written(&mut client);
+    assert!(matches!(&packets[..], [Packet::Auth(auth)] if auth.reason_code.as_u8() == 0x18), "{packets:?}");
+    client.handle_packet(&connack(false, method()), T0);
+    client.auth(ReasonCode::ReAuthenticate, method()).expect("connected");
+    assert!(matches!(written(&mut client)[..], [Packet::Publish(_), Packet::Auth(_)]));
+}
+
+#[test]
+fn mqtt_3_8_3_1_and_3_10_3_1_filters_are_utf_8() {
+    let mut client = connected(durable(ProtocolVersion::V3_1_1), Properties::EMPTY);
+    let filter = "käse/+/🧀";
+    client.subscribe(filters(filter), Properties::EMPTY).expect("sent");
+    client.unsubscribe([filter].into_iter().collect(), Properties::EMPTY).expect("sent");
+    let mut bytes = Vec::new();
+    client.flush(T0, usize::MAX, &mut bytes);
+    let length = u16::try_from(filter.len()).expect("short").to_be_bytes();
+    let field = [&length[..], filter.as_bytes()].concat();
+    let found = bytes.windows(field.len()).filter(|window| *window == field).count();
+    assert_eq!(found, 2, "{bytes:x?}");
 }
 
 #[test]
