@@ -6,6 +6,8 @@ use noctule_client::{
     Client, Presence, ProtocolVersion, PublishError, QoS, ReasonCode, State, SubscribeError,
 };
 use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
 
 const VERSIONS: [ProtocolVersion; 3] = [ProtocolVersion::V3_1, ProtocolVersion::V3_1_1, ProtocolVersion::V5];
 const LEVELS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
@@ -24,6 +26,23 @@ async fn goes_round(client: &Client) {
         let message = within("the message", messages.next()).await.expect("not closed");
         assert_eq!((message.topic(), message.text(), message.qos()), ("a/b", Ok(&*format!("{qos:?}")), qos));
     }
+}
+
+#[tokio::test]
+async fn mqtt_6_0_0_3_the_subprotocol_mqtt_is_offered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let client =
+        Client::builder(&format!("ws://{address}/here")).connect_in_background().expect("valid options");
+    let (mut stream, _) = within("a connection", listener.accept()).await.expect("a client");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(within("a request", stream.read_u8()).await.expect("a request"));
+    }
+    let head = String::from_utf8(head).expect("text").to_ascii_lowercase();
+    assert!(head.starts_with("get /here http/1.1"), "{head}");
+    assert!(head.contains("\r\nsec-websocket-protocol: mqtt\r\n"), "{head}");
+    drop(client);
 }
 
 #[tokio::test]
@@ -148,7 +167,7 @@ async fn a_full_outbox_makes_publishers_wait_and_says_so_to_those_who_do_not() {
 }
 
 #[tokio::test]
-async fn unix_websocket_and_tls_are_ways_too() {
+async fn mqtt311_7_1_2_1_unix_websocket_and_tls_are_ways_too() {
     let files = folder("ways");
     let certified = rcgen::generate_simple_self_signed(vec!["localhost".into()]).expect("a certificate");
     let (certificate, key) = (files.join("cert.pem"), files.join("key.pem"));
