@@ -75,3 +75,8 @@ pub use state::{Metrics, State};
 pub use subscription::{IntoFilters, Subscribe, Subscription};
 #[cfg(feature = "tls")]
 pub use tls::TlsError;
+
+/// Compiles what the guide shows.
+#[cfg(all(doctest, feature = "tls"))]
+#[doc = include_str!("../../../docs/client.md")]
+struct Guide;

@@ -138,7 +138,7 @@ impl Publish {
         let handle = self.hand_over(room)?;
         if is_remembered {
             // Dropped here, the message goes its way, but nobody has been told that it will.
-            shared.persisted().await;
+            return if shared.persisted_or_closed().await { Ok(handle) } else { Err(PublishError::Closed) };
         }
         Ok(handle)
     }

@@ -84,6 +84,16 @@ impl Shared {
         }
     }
 
+    /// The same for who may outlive the driver. Returns whether it is durable.
+    pub(crate) async fn persisted_or_closed(&self) -> bool {
+        let mut state = self.state.clone();
+        tokio::select! {
+            biased;
+            () = self.persisted() => true,
+            _ = state.wait_for(State::is_closed) => false,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Core> {
         // A panic inside would have been ours; the state is still the last that was reached.
         self.core.lock().unwrap_or_else(PoisonError::into_inner)

@@ -185,7 +185,6 @@ impl Core {
 
     /// Begins an attempt on a way to the server that is open.
     pub(crate) fn begin(&mut self, now: Instant) -> Result<(), EncodeError> {
-        self.machine.expire(self.options.outbox_ttl_ms, now);
         let options = self.options.connect_options(&self.machine, self.version, self.metrics.connections);
         self.machine.connect(options, now)?;
         self.digest(now);
@@ -271,7 +270,9 @@ impl Core {
     }
 
     /// The attempt begins, as far as others can see.
-    pub(crate) fn announce_attempt(&mut self) {
+    pub(crate) fn announce_attempt(&mut self, now: Instant) {
+        self.machine.expire(self.options.outbox_ttl_ms, now);
+        self.digest(now);
         self.state.send_replace(State::Connecting);
     }
 
@@ -335,8 +336,11 @@ impl Core {
         self.state.borrow().is_closed()
     }
 
-    /// Nothing more happens: everybody who waits is told.
-    fn end(&mut self, cause: Option<ConnectionError>) {
+    /// Nothing more happens: everybody who waits is told, once.
+    pub(crate) fn end(&mut self, cause: Option<ConnectionError>) {
+        if self.is_closed() {
+            return;
+        }
         self.state.send_replace(State::Closed { cause });
         self.publishing.clear();
         self.streams.close();

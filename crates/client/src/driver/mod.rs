@@ -21,8 +21,9 @@ use tokio::time::{sleep_until, timeout};
 
 /// Looks after one client until it is closed.
 pub(crate) async fn run(shared: Arc<Shared>) {
+    let _ended = Ended(Arc::clone(&shared));
     loop {
-        shared.with(|core, _| core.announce_attempt());
+        shared.with(Core::announce_attempt);
         let error = attempt(&shared).await;
         shared.with(|core, now| core.lost(error, now));
         shared.persisted().await;
@@ -32,8 +33,17 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             Next::TryAgain { millis } => pause(&shared, millis).await,
         }
     }
-    shared.outbox.close();
-    shared.disk.iter().for_each(Disk::end);
+}
+
+/// Tells everybody who waits, however the driver ends: its runtime may end before it.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.with(|core, _| core.end(Some(ConnectionError::Closed)));
+        self.0.outbox.close();
+        self.0.disk.iter().for_each(Disk::end);
+    }
 }
 
 /// Dials, and stays as long as there is a connection. Says why there is none, as far as the core does not know.

@@ -6,7 +6,7 @@ use crate::support::within;
 use noctule_client::{Backoff, Builder, Client, ProtocolVersion, QoS, Subscription};
 use std::time::Duration;
 
-const MESSAGES: u32 = 200;
+const MESSAGES: u32 = 300;
 
 fn client(proxy: &Proxy, client_id: &str, version: ProtocolVersion) -> Builder {
     Client::builder(&proxy.url())
@@ -17,6 +17,9 @@ fn client(proxy: &Proxy, client_id: &str, version: ProtocolVersion) -> Builder {
         .keep_alive(Duration::from_secs(1))
         .response_timeout(Duration::from_millis(500))
         .connect_timeout(Duration::from_secs(2))
+        // A window that a connection gets through before it is cut.
+        .inflight_max(20)
+        .receive_maximum(20)
         .backoff(Backoff {
             first: Duration::from_millis(5),
             max: Duration::from_millis(20),
@@ -39,7 +42,7 @@ async fn collect(mut stream: Subscription) -> Vec<u32> {
 /// Publisher and subscriber each behind a network that fails.
 async fn through_trouble(kind: Kind, version: ProtocolVersion, qos: QoS, seed: u64) -> Vec<u32> {
     let broker = Broker::start(kind, &format!("ledger-{version:?}-{qos:?}"));
-    let trouble = Trouble { bytes_max: 3_000, silent_every: 7 };
+    let trouble = Trouble { bytes_max: 2_500, silent_every: 9 };
     let (to_publisher, to_subscriber) = (
         Proxy::start(broker.address, trouble, seed).await,
         Proxy::start(broker.address, trouble, seed + 1).await,
