@@ -99,6 +99,8 @@ impl Builder {
                 manual_acks: true,
                 // The outbox is the bound.
                 output_bytes_max: u64::MAX,
+                // Ending the connection would only make the server send everything again.
+                receive_excess: u16::MAX,
                 ..ConnectOptions::default()
             },
             session_expiry: SESSION_EXPIRY,
@@ -223,7 +225,7 @@ impl Builder {
     }
 
     /// How many messages above QoS 0 the server may have sent that are not acknowledged; 256 unless this says
-    /// otherwise. 5.0 only.
+    /// otherwise. 5.0 only. A server that sends more is borne with, Mosquitto 2.0 for one.
     pub fn receive_maximum(mut self, messages: u16) -> Self {
         self.receive_maximum = messages.max(1);
         self

@@ -62,9 +62,10 @@ impl Client {
     fn check_receive_maximum(&self, packet_id: PacketId) -> Result<(), Violation> {
         let Some(connection) = &self.connection else { return Ok(()) };
         let receive_maximum = connection.options.receive_maximum();
+        let bearable = receive_maximum.saturating_add(connection.options.receive_excess);
         let is_new = !connection.received.contains(packet_id)
             && !connection.unanswered.contains(AckKind::PubAck, packet_id);
-        if is_new && connection.outstanding() >= usize::from(receive_maximum) {
+        if is_new && connection.outstanding() >= usize::from(bearable) {
             return Err(Violation::ReceiveMaximumExceeded { receive_maximum });
         }
         Ok(())

@@ -24,6 +24,9 @@ pub struct ConnectOptions {
     pub properties: Properties<'static>,
     /// How long to wait for CONNACK and for a sign of life after PINGREQ, in milliseconds.
     pub response_timeout_ms: u64,
+    /// How many publications above its Receive Maximum a client bears with before it ends the connection with 0x93.
+    /// Mosquitto 2.0 sends more than it may once acknowledgements come in a burst.
+    pub receive_excess: u16,
     /// Unacknowledged publications at a time, if the server's Receive Maximum allows as many.
     pub inflight_messages_max: u16,
     /// Bytes that may wait to be sent; above it QoS 0 publications are dropped and others wait.
@@ -64,6 +67,7 @@ impl Default for ConnectOptions {
             password: None,
             properties: Properties::EMPTY,
             response_timeout_ms: 10_000,
+            receive_excess: 0,
             inflight_messages_max: 1024,
             output_bytes_max: 1 << 20,
             topic_alias_maximum_out: 32,

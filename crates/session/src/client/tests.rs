@@ -953,6 +953,20 @@ fn mqtt_3_3_4_9_what_waits_for_its_acknowledgement_fills_the_window() {
 }
 
 #[test]
+fn a_server_above_the_receive_maximum_is_borne_with_where_that_is_wanted() {
+    let properties =
+        Properties::new().with(Property::SessionExpiryInterval(3600)).with(Property::ReceiveMaximum(2));
+    let options = ConnectOptions { properties, receive_excess: 1, ..by_hand() };
+    let mut client = connected(options, Properties::EMPTY);
+    for packet_id in 1..=3 {
+        client.handle_packet(&from_server(QoS::AtLeastOnce, packet_id, false), T0);
+    }
+    assert_eq!(receipts(&mut client).len(), 3);
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 4, false), T0);
+    assert_eq!(violation(&mut client), Some(Violation::ReceiveMaximumExceeded { receive_maximum: 2 }));
+}
+
+#[test]
 fn the_servers_answer_comes_with_its_properties() {
     let mut client = connected(durable(ProtocolVersion::V5), Properties::EMPTY);
     let token = client.publish(&message("t", QoS::AtLeastOnce), T0).expect("taken");
