@@ -3,7 +3,7 @@
 use crate::support::broker::{Broker, EVERY, Kind, folder, free_address};
 use crate::support::within;
 use noctule_client::{
-    Client, Presence, ProtocolVersion, PublishError, QoS, ReasonCode, State, SubscribeError,
+    Client, Overflow, Presence, ProtocolVersion, PublishError, QoS, ReasonCode, State, SubscribeError,
 };
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
@@ -196,4 +196,44 @@ async fn mqtt311_7_1_2_1_unix_websocket_and_tls_are_ways_too() {
         let stranger = within("a refusal", Client::connect(&url)).await;
         assert!(stranger.is_err(), "nobody the system trusts has signed it");
     }
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_reads_stops_nothing_but_itself() {
+    const MESSAGES: u64 = 600;
+    for kind in EVERY {
+        let broker = Broker::start(kind, "unread");
+        let client = connect(&broker.url()).await;
+        let mut unread = client.subscribe("a").buffer(10, 1 << 20).await.expect("granted");
+        for number in 0..MESSAGES {
+            let handle = client.publish("a", number.to_string()).await.expect("taken");
+            within("PUBACK", handle).await.expect("acknowledged");
+        }
+        assert!(client.metrics().received < MESSAGES, "the server is held back at this client's window");
+        for number in 0..MESSAGES {
+            let message = within("what was held back", unread.next()).await.expect("open");
+            assert_eq!(message.text(), Ok(&*number.to_string()), "{kind:?}");
+        }
+        assert_eq!(unread.dropped(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_full_buffer_drops_what_its_policy_says() {
+    let broker = Broker::start(Kind::Noctule, "policy");
+    let client = connect(&broker.url()).await;
+    let newest = client.subscribe("a").buffer(3, 1 << 20).overflow(Overflow::DropOldest);
+    let mut newest = newest.await.expect("granted");
+    let oldest = client.subscribe("a").buffer(3, 1 << 20).overflow(Overflow::DropNewest);
+    let mut oldest = oldest.await.expect("granted");
+    let mut all = client.subscribe("#").await.expect("granted");
+    for number in 0..10 {
+        client.publish("a", number.to_string()).await.expect("taken").await.expect("acknowledged");
+        within("the message", all.next()).await.expect("open");
+    }
+    for (newer, older) in [("7", "0"), ("8", "1"), ("9", "2")] {
+        assert_eq!(within("a message", newest.next()).await.expect("open").text(), Ok(newer));
+        assert_eq!(within("a message", oldest.next()).await.expect("open").text(), Ok(older));
+    }
+    assert_eq!((newest.dropped(), oldest.dropped(), client.metrics().overflowed), (7, 7, 14));
 }

@@ -37,15 +37,7 @@ impl Broker {
 
     /// Starts noctule with further listeners and keys of its configuration.
     pub(crate) fn with_listeners(kind: Kind, test: &str, more: &[&str]) -> Self {
-        Self::assemble(kind, test, free_address(), more)
-    }
-
-    /// Starts a broker on this address.
-    pub(crate) fn start_at(kind: Kind, test: &str, address: SocketAddr) -> Self {
-        Self::assemble(kind, test, address, &[])
-    }
-
-    fn assemble(kind: Kind, test: &str, address: SocketAddr, more: &[&str]) -> Self {
+        let address = free_address();
         let folder = folder(&format!("{kind:?}-{test}"));
         let more: Vec<String> = more.iter().map(ToString::to_string).collect();
         let child = spawn(kind, &folder, address, &more);
