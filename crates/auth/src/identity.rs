@@ -60,6 +60,8 @@ pub enum Address {
 pub struct Certificate {
     /// The common name of the subject.
     pub common_name: Option<Box<str>>,
+    /// The whole subject, as RFC 4514 writes it: `CN=sensor,O=plant`.
+    pub subject: Option<Box<str>>,
     /// The alternative names of the subject: DNS names, addresses, URIs and e-mail addresses as text.
     pub alternative_names: Box<[Box<str>]>,
     /// SHA-256 of the certificate, 64 lower-case hexadecimal digits.

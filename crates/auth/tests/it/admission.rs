@@ -157,6 +157,7 @@ fn a_certificate_is_a_user_name() {
 fn every_field_of_a_certificate_can_be_the_name() {
     let certificate = Certificate {
         common_name: Some("common".into()),
+        subject: Some("CN=common,O=plant".into()),
         alternative_names: ["first".into(), "second".into()].into(),
         fingerprint: "f1".into(),
     };

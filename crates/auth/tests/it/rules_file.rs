@@ -9,6 +9,7 @@ use std::sync::Arc;
 fn client() -> Identity {
     let certificate = Certificate {
         common_name: Some("plc-7".into()),
+        subject: Some("CN=plc-7,O=plant".into()),
         alternative_names: ["plc-7.plant".into(), "urn:plc:7".into()].into(),
         fingerprint: "ab".repeat(32).into(),
     };
