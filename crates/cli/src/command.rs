@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use noctule_broker::config::{Argument, Config, KEYS, Key, Sources};
 
-use crate::{bench, prove, store};
+use crate::{bench, prove, store, tls};
 
 /// The whole command line.
 pub(crate) fn command() -> Command {
@@ -35,6 +35,7 @@ pub(crate) fn command() -> Command {
         .subcommand(bench::command())
         .subcommand(prove::command())
         .subcommand(store::command())
+        .subcommand(tls::command())
 }
 
 /// The sources of settings that a command line with [`setting_args`] names.

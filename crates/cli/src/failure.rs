@@ -7,6 +7,8 @@ use noctule_broker::config::Problems;
 use noctule_broker::upkeep::UpkeepError;
 use thiserror::Error;
 
+use crate::tls::InitError;
+
 /// Why a command did not do what it was asked for.
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
@@ -40,6 +42,9 @@ pub(crate) enum Failure {
     /// A journal is damaged.
     #[error("noctule: the journal is damaged; the report says where")]
     Damaged,
+    /// No certificates could be made.
+    #[error("noctule: {0}")]
+    Tls(#[from] InitError),
     /// Standard output takes nothing.
     #[error("noctule: cannot write to standard output: {0}")]
     Output(#[from] io::Error),
@@ -57,6 +62,7 @@ impl Failure {
         match self {
             Self::Configuration(_)
             | Self::Usage(_)
+            | Self::Tls(InitError::Name { .. } | InitError::Days { .. })
             | Self::Bench(noctule_probe::Error::Usage(_))
             | Self::Upkeep(UpkeepError::NoJournal { .. } | UpkeepError::Taken { .. })
             | Self::Prove(_) => ExitCode::from(2),
@@ -67,6 +73,7 @@ impl Failure {
             | Self::NotDurable
             | Self::Upkeep(_)
             | Self::Damaged
+            | Self::Tls(_)
             | Self::Output(_) => ExitCode::FAILURE,
         }
     }

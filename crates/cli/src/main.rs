@@ -12,6 +12,7 @@ mod prove;
 mod serve;
 mod settings;
 mod store;
+mod tls;
 mod values;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("bench", matches)) => bench::bench(matches),
         Some(("prove", matches)) => prove::prove(matches),
         Some(("store", matches)) => store::store(matches),
+        Some(("tls", matches)) => tls::tls(matches),
         Some(_) => unreachable!("clap refuses commands that are not declared"),
     }
 }

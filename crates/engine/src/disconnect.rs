@@ -296,7 +296,7 @@ impl Shard {
             }
             self.say_goodbye(slot, turn);
         }
-        let is_handshaking = |connection: &&Connection| matches!(connection.state, State::Handshaking { .. });
+        let is_handshaking = |connection: &&Connection| matches!(connection.state, State::Handshaking(_));
         let connections = self.connections.iter().flatten().map(|connection| &**connection);
         let handshaking = connections.filter(is_handshaking);
         for id in handshaking.map(|connection| connection.id).collect::<Vec<_>>() {

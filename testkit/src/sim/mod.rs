@@ -31,12 +31,13 @@ pub use wire::{ConnectOptions, Wire, connect, filters, publish, subscribe, unsub
 pub use world::{ClientOptions, Handle, WillOptions, World, WorldOptions};
 
 use journal::{FromJournal, Journal, JournalStep};
-use noctule_auth::{AllowAll, Authority};
+use noctule_auth::{AllowAll, Authority, Listener};
 use noctule_codec::{Packet, ProtocolVersion};
 use noctule_engine::{
-    Carrier, Directory, Drop, Effects, Event, Flush, Mail, Next, Record, Request, Shard, ShardId, Stats, Turn,
+    Arrival, Carrier, Directory, Drop, Effects, Event, Flush, Mail, Next, Record, Request, Shard, ShardId,
+    Stats, Turn,
 };
-use noctule_session::{ConnectionId, Instant, Limits, Position, Session};
+use noctule_session::{ConnectionId, Instant, Limits, Position, Session, Terms};
 use noctule_store::simulated::SimulatedDisk;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -198,6 +199,21 @@ impl Sim {
         let id = ConnectionId { slot: u32::try_from(wire).expect("few connections"), generation: 1 };
         self.wires.push(Wire::new(id, shard));
         self.turn(shard, |shard, turn| shard.open(id, &format!("127.0.0.1:{wire}"), false, turn));
+        wire
+    }
+
+    /// Opens a connection to a listener that offers something of its own.
+    pub fn open_on(&mut self, terms: &Arc<Terms>) -> usize {
+        let wire = self.open();
+        let Wire { id, shard, .. } = self.wires[wire];
+        let arrival = Arrival {
+            address: format!("127.0.0.1:{wire}").into(),
+            listener: Listener::default(),
+            terms: Arc::clone(terms),
+            refusal: None,
+            meters: Vec::new(),
+        };
+        self.turn(shard, |shard, turn| shard.arrive(id, arrival, turn));
         wire
     }
 
@@ -446,11 +462,11 @@ impl Sim {
         state.next = received.next;
         match received.next {
             Next::Move(home) => {
-                self.nodes[shard].shard.forget(id);
+                let handover = self.nodes[shard].shard.hand_over(id).expect("it has no session yet");
                 let home = usize::from(home.0);
                 self.wires[wire].shard = home;
                 self.wires[wire].next = Next::Yield;
-                self.turn(home, |shard, turn| shard.open(id, "127.0.0.1:moved", false, turn));
+                self.turn(home, |shard, turn| shard.take_in(id, handover, turn));
             }
             Next::Flush => self.wires[wire].wants_flush = true,
             Next::Read | Next::Yield | Next::Wait(_) | Next::Blocked | Next::Close => {}

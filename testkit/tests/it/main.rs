@@ -1,5 +1,6 @@
 //! The simulated broker, spoken to on the wire.
 
+mod abuse;
 mod alias;
 mod bounds;
 mod chaos;
@@ -10,6 +11,7 @@ mod durability;
 mod expiry;
 mod flow;
 mod levels;
+mod listeners;
 mod long;
 mod malformed;
 mod permission;

@@ -4,10 +4,16 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use super::certificates::check_certificates;
 use super::file::read_assignments;
 use super::key::{CONFIG_VARIABLE, VARIABLE_PREFIX};
+use super::kind::LISTEN_ALLOWED;
+use super::listener::{LISTENER_KEYS, ListenerConfig};
+use super::places::Places;
 use super::raw::Raw;
+use super::tables::{ListenerOrigins, resolve_tables};
 use super::unknown::{misspelt_variable, unknown_key};
 use super::{Config, KEYS, Key, Place, Problem, Problems, Value};
 
@@ -44,6 +50,10 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// One per key, in the order of [`KEYS`].
     origins: Vec<Origin>,
+    /// Where the keys of the tables of listeners come from that are set, by their place in [`LISTENER_KEYS`].
+    listener_origins: Vec<ListenerOrigins>,
+    /// Where everything was set.
+    pub(super) places: Places,
 }
 
 /// The effective value of a key.
@@ -51,6 +61,17 @@ pub struct Loaded {
 pub struct Setting<'a> {
     /// The key.
     pub key: &'static Key,
+    /// Its value.
+    pub value: Value,
+    /// Where the value comes from.
+    pub origin: &'a Origin,
+}
+
+/// The value of a key that the table of a listener sets.
+#[derive(Clone, Debug)]
+pub struct ListenerSetting<'a> {
+    /// The key.
+    pub key: &'static Key<ListenerConfig>,
     /// Its value.
     pub value: Value,
     /// Where the value comes from.
@@ -85,6 +106,13 @@ pub(super) struct Assignment {
     pub(super) elements: Vec<Place>,
 }
 
+/// A `[[listener]]` of a file.
+pub(super) struct Table {
+    pub(super) place: Place,
+    /// What it sets; the indices are those of [`LISTENER_KEYS`].
+    pub(super) assignments: Vec<Assignment>,
+}
+
 /// Reads all sources and checks every value in them.
 ///
 /// # Errors
@@ -100,14 +128,15 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     findings.resolve(file)
 }
 
-/// Checks one file by itself.
+/// Checks one file by itself, and the certificates and keys that it names at the time `now`.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn check_file(path: &Path) -> Result<(), Problems> {
+pub fn check_file(path: &Path, now: SystemTime) -> Result<(), Problems> {
     let mut findings = Findings::default();
     findings.read_file(path);
-    findings.resolve(Some(path.into())).map(drop)
+    let loaded = findings.resolve(Some(path.into()))?;
+    Problems::none_or(check_certificates(&loaded, now))
 }
 
 impl Loaded {
@@ -117,6 +146,18 @@ impl Loaded {
             key,
             value: key.value(&self.config),
             origin,
+        })
+    }
+
+    /// What each table of a listener sets, in the order of [`LISTENER_KEYS`].
+    pub fn listener_settings(&self) -> impl Iterator<Item = Vec<ListenerSetting<'_>>> {
+        let tables = self.config.listener_tables.iter().zip(&self.listener_origins);
+        tables.map(|(listener, origins)| {
+            let setting = |(key, origin)| {
+                let key: &Key<ListenerConfig> = &LISTENER_KEYS[key];
+                ListenerSetting { key, value: key.value(listener), origin }
+            };
+            origins.iter().map(|(key, origin)| setting((*key, origin))).collect()
         })
     }
 }
@@ -147,6 +188,7 @@ impl From<Place> for Origin {
 #[derive(Default)]
 struct Findings {
     assignments: Vec<Assignment>,
+    tables: Vec<Table>,
     problems: Vec<Problem>,
     warnings: Vec<String>,
 }
@@ -154,7 +196,10 @@ struct Findings {
 impl Findings {
     fn read_file(&mut self, path: &Path) {
         match fs::read_to_string(path) {
-            Ok(text) => read_assignments(path, &text, &mut self.assignments, &mut self.problems),
+            Ok(text) => {
+                let Self { assignments, tables, problems, .. } = self;
+                read_assignments(path, &text, assignments, tables, problems);
+            }
             Err(error) => {
                 self.problem(Place::WholeFile(path.into()), format!("the file cannot be read: {error}"));
             }
@@ -252,17 +297,29 @@ impl Findings {
     fn resolve(mut self, file: Option<PathBuf>) -> Result<Loaded, Problems> {
         let mut config = Config::default();
         let mut origins = vec![Origin::Default; KEYS.len()];
+        let (mut no_listeners, mut places) = (None, Places::default());
         for assignment in self.assignments {
-            match KEYS[assignment.key].assign(&mut config, &assignment) {
-                Ok(()) => origins[assignment.key] = assignment.place.into(),
+            let key = &KEYS[assignment.key];
+            places.note(None, key.name, &assignment);
+            match key.assign(&mut config, &assignment) {
+                Ok(()) => {
+                    if key.name == "listen" {
+                        no_listeners = config.listen.is_empty().then(|| assignment.place.clone());
+                    }
+                    origins[assignment.key] = assignment.place.into();
+                }
                 Err(problems) => self.problems.extend(problems),
             }
         }
-        if self.problems.is_empty() {
-            return Ok(Loaded { config, file, warnings: self.warnings, origins });
+        if let Some(place) = no_listeners.filter(|_| self.tables.is_empty()) {
+            let message = format!("listen: found an array, allowed is {LISTEN_ALLOWED}");
+            self.problems.push(Problem { place, message });
         }
-        self.problems.sort_by_key(|problem| problem.place.order());
-        Err(Problems(self.problems))
+        let listener_origins =
+            resolve_tables(&mut config, self.tables, &origins, &mut places, &mut self.problems);
+        let warnings = self.warnings;
+        Problems::none_or(self.problems)?;
+        Ok(Loaded { config, file, warnings, origins, listener_origins, places })
     }
 }
 

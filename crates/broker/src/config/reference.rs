@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Config, KEYS, Key};
+use super::{Config, KEYS, Key, LISTENER_KEYS, ListenerConfig};
 
 /// The reference page of all keys, in Markdown.
 pub fn reference() -> String {
@@ -15,6 +15,11 @@ pub fn reference() -> String {
             let _ = writeln!(page, "\n## [{current}]");
         }
         write_key(&mut page, key, &defaults);
+    }
+    page += LISTENER_INTRODUCTION;
+    let beginning = ListenerConfig::beginning(&defaults);
+    for key in LISTENER_KEYS {
+        write_listener_key(&mut page, key, &beginning);
     }
     page
 }
@@ -30,6 +35,54 @@ fn write_key(page: &mut String, key: &Key, defaults: &Config) {
         None => writeln!(page, "- Flag: `--set {}=VALUE`", key.name),
     };
 }
+
+/// A key of a table. `As X.` in its details says that it takes its value from there.
+fn write_listener_key(page: &mut String, key: &Key<ListenerConfig>, beginning: &ListenerConfig) {
+    let _ = writeln!(page, "\n### `{}`\n", key.name);
+    let _ = writeln!(page, "{}. {}\n", key.help, key.details);
+    let _ = writeln!(page, "- Value: {}", key.allowed());
+    let _ = match key.details.strip_prefix("As `").and_then(|rest| rest.split_once('`')) {
+        Some((elsewhere, _)) if !key.name.contains("url") && !is_own_file(key.name) => {
+            writeln!(page, "- Default: that of `{elsewhere}`")
+        }
+        _ if key.name == "listener.url" => writeln!(page, "- Default: none"),
+        _ => writeln!(page, "- Default: `{}`", key.value(beginning)),
+    };
+}
+
+/// Whether a key names files that hold instead of all of `[access]`.
+fn is_own_file(name: &str) -> bool {
+    matches!(
+        name,
+        "listener.users"
+            | "listener.rules"
+            | "listener.mosquitto_password_file"
+            | "listener.mosquitto_acl_file"
+    )
+}
+
+const LISTENER_INTRODUCTION: &str = "
+## [[listener]]
+
+A listener that differs from the others has a table of its own, of which a file can have any number:
+
+```toml
+[[listener]]
+url = \"tls://0.0.0.0:8883\"
+certificate = [\"server.pem\"]
+key = [\"server.key\"]
+
+[[listener]]
+url = \"tcp://192.0.2.10:1883\"
+name = \"machines\"
+mount_point = \"hall/\"
+connections_max = 100
+```
+
+Tables stand only in a file; `--listen` and `NOCTULE_LISTEN` set the key `listen` and leave them alone. Where
+there is a table and nobody sets `listen`, only the tables are listened on. A key that a table does not set has
+the value that holds for all others.
+";
 
 const INTRODUCTION: &str = "\
 <!-- Made from the table of keys: cargo run -- config reference > docs/configuration.md -->

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use noctule_codec::{
     Packet, PacketId, Properties, Property, ReasonCode, Subscribe, SubscribeFilters, SubscriptionOptions,
 };
@@ -245,7 +247,7 @@ fn long_packets_that_never_end_are_bounded_by_the_memory_there_is() {
 /// CONNECTs that arrive together fight for one client id within single turns of the broker.
 #[test]
 fn of_many_connections_with_one_client_id_one_stays_and_every_other_is_told() {
-    let (_broker, address) = start("fight", &[]);
+    let (_broker, address) = start("fight", &["limits.takeovers_undelayed_max=0"]);
     let Packet::Connect(mut durable) = connect("fought over") else { unreachable!("it is a CONNECT") };
     durable.clean_start = false;
     durable.properties = Properties::new().with(Property::SessionExpiryInterval(100));
@@ -279,6 +281,44 @@ fn of_many_connections_with_one_client_id_one_stays_and_every_other_is_told() {
     let survivor = &mut survivors[0];
     survivor.subscribe("own");
     survivor.round_trip("own");
+}
+
+/// A fight for a client id costs others nothing, is told once, and nobody in it is refused.
+#[test]
+fn of_5000_connections_with_one_client_id_each_is_let_in_and_others_are_served_meanwhile() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("its own limit");
+    let arguments = ["--listen", "tcp://127.0.0.1:0", "--log", "warn"];
+    let mut broker = Broker::start(&mut noctule(&folder("great_fight"), &arguments));
+    let address = broker.address();
+    let mut others = bystander(address);
+    let bytes = encoded(&connect("fought over"));
+    let mut peers = Vec::new();
+    for n in 0..5000 {
+        let mut peer = Peer::dial(address);
+        peer.socket.write_all(&bytes).expect("the broker reads");
+        peers.push(peer);
+        if n % 50 == 0 {
+            others.round_trip("bystander");
+        }
+    }
+    for peer in &mut peers {
+        let is_let_in =
+            peer.receive(|packet| matches!(packet, Packet::ConnAck(it) if !it.reason_code.is_error()));
+        assert_eq!(is_let_in, Some(true));
+    }
+    others.round_trip("bystander");
+    let mut survivors = 0;
+    for peer in &mut peers {
+        peer.send_unless_closed(&Packet::PingReq);
+        survivors += u32::from(peer.receive(|packet| *packet == Packet::PingResp) == Some(true));
+    }
+    assert_eq!(survivors, 1);
+    let (_, log) = broker.end();
+    let told: Vec<&str> =
+        log.lines().filter(|line| line.contains("two clients have one client id")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("fought over") && told[0].matches("127.0.0.1:").count() == 2, "{told:?}");
 }
 
 #[test]

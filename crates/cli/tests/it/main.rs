@@ -1,5 +1,6 @@
 //! The `noctule` binary as a user runs it.
 
+mod below;
 mod bench;
 mod config;
 mod durability;
@@ -7,7 +8,9 @@ mod hostile;
 mod listeners;
 mod peer;
 mod prove;
+mod reload;
 mod serve;
 mod stop;
 mod support;
+mod tls_init;
 mod usage;
