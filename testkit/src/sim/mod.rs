@@ -37,7 +37,7 @@ use noctule_engine::{
     Arrival, Carrier, Directory, Drop, Effects, Event, Flush, Mail, Next, Record, Request, Shard, ShardId,
     Stats, Turn,
 };
-use noctule_session::{ConnectionId, Instant, Limits, Position, Session, Terms};
+use noctule_session::{ConnectionId, Instant, Limits, Meters, Position, Rates, Session, Terms};
 use noctule_store::simulated::SimulatedDisk;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -202,8 +202,18 @@ impl Sim {
         wire
     }
 
+    /// Gives every user these rates who connects from now on.
+    pub fn set_user_rates(&mut self, rates: Rates) {
+        self.directory.set_user_rates(rates);
+    }
+
     /// Opens a connection to a listener that offers something of its own.
     pub fn open_on(&mut self, terms: &Arc<Terms>) -> usize {
+        self.open_sharing(terms, Vec::new())
+    }
+
+    /// The same, where it shares these rates with others.
+    pub fn open_sharing(&mut self, terms: &Arc<Terms>, meters: Vec<Arc<Meters>>) -> usize {
         let wire = self.open();
         let Wire { id, shard, .. } = self.wires[wire];
         let arrival = Arrival {
@@ -211,7 +221,7 @@ impl Sim {
             listener: Listener::default(),
             terms: Arc::clone(terms),
             refusal: None,
-            meters: Vec::new(),
+            meters,
         };
         self.turn(shard, |shard, turn| shard.arrive(id, arrival, turn));
         wire

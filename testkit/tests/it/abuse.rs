@@ -3,8 +3,9 @@
 use noctule_codec::ProtocolVersion::{V3_1_1, V5};
 use noctule_codec::{Packet, ProtocolVersion, QoS, ReasonCode};
 use noctule_engine::Event;
-use noctule_session::Limits;
-use noctule_testkit::sim::{ConnectOptions, Sim, SimOptions, publish};
+use noctule_session::{Limits, Meters, Rates, Terms};
+use noctule_testkit::sim::{ConnectOptions, Sim, SimOptions, connect, publish};
+use std::sync::Arc;
 
 fn sim_with(limits: Limits) -> Sim {
     Sim::with(SimOptions { limits, ..SimOptions::default() })
@@ -93,5 +94,81 @@ fn a_client_that_never_keeps_to_its_rate_is_disconnected_in_the_end() {
         sim.advance(300);
         sim.expect_end(wire, ReasonCode::MessageRateTooHigh);
         assert!(sim.stats().publishes_received < 50, "{:?}", sim.stats().publishes_received);
+    }
+}
+
+/// Sends so many publications on each of these connections, and says how many the broker has read at once.
+fn read_of(sim: &mut Sim, wires: &[usize], publications: usize) -> u64 {
+    let before = sim.stats().publishes_received;
+    for wire in wires {
+        for _ in 0..publications {
+            sim.queue(*wire, &Packet::Publish(publish("t", b"payload", QoS::AtMostOnce, 0)));
+        }
+    }
+    sim.run();
+    sim.stats().publishes_received - before
+}
+
+#[test]
+fn the_connections_of_a_listener_or_an_address_share_its_rates() {
+    let rates = Rates { messages_per_second_max: 10, ..Rates::default() };
+    let meters = Arc::new(Meters::new(rates));
+    let (mut sim, terms) = (Sim::new(), Arc::<Terms>::default());
+    let wires: Vec<usize> = ["a", "b", "c"]
+        .into_iter()
+        .map(|client_id| {
+            let wire = sim.open_sharing(&terms, vec![Arc::clone(&meters)]);
+            sim.send(wire, &connect(V5, client_id));
+            sim.expect(wire);
+            wire
+        })
+        .collect();
+    let read = read_of(&mut sim, &wires, 20);
+    assert!((10..=13).contains(&read), "{read} of 60 at once");
+    let others = sim.connect(V5, "others");
+    assert_eq!(read_of(&mut sim, &[others], 20), 20, "nobody else waits");
+    sim.advance(10_000);
+    assert_eq!(sim.stats().publishes_received, 80, "nothing is lost");
+}
+
+#[test]
+fn the_clients_of_a_user_share_its_rates() {
+    let mut sim = Sim::new();
+    sim.set_user_rates(Rates { bytes_per_second_max: 200, ..Rates::default() });
+    let client = |user_name, client_id| ConnectOptions {
+        user_name: Some(user_name),
+        client_id,
+        version: V5,
+        ..ConnectOptions::default()
+    };
+    let wires = ["a", "b"].map(|client_id| sim.connect_with(&client("anna", client_id)));
+    let other = sim.connect_with(&client("bert", "c"));
+    // A publication has 13 bytes.
+    let read = read_of(&mut sim, &wires, 40);
+    assert!((14..=18).contains(&read), "{read} of 80 at once");
+    let read = read_of(&mut sim, &[other], 10);
+    assert_eq!(read, 10, "another user has rates of its own");
+}
+
+#[test]
+fn a_user_that_connects_too_often_is_told_so() {
+    for version in [V3_1_1, V5] {
+        let mut sim = Sim::new();
+        sim.set_user_rates(Rates { connects_per_second_max: 3, ..Rates::default() });
+        let anna = ConnectOptions { user_name: Some("anna"), ..client(version) };
+        let mut answers = Vec::new();
+        for _ in 0..20 {
+            let wire = sim.dial(&anna);
+            let Packet::ConnAck(connack) = sim.expect(wire) else { panic!("no CONNACK") };
+            answers.push(connack.reason_code);
+        }
+        let admitted = answers.iter().filter(|code| !code.is_error()).count();
+        assert!((3..=4).contains(&admitted), "{answers:?}");
+        let told =
+            if version == V5 { ReasonCode::ConnectionRateExceeded } else { ReasonCode::ServerUnavailable };
+        assert!(answers.iter().all(|code| !code.is_error() || *code == told), "{answers:?}");
+        sim.connect(version, "nobody");
+        sim.advance(1_000);
+        sim.connect_with(&anna);
     }
 }

@@ -119,5 +119,12 @@ packet_bytes_max = \"1MiB\"
 - A variable that starts with `NOCTULE_` and is no key is an error if it looks like a misspelt one, and is
   otherwise logged and left alone.
 
+SIGHUP has the file read again, with the certificates and keys that it names. If anything is wrong, the log says
+what, and everything stays as it is. Otherwise it is in force at once: new connections get the new certificates and
+bounds, listeners come and go, and every connection that there is goes on with what it was told when it began, also
+where its listener has ended. `data_dir`, `http`, `durability`, `durability_rules`, `shards`, `pin_shards`,
+`log_format`, `limits.journal_bytes_max` and `limits.route_cache_bytes_max` need a restart; if one of them has
+changed, the log names it.
+
 ## Keys at the top of the file
 ";

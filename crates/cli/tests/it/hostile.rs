@@ -340,3 +340,44 @@ fn what_is_pipelined_before_disconnect_is_answered() {
     assert_eq!(peer.receive(|packet| matches!(packet, Packet::PingResp)), Some(true));
     assert_eq!(peer.receive(|_| ()), None);
 }
+
+#[test]
+fn connections_that_come_too_fast_from_one_address_are_told_so_and_others_are_served() {
+    let (_broker, address) = start("hasty", &["limits.address_connects_per_second_max=20"]);
+    let mut others = bystander(address);
+    let mut answers = Vec::new();
+    for n in 0..100 {
+        let mut peer = Peer::dial(address);
+        peer.send_unless_closed(&connect(&format!("hasty-{n}")));
+        answers.push(peer.receive(|packet| match packet {
+            Packet::ConnAck(connack) => connack.reason_code,
+            packet => panic!("{packet:?} before CONNACK"),
+        }));
+    }
+    others.round_trip("bystander");
+    let admitted = answers.iter().filter(|answer| **answer == Some(ReasonCode::Success)).count();
+    let told = answers.iter().filter(|answer| **answer == Some(ReasonCode::ConnectionRateExceeded)).count();
+    assert!((15..90).contains(&admitted) && told > 0, "{admitted} admitted, {told} told: {answers:?}");
+}
+
+#[test]
+fn each_listener_has_its_own_number_and_rate_of_connections() {
+    let folder = folder("listener_limits");
+    let text = "log = \"off\"\n[[listener]]\nurl = \"tcp://127.0.0.1:0\"\nconnections_max = 2\n\
+                [[listener]]\nurl = \"ws://127.0.0.1:0\"\nconnects_per_second_max = 1\n\
+                [[listener]]\nurl = \"unix:free.sock\"\n";
+    fs::write(folder.join("noctule.toml"), text).expect("a writable folder for tests");
+    let mut broker = Broker::start(&mut noctule(&folder, &["--config", "noctule.toml"]));
+    let ready = broker.ready();
+    let place = ready.split(' ').find_map(|place| place.strip_prefix("tcp://")).expect("a listener");
+    let address: SocketAddr = place.parse().expect("an address");
+    let _both = ["one", "two"].map(|client_id| Peer::connect(address, client_id));
+    let mut third = Peer::dial(address);
+    third.send(&connect("three"));
+    let told = third.receive(|packet| match packet {
+        Packet::ConnAck(connack) => connack.reason_code,
+        packet => panic!("{packet:?} before CONNACK"),
+    });
+    assert_eq!(told, Some(ReasonCode::QuotaExceeded));
+    std::os::unix::net::UnixStream::connect(folder.join("free.sock")).expect("another listener has room");
+}
