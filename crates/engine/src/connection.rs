@@ -354,14 +354,14 @@ impl Shard {
         if self.is_long_under_way(slot) {
             return Err(Next::Flush);
         }
-        let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return Err(Next::Close) };
+        let resident = &mut self.sessions[slot];
+        let Some(link) = resident.session.link.as_deref_mut() else { return Err(Next::Close) };
         if link.output.is_finished() {
             return Err(Next::Close);
         }
         if let Some(pause) = link.pace.pause(&self.limits, turn.now) {
             return Err(self.heed_pause(slot, pause, turn));
         }
-        let resident = &self.sessions[slot];
         if resident.blocked_on.is_some() && self.is_blocked(slot, turn) {
             return Err(Next::Blocked);
         }

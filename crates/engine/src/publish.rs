@@ -148,7 +148,11 @@ impl Shard {
     }
 
     /// What the announced limits forbid ends the connection.
+    #[inline]
     fn check_publish(&self, slot: usize, publish: &Publish<'_>) -> Result<(), Violation> {
+        if publish.qos == QoS::AtMostOnce && !publish.retain {
+            return Ok(());
+        }
         let offered = self.offered(slot);
         if publish.qos > offered.maximum_qos {
             return Err(Violation::new(
@@ -184,13 +188,16 @@ impl Shard {
         };
         let (number, publisher) = (turn.directory.next_message(), &session.client_id);
         let packet = self.packet.as_ref();
-        let fill = |message: &mut Publication| {
-            if !terms.mount_point.is_empty() {
-                message.topic.push_str(&terms.mount_point);
-            }
-            message.fill(number, publish, packet, topic, publisher, turn.now);
-        };
-        Ok(self.publications.make(&turn.directory.memory, fill))
+        let memory = &turn.directory.memory;
+        let fill =
+            |message: &mut Publication| message.fill(number, publish, packet, topic, publisher, turn.now);
+        if terms.mount_point.is_empty() {
+            return Ok(self.publications.make(memory, fill));
+        }
+        Ok(self.publications.make(memory, |message| {
+            message.topic.push_str(&terms.mount_point);
+            fill(message);
+        }))
     }
 
     /// A packet id that waits for PUBREL: the same QoS 2 publication again, which is answered and not

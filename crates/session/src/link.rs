@@ -131,9 +131,17 @@ impl Link {
         self.unacknowledged = self.unacknowledged.saturating_sub(1);
     }
 
-    /// Why the client cannot be sent this PUBLISH, ever.
-    #[inline]
+    /// Why the client cannot be sent this PUBLISH, ever. Most clients can be sent everything.
+    #[inline(always)]
     pub(crate) fn cause_not_to_send(&self, publish: &OutgoingPublish, now: Instant) -> Option<DropReason> {
+        match self.wire.takes_everything() {
+            true => None,
+            false => self.look_for_cause(publish, now),
+        }
+    }
+
+    #[cold]
+    fn look_for_cause(&self, publish: &OutgoingPublish, now: Instant) -> Option<DropReason> {
         if self.wire.mount_bytes > 0 && !self.is_mounted(&publish.message.topic) {
             return Some(DropReason::NotAuthorized);
         }

@@ -109,8 +109,12 @@ impl OutgoingPublish {
         self.qos == QoS::AtMostOnce && self.message.is_expired(now)
     }
 
+    #[inline(always)]
     fn delivery<'a>(&'a self, alias: AliasUse, mount_bytes: u16, now: Instant) -> Delivery<'a> {
-        let name = self.message.topic.get(usize::from(mount_bytes)..).unwrap_or_default();
+        let name = match mount_bytes {
+            0 => &*self.message.topic,
+            bytes => self.topic_behind(bytes),
+        };
         let (topic, topic_alias) = match alias {
             AliasUse::None => (name, None),
             AliasUse::Introduce(alias) => (name, Some(alias)),
@@ -128,6 +132,11 @@ impl OutgoingPublish {
             message_expiry_interval: self.message.remaining_expiry_seconds(now),
             subscription_identifiers: self.subscription_ids.as_slice(),
         }
+    }
+
+    #[cold]
+    fn topic_behind(&self, mount_bytes: u16) -> &str {
+        self.message.topic.get(usize::from(mount_bytes)..).unwrap_or_default()
     }
 
     /// Bytes of this PUBLISH with its topic name written out.
@@ -305,6 +314,12 @@ impl Wire {
             result.is_ok() || !matches!(outgoing, Outgoing::Publish(_)),
             "an oversize delivery is decided when it takes its window place"
         );
+    }
+
+    /// Whether there is nothing that the peer cannot read.
+    #[inline(always)]
+    pub(crate) fn takes_everything(&self) -> bool {
+        self.mount_bytes == 0 && self.packet_bytes_max == u32::MAX
     }
 
     /// Whether the peer does not accept a PUBLISH of this length. Most peers accept any.

@@ -84,7 +84,12 @@ impl Pace {
 
     /// The same for who would read it now. A client that is over its rates again as soon as it is read counts as being
     /// over them all the time.
+    #[inline]
     pub fn pause(&mut self, limits: &Limits, now: Instant) -> Option<Pause> {
+        if self.0.is_none() { None } else { self.look_for_pause(limits, now) }
+    }
+
+    fn look_for_pause(&mut self, limits: &Limits, now: Instant) -> Option<Pause> {
         let until = self.paused_until(now)?;
         let over = &mut self.0.as_deref_mut()?.over;
         let since =
