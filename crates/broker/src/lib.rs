@@ -26,6 +26,7 @@ mod sys;
 mod threads;
 mod tls_files;
 pub mod upkeep;
+mod watch;
 
 pub use config::Config;
 pub use reload::Reloads;
@@ -234,6 +235,7 @@ fn assemble(
     let accepting = Accepting::new(entrances, registry, connections_max, per_second, address_rates)
         .map_err(Error::Poll)?;
     let sys = config.sys_interval.map(SysRounds::new);
+    reloading.iter().for_each(|reloading| reloading.watch(&shared));
     let mut front = Some(Front { accepting, signals, sys, reloading });
     let ids = (0..).map(ShardId);
     let handle = || journal.as_ref().map(JournalThreads::journal);

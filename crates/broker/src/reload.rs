@@ -8,10 +8,12 @@ use crate::config::{Config, Key, LogFilter, Problems};
 use crate::entrance::{Entrance, LISTENERS_MAX};
 use crate::gate::Gate;
 use crate::shared::{Parcel, Shared};
+use crate::watch::Watch;
 use crate::{Error, connections_max, memory};
 use noctule_engine::ShardId;
-use noctule_session::{Limits, Rates};
+use noctule_session::{Instant, Limits, Rates};
 use noctule_transport::OpenFileLimit;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -25,6 +27,9 @@ pub trait Reloads: Send {
     /// Everything that is wrong with it.
     fn load(&mut self) -> Result<Config, Problems>;
 
+    /// The files it is read from.
+    fn files(&self) -> Vec<PathBuf>;
+
     /// Has this be logged from now on.
     fn set_log(&mut self, filter: &LogFilter);
 }
@@ -35,6 +40,8 @@ pub(crate) struct Reloading {
     is_under_way: bool,
     /// Somebody asked for another one meanwhile.
     is_wanted_again: bool,
+    /// A file has changed, and one begins then.
+    due: Option<Instant>,
 }
 
 struct State {
@@ -42,6 +49,7 @@ struct State {
     /// The configuration in force.
     config: Config,
     open_files: OpenFileLimit,
+    watch: Option<Watch>,
 }
 
 /// Another configuration, ready to be in force.
@@ -75,8 +83,28 @@ enum Refused {
 impl Reloading {
     /// Reloads from `source`, beginning with `config`.
     pub(crate) fn new(source: Box<dyn Reloads>, config: Config, open_files: OpenFileLimit) -> Self {
-        let state = Arc::new(Mutex::new(State { source, config, open_files }));
-        Self { state, is_under_way: false, is_wanted_again: false }
+        let state = Arc::new(Mutex::new(State { source, config, open_files, watch: None }));
+        Self { state, is_under_way: false, is_wanted_again: false, due: None }
+    }
+
+    /// Hears of files that change, where the configuration says so.
+    pub(crate) fn watch(&self, shared: &Arc<Shared>) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).watch_files(shared);
+    }
+
+    /// A file has changed: begins one when others had the time to change too.
+    pub(crate) fn begin_soon(&mut self, now: Instant) {
+        self.due.get_or_insert(now + CHANGES_MILLIS);
+    }
+
+    /// When one is to begin because a file has changed.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Whether one is to begin now because a file has changed.
+    pub(crate) fn take_due(&mut self, now: Instant) -> bool {
+        self.due.take_if(|due| *due <= now).is_some()
     }
 
     /// Begins one, unless one is under way: then another follows it. What comes of it arrives in the mailbox of the
@@ -91,6 +119,7 @@ impl Reloading {
         let spawned = thread.spawn(move || {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             let reloaded = state.reload(&gates, &shared).map_err(|refused| refused.log()).ok();
+            state.watch_files(&shared);
             shared.mailbox(ShardId(0)).put([Parcel::Reloaded(reloaded.map(Box::new))]);
         });
         match spawned {
@@ -130,6 +159,28 @@ impl State {
         self.source.set_log(&config.log);
         self.config = config;
         Ok(reloaded)
+    }
+}
+
+impl State {
+    /// Hears of changes of the files that the configuration in force is made of.
+    fn watch_files(&mut self, shared: &Arc<Shared>) {
+        self.watch = None;
+        if !self.config.reload_on_change {
+            return;
+        }
+        let mut files = self.source.files();
+        for listener in self.config.listeners().filter(|listener| listener.url().scheme().is_tls()) {
+            let tls = listener.tls;
+            let ca = Some(tls.client_ca).filter(|path| !path.is_empty());
+            files.extend(tls.certificate.into_iter().chain(tls.key).chain(ca).map(PathBuf::from));
+        }
+        match Watch::new(files, shared) {
+            Ok(watch) => self.watch = Some(watch),
+            Err(cause) => {
+                error!(%cause, "the files of the configuration cannot be watched; SIGHUP reloads them");
+            }
+        }
     }
 }
 
@@ -188,6 +239,8 @@ fn keep_what_needs_a_restart(new: &mut Config, old: &Config) -> Vec<&'static str
     changed
 }
 
+/// Files that change together have this long to do so.
+const CHANGES_MILLIS: u64 = 500;
 /// Keys that a running broker cannot change.
 const NEED_A_RESTART: &[&str] = &[
     "data_dir",

@@ -164,9 +164,15 @@ impl Runtime {
             self.is_told_to_stop = true;
             self.shared.stop_others(self.me);
         }
-        if front.signals.take_reload() {
+        let is_due = front.reloading.as_mut().is_some_and(|reloading| reloading.take_due(self.now));
+        if front.signals.take_reload() || is_due {
             self.begin_reload();
         }
+    }
+
+    fn reload_soon(&mut self) {
+        let reloading = self.front.as_mut().and_then(|front| front.reloading.as_mut());
+        reloading.into_iter().for_each(|reloading| reloading.begin_soon(self.now));
     }
 
     /// Has the configuration read anew; what comes of it comes by mail.
@@ -250,12 +256,13 @@ impl Runtime {
         }
         let accepting = front.and_then(|front| front.accepting.next_try());
         let sys = front.and_then(|front| front.sys.as_ref()).map(SysRounds::next);
+        let reload = front.and_then(|front| front.reloading.as_ref()?.due());
         let ending = self.ending.front().map(|(at, _)| *at);
         let waiting = self.waiting.keys().next().copied();
         // Nobody tells when mail has become less, which is rare and takes a while.
         let blocked = (!self.blocked.is_empty()).then(|| self.now + BLOCKED_MILLIS);
         let own = [waiting, blocked, self.shard.next_timeout(), self.settling.due()];
-        let due = [accepting, sys, ending].into_iter().chain(own);
+        let due = [accepting, sys, reload, ending].into_iter().chain(own);
         let due = due.flatten().min()?;
         // One millisecond more than the difference, because both clocks are cut to whole ones.
         Some(time::Duration::from_millis((due.as_millis() + 1).saturating_sub(self.clock().as_millis())))
@@ -561,6 +568,7 @@ impl Runtime {
                 }
                 Parcel::Restate(before) => self.shard.restate(before),
                 Parcel::Places(places) => self.shard.receive_places(places),
+                Parcel::FilesChanged => self.reload_soon(),
                 Parcel::Reloaded(reloaded) => self.finish_reload(reloaded),
                 Parcel::Limits(limits) => self.shard.set_limits(limits, self.now),
                 Parcel::Stop => self.is_told_to_stop = true,

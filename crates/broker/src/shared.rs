@@ -55,6 +55,8 @@ pub(crate) enum Parcel {
     Restate(Position),
     /// Where contents stand that were moved.
     Places(Vec<(MessageNumber, Position)>),
+    /// A file of the configuration has changed.
+    FilesChanged,
     /// Another configuration is ready, or has been refused.
     Reloaded(Option<Box<Reloaded>>),
     /// Other limits are in force.

@@ -1,6 +1,6 @@
 //! `noctule serve`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use noctule_broker::Reloads;
@@ -24,19 +24,24 @@ pub(crate) fn serve(matches: &ArgMatches) -> Result<(), Failure> {
         );
     }
     let recover = matches.get_flag(RECOVER);
-    let reload = Reload { sources, filter: log.filter() };
+    let reload = Reload { sources, file: loaded.file, filter: log.filter() };
     Ok(noctule_broker::run_and_reload(Config { recover, ..loaded.config }, Box::new(reload))?)
 }
 
 /// Reads the same sources again: the file as it is then, with the command line and the environment of the start.
 struct Reload {
     sources: Sources,
+    file: Option<PathBuf>,
     filter: Filter,
 }
 
 impl Reloads for Reload {
     fn load(&mut self) -> Result<Config, Problems> {
         load(&self.sources).map(|loaded| loaded.config)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.file.iter().cloned().collect()
     }
 
     fn set_log(&mut self, filter: &LogFilter) {

@@ -104,6 +104,15 @@ pub static KEYS: &[Key] = &[
         hint: "",
     },
     Key {
+        name: "reload_on_change",
+        kind: Kind::Switch(field!(reload_on_change)),
+        flag: None,
+        help: "Whether a change of its files reloads the configuration, as SIGHUP does",
+        details: "Half a second after the file of the configuration, or a certificate or key that it \
+                  names, has changed.",
+        hint: "",
+    },
+    Key {
         name: "sys_interval",
         kind: Kind::Duration { unit: Unit::Milliseconds, range: 0..=DAY_MS, field: field!(sys_interval) },
         flag: None,

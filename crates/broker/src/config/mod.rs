@@ -70,6 +70,8 @@ pub struct Config {
     pub log: LogFilter,
     /// How it is logged.
     pub log_format: LogFormat,
+    /// Whether the configuration is reloaded when one of its files changes.
+    pub reload_on_change: bool,
     /// Time between two rounds of `$SYS` publications; `None`: no `$SYS` topics.
     pub sys_interval: Option<Duration>,
     /// Connections served at a time; `None`: as many as the limit of open files allows.
@@ -148,6 +150,7 @@ impl Default for Config {
             pin_shards: false,
             log: LogFilter::default(),
             log_format: LogFormat::Text,
+            reload_on_change: false,
             sys_interval: Some(Duration::from_secs(10)),
             connections_max: None,
             connects_per_second_max: None,

@@ -17,6 +17,7 @@ shards = 0                                 # default
 pin_shards = false                         # default
 log = "info"                               # default
 log_format = "text"                        # default
+reload_on_change = false                   # default
 sys_interval = "10s"                       # default
 
 [tls]

@@ -234,3 +234,23 @@ fn limits_and_the_log_change_and_what_cannot_is_named() {
     let lines = broker.reload("lgo = 1", "there is no key lgo");
     assert!(lines.iter().all(|line| !line.contains("INFO")), "{lines:?}");
 }
+
+#[test]
+fn a_change_of_a_file_reloads_where_that_is_asked_for() {
+    let config = TLS.replace("sys_interval = 0", "sys_interval = 0\nreload_on_change = true");
+    let mut broker = Reloaded::start("reload_on_change", &config, |folder| {
+        certify(folder);
+    });
+    let address = broker.address(0).to_owned();
+    let new = trusting(&certify(&broker.folder));
+    broker.lines_until(DONE);
+    assert_eq!(connect(&mut tls(&address, &new), "new"), 0);
+
+    // As editors do it: another file takes the place of the old one.
+    let beside = broker.folder.join("noctule.new");
+    fs::write(&beside, config.replace("reload_on_change = true\n", "")).expect("a writable folder for tests");
+    fs::rename(&beside, broker.folder.join("noctule.toml")).expect("a writable folder for tests");
+    broker.lines_until(DONE);
+    let wrong = broker.reload("lgo = 1", "there is no key lgo");
+    assert!(wrong.iter().all(|line| !line.contains(DONE)), "nobody watches any more: {wrong:?}");
+}
