@@ -35,6 +35,12 @@ impl Ledger {
         Self { drops: VecDeque::new(), entries_max: entries_max as usize, lines, refusals }
     }
 
+    /// Remembers this many from now on.
+    pub(crate) fn set_entries_max(&mut self, entries_max: u32) {
+        self.entries_max = entries_max as usize;
+        self.record(&mut Vec::new());
+    }
+
     /// Remembers drops, forgetting the oldest beyond the bound.
     pub(crate) fn record(&mut self, drops: &mut Vec<Drop>) {
         for drop in drops.drain(..) {
@@ -105,6 +111,12 @@ fn log_event(event: &Event) {
         }
         Event::Disconnected { client_id, address, reason_code, cause } => {
             info!(?client_id, %address, %reason_code, ?cause, "client disconnected");
+        }
+        Event::Contested { client_id, addresses: [loser, winner] } => {
+            warn!(
+                ?client_id, %loser, %winner,
+                "two clients have one client id and take it from each other; the next ones wait up to 5 s"
+            );
         }
         Event::Denied { client_id, reason_code, cause } => {
             warn!(?client_id, %reason_code, ?cause, "request refused");

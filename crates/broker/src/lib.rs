@@ -10,11 +10,13 @@ pub mod archive;
 pub mod config;
 mod data_dir;
 mod entrance;
+mod gate;
 mod journal;
 mod ledger;
 mod locks;
 mod mailbox;
 mod memory;
+mod reload;
 mod runtime;
 mod shared;
 mod signals;
@@ -23,9 +25,12 @@ mod spans;
 mod sync;
 mod sys;
 mod threads;
+mod tls_files;
 pub mod upkeep;
+mod watch;
 
 pub use config::Config;
+pub use reload::Reloads;
 
 use accepting::Accepting;
 use archive::{Archive, NotYet, Spans};
@@ -41,6 +46,7 @@ use noctule_store::{Directory, ReadError};
 use noctule_transport::{
     BindError, CertificateError, ListenUrl, OpenFileLimit, TlsSetupError, raise_open_file_limit,
 };
+use reload::Reloading;
 use runtime::{Front, Runtime};
 use shared::Shared;
 use signals::Signals;
@@ -63,7 +69,10 @@ pub enum Error {
     #[error(transparent)]
     Tls(#[from] TlsSetupError),
     /// A listener with TLS has no certificate.
-    #[error("{url} needs a certificate; name its file in tls.certificate and that of its key in tls.key")]
+    #[error(
+        "{url} needs a certificate; name its file in tls.certificate and that of its key in tls.key, or in its \
+         [[listener]]"
+    )]
     NoCertificate {
         /// The listener.
         url: ListenUrl,
@@ -75,6 +84,12 @@ pub enum Error {
         certificates: usize,
         /// Files of keys.
         keys: usize,
+    },
+    /// More listeners than there are numbers for.
+    #[error("there are {listeners} listeners, and no more than {} can be", entrance::LISTENERS_MAX)]
+    TooManyListeners {
+        /// How many the configuration has.
+        listeners: usize,
     },
     /// Nobody is there to have signed the clients' certificates.
     #[error("tls.client_certificates needs the authority that signs them; name its file in tls.client_ca")]
@@ -137,7 +152,19 @@ pub enum Error {
 ///
 /// # Errors
 /// See [`Error`].
-pub fn run(mut config: Config) -> Result<(), Error> {
+pub fn run(config: Config) -> Result<(), Error> {
+    run_with(config, None)
+}
+
+/// The same, and SIGHUP has the configuration read anew.
+///
+/// # Errors
+/// See [`Error`].
+pub fn run_and_reload(config: Config, source: Box<dyn Reloads>) -> Result<(), Error> {
+    run_with(config, Some(source))
+}
+
+fn run_with(mut config: Config, source: Option<Box<dyn Reloads>>) -> Result<(), Error> {
     let open_files = raise_open_file_limit();
     let access = load_access(&config)?;
     let data_dir = open_data_dir(&config)?;
@@ -150,7 +177,8 @@ pub fn run(mut config: Config) -> Result<(), Error> {
     }
     info!(bytes = config.limits.memory_bytes_max, "memory for publications");
     let recovered = open_journal(&config)?;
-    let parts = Parts { connections_max, signals, entrances, access };
+    let reloading = source.map(|source| Reloading::new(source, config.clone(), open_files));
+    let parts = Parts { connections_max, signals, entrances, access, reloading };
     let (runtimes, journal) = assemble(&config, parts, data_dir, recovered)?;
     info!(shards = runtimes.len(), "threads that serve sessions");
     let ready = format!("noctule {} ready: mqtt {}", env!("CARGO_PKG_VERSION"), places.join(" "));
@@ -201,13 +229,14 @@ struct Parts {
     signals: Signals,
     entrances: Vec<Entrance>,
     access: Access,
+    reloading: Option<Reloading>,
 }
 
 /// The runtimes of all shards, connected with each other and with the journal, and with everything that it
 /// remembers. The first one is the front.
 fn assemble(
     config: &Config,
-    Parts { connections_max, mut signals, entrances, access }: Parts,
+    Parts { connections_max, mut signals, entrances, access, reloading }: Parts,
     data_dir: DataDir,
     recovered: Option<Recovered>,
 ) -> Result<(Vec<Runtime>, Option<JournalThreads>), Error> {
@@ -232,9 +261,13 @@ fn assemble(
     };
     let registry = polls[0].registry();
     signals.register(registry, STOP, RELOAD).map_err(Error::Poll)?;
-    let accepting = Accepting::new(entrances, registry, connections_max, config.connects_per_second_max)
+    shared.directory.set_user_rates(config.user_rates);
+    let (per_second, address_rates) = (config.connects_per_second_max, config.address_rates);
+    let accepting = Accepting::new(entrances, registry, connections_max, per_second, address_rates)
         .map_err(Error::Poll)?;
-    let mut front = Some(Front { accepting, signals, sys: config.sys_interval.map(SysRounds::new) });
+    let sys = config.sys_interval.map(SysRounds::new);
+    reloading.iter().for_each(|reloading| reloading.watch(&shared));
+    let mut front = Some(Front { accepting, signals, sys, reloading });
     let ids = (0..).map(ShardId);
     let handle = || journal.as_ref().map(JournalThreads::journal);
     let runtime = |(poll, id)| Runtime::new(id, poll, Arc::clone(&shared), handle(), front.take());

@@ -5,18 +5,20 @@ use crate::access::pool::PasswordPool;
 use crate::archive::Scratch;
 use crate::journal::Journal;
 use crate::memory::Settling;
+use crate::reload::{Reloaded, Reloading};
 use crate::shared::{Parcel, Shared};
 use crate::signals::Signals;
 use crate::sockets::{Buffer, FIRST_TOKEN, Moving, Sent, Socket, Sockets};
 use crate::sys::SysRounds;
 use mio::event::Source as _;
 use mio::{Events, Interest, Poll, Token};
+use noctule_auth::Certificate;
 use noctule_engine::{
-    Carrier, CheckAnswer, Effects, Flush, Handover, Mail, Next, Received, Record, Request, Shard,
+    Arrival, Carrier, CheckAnswer, Effects, Flush, Handover, Mail, Next, Received, Record, Request, Shard,
     ShardConfig, ShardId, Turn,
 };
 use noctule_session::{ConnectionId, Durability, Instant, Position};
-use noctule_transport::Read;
+use noctule_transport::{PeerIdentity, Read};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
@@ -65,6 +67,7 @@ pub(crate) struct Front {
     pub(crate) accepting: Accepting,
     pub(crate) signals: Signals,
     pub(crate) sys: Option<SysRounds>,
+    pub(crate) reloading: Option<Reloading>,
 }
 
 impl Runtime {
@@ -162,8 +165,42 @@ impl Runtime {
             self.is_told_to_stop = true;
             self.shared.stop_others(self.me);
         }
-        if front.signals.take_reload() {
-            warn!("SIGHUP came, but reloading is not there yet; restart to change the configuration");
+        let is_due = front.reloading.as_mut().is_some_and(|reloading| reloading.take_due(self.now));
+        if front.signals.take_reload() || is_due {
+            self.begin_reload();
+        }
+    }
+
+    fn reload_soon(&mut self) {
+        let reloading = self.front.as_mut().and_then(|front| front.reloading.as_mut());
+        reloading.into_iter().for_each(|reloading| reloading.begin_soon(self.now));
+    }
+
+    /// Has the configuration read anew; what comes of it comes by mail.
+    fn begin_reload(&mut self) {
+        let Some(front) = &mut self.front else { return };
+        match &mut front.reloading {
+            Some(reloading) => reloading.begin(front.accepting.gates(), &self.shared),
+            None => warn!("SIGHUP came, but there is no configuration to be read anew"),
+        }
+    }
+
+    /// Has another configuration in force, if it was not refused.
+    fn finish_reload(&mut self, reloaded: Option<Box<Reloaded>>) {
+        let Some(front) = &mut self.front else { return };
+        if let Some(reloaded) = reloaded {
+            self.shared.set_access(reloaded.access.clone(), reloaded.attempts_per_minute_max);
+            // New listeners are read before the mailbox is, and nobody may come in there by old settings.
+            let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
+            self.shard.set_authority(self.shared.access(), &mut turn);
+            self.shared.set_limits(&reloaded.limits, reloaded.drop_ledger_entries_max);
+            self.shared.directory.set_user_rates(reloaded.user_rates);
+            set_sys_interval(&mut front.sys, reloaded.sys_interval);
+            front.accepting.reload(*reloaded, self.poll.registry(), self.now);
+            info!("the configuration has been reloaded");
+        }
+        if front.reloading.as_mut().is_some_and(Reloading::end) {
+            self.begin_reload();
         }
     }
 
@@ -231,12 +268,13 @@ impl Runtime {
         }
         let accepting = front.and_then(|front| front.accepting.next_try());
         let sys = front.and_then(|front| front.sys.as_ref()).map(SysRounds::next);
+        let reload = front.and_then(|front| front.reloading.as_ref()?.due());
         let ending = self.ending.front().map(|(at, _)| *at);
         let waiting = self.waiting.keys().next().copied();
         // Nobody tells when mail has become less, which is rare and takes a while.
         let blocked = (!self.blocked.is_empty()).then(|| self.now + BLOCKED_MILLIS);
         let own = [waiting, blocked, self.shard.next_timeout(), self.settling.due()];
-        let due = [accepting, sys, ending].into_iter().chain(own);
+        let due = [accepting, sys, reload, ending].into_iter().chain(own);
         let due = due.flatten().min()?;
         // One millisecond more than the difference, because both clocks are cut to whole ones.
         Some(time::Duration::from_millis((due.as_millis() + 1).saturating_sub(self.clock().as_millis())))
@@ -244,10 +282,21 @@ impl Runtime {
 
     fn accept(&mut self) {
         let Some(front) = &mut self.front else { return };
-        for Accepted { stream, peer, is_surplus } in front.accepting.accept(self.now, &self.shared) {
-            let Some(id) = self.insert(Moving::new(stream)) else { continue };
+        for Accepted { stream, peer, gate, refusal, meters } in front.accepting.accept(self.now, &self.shared)
+        {
+            let Some(id) = self.insert(Moving::new(stream, gate.number)) else { continue };
+            if let Some(socket) = self.sockets.get_mut(id) {
+                socket.is_to_be_identified = gate.asks_certificates;
+            }
+            let arrival = Arrival {
+                address: peer.to_string().into(),
+                listener: gate.name.clone(),
+                terms: Arc::clone(&gate.terms),
+                refusal,
+                meters,
+            };
             let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
-            self.shard.open(id, &peer.to_string(), is_surplus, &mut turn);
+            self.shard.arrive(id, arrival, &mut turn);
         }
     }
 
@@ -271,8 +320,8 @@ impl Runtime {
         if self.sockets.get_mut(id).is_some_and(|socket| socket.next == Next::Held) {
             self.shared.passwords.forget(self.me, id);
         }
-        if self.sockets.remove(id) {
-            self.shared.end_serving();
+        if let Some(listener) = self.sockets.remove(id) {
+            self.shared.end_serving(listener);
         }
     }
 
@@ -283,7 +332,7 @@ impl Runtime {
         };
         if let Err(cause) = socket.stream.deregister(self.poll.registry()) {
             error!(%cause, "a connection cannot be moved");
-            return self.shared.end_serving();
+            return self.shared.end_serving(socket.listener);
         }
         self.outboxes[usize::from(home.0)].push(Parcel::Connection(Box::new((socket, handover))));
     }
@@ -323,7 +372,7 @@ impl Runtime {
         for _ in 0..self.to_read.len().min(READS_PER_TURN) {
             let Some(id) = self.to_read.pop_front() else { return };
             if let Err(cause) = self.read_socket(id) {
-                self.lose(id, &cause.to_string());
+                self.fail(id, &cause);
             }
             if let Some(Next::Move(home)) = self.sockets.get_mut(id).map(|socket| socket.next) {
                 self.move_away(id, home);
@@ -362,17 +411,33 @@ impl Runtime {
             Read::Bytes { length, more } => {
                 // After a short read the kernel has nothing more, unless the peer has ended the stream.
                 socket.is_readable = more || socket.is_read_closed;
+                let is_to_be_identified = length > 0 && std::mem::take(&mut socket.is_to_be_identified);
                 if length == 0 {
                     // Only TLS or WebSocket was spoken.
                     if socket.is_readable {
                         queue(&mut self.to_read, socket);
                     }
-                } else if socket.unread.is_empty() {
-                    self.give_read(id, length);
-                } else {
-                    self.add_read(id, length);
+                    return Ok(());
+                }
+                let is_first = socket.unread.is_empty();
+                if is_to_be_identified {
+                    self.identify(id)?;
+                }
+                match is_first {
+                    true => self.give_read(id, length),
+                    false => self.add_read(id, length),
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Tells the shard who a client's certificate says it is, before anything that the client itself says.
+    fn identify(&mut self, id: ConnectionId) -> io::Result<()> {
+        let Some(socket) = self.sockets.get_mut(id) else { return Ok(()) };
+        let identity = socket.stream.peer_identity().map_err(io::Error::other)?;
+        if let (Some(identity), Some(origin)) = (identity, self.shard.origin_mut(id)) {
+            origin.certificate = Some(Arc::new(certificate(&identity)));
         }
         Ok(())
     }
@@ -386,7 +451,7 @@ impl Runtime {
             socket.is_greeting = false;
             match socket.stream.answer_hello() {
                 Ok(()) => queue(&mut self.to_read, socket),
-                Err(cause) => self.lose(id, &cause.to_string()),
+                Err(cause) => self.fail(id, &cause),
             }
         }
     }
@@ -533,6 +598,9 @@ impl Runtime {
                 }
                 Parcel::Restate(before) => self.shard.restate(before),
                 Parcel::Places(places) => self.shard.receive_places(places),
+                Parcel::FilesChanged => self.reload_soon(),
+                Parcel::Reloaded(reloaded) => self.finish_reload(reloaded),
+                Parcel::Limits(limits) => self.shard.set_limits(limits, self.now),
                 Parcel::Stop => self.is_told_to_stop = true,
                 Parcel::LastWills => self.wills_missing = self.wills_missing.saturating_sub(1),
             }
@@ -655,7 +723,7 @@ impl Runtime {
             Flush::Close => {
                 self.shard.forget(id);
                 socket.is_ending = true;
-                self.shared.end_serving();
+                self.shared.end_serving(socket.listener);
                 self.ending.push_back((self.now + ENDING_MILLIS_MAX, id));
                 return self.end_when_sent(id);
             }
@@ -674,6 +742,16 @@ impl Runtime {
         socket.is_readable = true;
         queue(&mut self.to_read, socket);
         Ok(())
+    }
+
+    /// A connection broke. If its client speaks TLS or WebSocket in a way that we do not, the log says so.
+    fn fail(&mut self, id: ConnectionId, cause: &io::Error) {
+        let text = cause.to_string();
+        if cause.kind() == io::ErrorKind::InvalidData {
+            let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
+            self.shard.refused_below(id, &text, &mut turn);
+        }
+        self.lose(id, &text);
     }
 
     /// The connection is gone; the shard decides what that means.
@@ -773,6 +851,23 @@ impl Carrier for Carried<'_> {
         for (home, mail) in mail {
             self.parcels[usize::from(home.0)].push(Parcel::Mail(mail));
         }
+    }
+}
+
+fn set_sys_interval(sys: &mut Option<SysRounds>, interval: Option<time::Duration>) {
+    match (sys.as_mut(), interval) {
+        (Some(rounds), Some(interval)) => rounds.set_interval(interval),
+        (_, interval) => *sys = interval.map(SysRounds::new),
+    }
+}
+
+/// What the decisions about a client know of its certificate.
+fn certificate(identity: &PeerIdentity) -> Certificate {
+    Certificate {
+        common_name: identity.common_name.as_deref().map(Into::into),
+        subject: (!identity.subject.is_empty()).then(|| identity.subject.as_str().into()),
+        alternative_names: identity.alternative_names().map(Into::into).collect(),
+        fingerprint: identity.fingerprint_hex().into(),
     }
 }
 

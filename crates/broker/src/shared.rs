@@ -2,22 +2,26 @@
 
 use crate::access::pool::PasswordPool;
 use crate::data_dir::DataDir;
+use crate::entrance::LISTENERS_MAX;
 use crate::ledger::Ledger;
 use crate::locks::Locks;
 use crate::mailbox::{Mailbox, Wake};
+use crate::reload::Reloaded;
 use crate::sockets::Moving;
 use mio::Waker;
 use noctule_auth::Access;
 use noctule_engine::{CheckAnswer, Content, Directory, Handover, Mail, ShardId, Stats, Subscriber};
 use noctule_session::{ConnectionId, Instant, Limits, MessageNumber, Position};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time;
 
 /// What all shards' threads share.
 pub(crate) struct Shared {
     pub(crate) directory: Directory,
+    /// The limits at the start; those in force are the shards'.
     pub(crate) limits: Arc<Limits>,
+    memory_bytes_max: AtomicU64,
     /// What shards ask when they start.
     access: Mutex<Arc<Access>>,
     pub(crate) passwords: PasswordPool,
@@ -31,6 +35,8 @@ pub(crate) struct Shared {
     mailboxes: Box<[Mailbox<Parcel, Waker>]>,
     /// Connections that have not been told their end.
     served: AtomicUsize,
+    /// The same by listener.
+    served_at: Box<[AtomicUsize]>,
     ledger: Mutex<Ledger>,
 }
 
@@ -56,6 +62,12 @@ pub(crate) enum Parcel {
     Restate(Position),
     /// Where contents stand that were moved.
     Places(Vec<(MessageNumber, Position)>),
+    /// A file of the configuration has changed.
+    FilesChanged,
+    /// Another configuration is ready, or has been refused.
+    Reloaded(Option<Box<Reloaded>>),
+    /// Other limits are in force.
+    Limits(Arc<Limits>),
     /// The broker stops.
     Stop,
     /// A shard has published its last wills; all mail it ever sends has been sent.
@@ -93,6 +105,7 @@ impl Shared {
         Self {
             data_dir,
             directory: Directory::new::<Locks>(shards),
+            memory_bytes_max: AtomicU64::new(limits.memory_bytes_max),
             limits: Arc::new(limits),
             access: Mutex::new(Arc::new(access)),
             passwords: PasswordPool::new(attempts_per_minute_max),
@@ -101,6 +114,7 @@ impl Shared {
             clock_at_start,
             mailboxes: wakers.into_iter().map(Mailbox::new).collect(),
             served: AtomicUsize::new(0),
+            served_at: (0..LISTENERS_MAX).map(|_| AtomicUsize::new(0)).collect(),
             ledger: Mutex::new(Ledger::new(drops_max, started)),
         }
     }
@@ -128,6 +142,13 @@ impl Shared {
         &self.mailboxes[usize::from(shard.0)]
     }
 
+    /// Has other limits in force on every shard.
+    pub(crate) fn set_limits(&self, limits: &Arc<Limits>, drop_ledger_entries_max: u32) {
+        self.memory_bytes_max.store(limits.memory_bytes_max, Ordering::Relaxed);
+        self.ledger().set_entries_max(drop_ledger_entries_max);
+        self.mailboxes.iter().for_each(|mailbox| mailbox.put([Parcel::Limits(Arc::clone(limits))]));
+    }
+
     /// Tells every thread but this one's to stop.
     pub(crate) fn stop_others(&self, me: ShardId) {
         self.others(me).for_each(|shard| self.mailbox(shard).put([Parcel::Stop]));
@@ -140,7 +161,6 @@ impl Shared {
 
     /// Has this decide about clients from now on, on every shard: about those who come, and about what those do who are
     /// there. Its generation has to be another one than that of any before it.
-    #[allow(dead_code, reason = "for who reads the configuration anew")]
     pub(crate) fn set_access(&self, access: Access, attempts_per_minute_max: u32) {
         let access = Arc::new(access);
         *self.access.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&access);
@@ -155,19 +175,26 @@ impl Shared {
         self.served.load(Ordering::Relaxed)
     }
 
-    /// A connection has been accepted.
-    pub(crate) fn begin_serving(&self) {
-        self.served.fetch_add(1, Ordering::Relaxed);
+    /// How many connections of one listener are served.
+    pub(crate) fn served_at(&self, listener: u16) -> usize {
+        self.served_at[usize::from(listener)].load(Ordering::Relaxed)
     }
 
-    /// A connection has been told its end, or is gone.
-    pub(crate) fn end_serving(&self) {
+    /// A listener has accepted a connection.
+    pub(crate) fn begin_serving(&self, listener: u16) {
+        self.served.fetch_add(1, Ordering::Relaxed);
+        self.served_at[usize::from(listener)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection of a listener has been told its end, or is gone.
+    pub(crate) fn end_serving(&self, listener: u16) {
         self.served.fetch_sub(1, Ordering::Relaxed);
+        self.served_at[usize::from(listener)].fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Whether there is no memory for packets that are not complete: an eighth is left to those that are.
     pub(crate) fn is_memory_short(&self) -> bool {
-        let bytes_max = self.limits.memory_bytes_max;
+        let bytes_max = self.memory_bytes_max.load(Ordering::Relaxed);
         self.directory.memory.bytes() > bytes_max - bytes_max / 8
     }
 

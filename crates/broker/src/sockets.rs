@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub(crate) struct Socket {
     pub(crate) stream: Stream,
     pub(crate) id: ConnectionId,
+    /// The number of its listener.
+    pub(crate) listener: u16,
     /// Bytes received that are not used up.
     pub(crate) unread: Buffer,
     /// What is known of a long packet that is not complete.
@@ -27,6 +29,8 @@ pub(crate) struct Socket {
     pub(crate) is_readable: bool,
     /// The peer has finished sending, so reading goes on until the end is seen.
     pub(crate) is_read_closed: bool,
+    /// Its client may have shown a certificate, of which the shard does not know yet.
+    pub(crate) is_to_be_identified: bool,
     /// Its TLS client has said hello and waits for the answer.
     pub(crate) is_greeting: bool,
     /// It stands on the list of sockets to read.
@@ -38,6 +42,7 @@ pub(crate) struct Socket {
 /// A socket on its way to another shard, with what it has sent and nobody has used.
 pub(crate) struct Moving {
     pub(crate) stream: Stream,
+    pub(crate) listener: u16,
     unread: Buffer,
     long: Option<Box<LongPacket>>,
 }
@@ -85,14 +90,14 @@ pub(crate) struct Sockets {
 
 impl Moving {
     /// A connection that has just been accepted.
-    pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream, unread: Buffer::default(), long: None }
+    pub(crate) fn new(stream: Stream, listener: u16) -> Self {
+        Self { stream, listener, unread: Buffer::default(), long: None }
     }
 }
 
 impl Sockets {
     /// Takes a socket and gives it a name.
-    pub(crate) fn insert(&mut self, Moving { stream, unread, long }: Moving) -> ConnectionId {
+    pub(crate) fn insert(&mut self, Moving { stream, listener, unread, long }: Moving) -> ConnectionId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.generations.push(0);
@@ -104,6 +109,7 @@ impl Sockets {
         self.slots[place] = Some(Box::new(Socket {
             stream,
             id,
+            listener,
             unread,
             long,
             unsent: Buffer::default(),
@@ -111,6 +117,7 @@ impl Sockets {
             next: Next::Read,
             is_readable: false,
             is_read_closed: false,
+            is_to_be_identified: false,
             is_greeting: false,
             is_queued: false,
             is_ending: false,
@@ -122,8 +129,8 @@ impl Sockets {
     pub(crate) fn take(&mut self, id: ConnectionId) -> Option<Moving> {
         self.get_mut(id)?;
         self.free.push(id.slot);
-        let Socket { stream, unread, long, .. } = *self.slots[id.slot as usize].take()?;
-        Some(Moving { stream, unread, long })
+        let Socket { stream, listener, unread, long, .. } = *self.slots[id.slot as usize].take()?;
+        Some(Moving { stream, listener, unread, long })
     }
 
     pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Socket> {
@@ -135,12 +142,13 @@ impl Sockets {
         self.slots.get_mut(token.0.checked_sub(FIRST_TOKEN)?)?.as_deref_mut()
     }
 
-    /// Closes a connection's socket. Says whether it was still served.
-    pub(crate) fn remove(&mut self, id: ConnectionId) -> bool {
-        let Some(was_served) = self.get_mut(id).map(|socket| !socket.is_ending) else { return false };
+    /// Closes a connection's socket. Says by which listener it was still served.
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<u16> {
+        let socket = self.get_mut(id)?;
+        let served_by = (!socket.is_ending).then_some(socket.listener);
         self.slots[id.slot as usize] = None;
         self.free.push(id.slot);
-        was_served
+        served_by
     }
 
     /// The names of all connections.

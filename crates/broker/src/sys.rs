@@ -57,6 +57,11 @@ impl SysRounds {
         }
     }
 
+    /// Has rounds at this interval from the next one on.
+    pub(crate) fn set_interval(&mut self, interval: Duration) {
+        self.interval_millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+    }
+
     /// When the next round begins.
     pub(crate) fn next(&self) -> Instant {
         self.next
@@ -135,7 +140,11 @@ impl Sys {
             ("retained messages/count", held.retained_messages),
             ("store/messages/count", held.retained_messages),
             ("store/messages/bytes", held.retained_bytes),
-            // Mosquitto keeps no routes and has no names for these.
+            // Mosquitto has no names for these.
+            ("clients/refused", stats.refused),
+            ("clients/takeovers", stats.takeovers),
+            ("clients/takeovers_delayed", stats.takeovers_delayed),
+            ("clients/pauses", stats.pauses),
             ("routes/hits", stats.route_hits),
             ("routes/misses", stats.route_misses),
         ];

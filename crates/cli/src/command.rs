@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use noctule_broker::config::{Argument, Config, KEYS, Key, Sources};
 
-use crate::{bench, explain, import, passwd, prove, store};
+use crate::{bench, explain, import, passwd, prove, store, tls};
 
 /// The whole command line.
 pub(crate) fn command() -> Command {
@@ -38,6 +38,7 @@ pub(crate) fn command() -> Command {
         .subcommand(store::command())
         .subcommand(explain::command())
         .subcommand(passwd::command())
+        .subcommand(tls::command())
 }
 
 /// The sources of settings that a command line with [`setting_args`] names.

@@ -9,6 +9,7 @@ use noctule_broker::upkeep::UpkeepError;
 use thiserror::Error;
 
 use crate::passwd::PasswdError;
+use crate::tls::InitError;
 
 /// Why a command did not do what it was asked for.
 #[derive(Debug, Error)]
@@ -60,6 +61,9 @@ pub(crate) enum Failure {
     /// A journal is damaged.
     #[error("noctule: the journal is damaged; the report says where")]
     Damaged,
+    /// No certificates could be made.
+    #[error("noctule: {0}")]
+    Tls(#[from] InitError),
     /// Standard output takes nothing.
     #[error("noctule: cannot write to standard output: {0}")]
     Output(#[from] io::Error),
@@ -82,6 +86,7 @@ impl Failure {
             | Self::Broker(noctule_broker::Error::Access(_))
             | Self::Usage(_)
             | Self::LogFile { .. }
+            | Self::Tls(InitError::Name { .. } | InitError::Days { .. })
             | Self::Bench(noctule_probe::Error::Usage(_))
             | Self::Upkeep(UpkeepError::NoJournal { .. } | UpkeepError::Taken { .. })
             | Self::Prove(_) => ExitCode::from(2),
@@ -95,6 +100,7 @@ impl Failure {
             | Self::Passwd(_)
             | Self::Upkeep(_)
             | Self::Damaged
+            | Self::Tls(_)
             | Self::Output(_) => ExitCode::FAILURE,
         }
     }

@@ -15,6 +15,7 @@ mod prove;
 mod serve;
 mod settings;
 mod store;
+mod tls;
 mod values;
 
 use std::path::Path;
@@ -57,6 +58,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("store", matches)) => store::store(matches),
         Some(("explain", matches)) => explain::explain(matches),
         Some(("passwd", matches)) => passwd::passwd(matches),
+        Some(("tls", matches)) => tls::tls(matches),
         Some(_) => unreachable!("clap refuses commands that are not declared"),
     }
 }

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::ArgMatches;
-use noctule_broker::config::{self, Loaded, Origin, Setting, Value, check_file, load};
+use noctule_broker::config::{self, ListenerSetting, Loaded, Origin, Setting, Value, check_file, load};
 use serde_json::{Map, json};
 
 use crate::command::{FILE, JSON, sources};
@@ -21,10 +21,10 @@ pub(crate) fn show(matches: &ArgMatches) -> Result<(), Failure> {
     print(&text)
 }
 
-/// Checks one file by itself, without environment and flags.
+/// Checks one file by itself, without environment and flags, and the certificates that it names.
 pub(crate) fn check(matches: &ArgMatches) -> Result<(), Failure> {
     let file: &PathBuf = matches.get_one(FILE).expect("clap requires the argument");
-    check_file(file).map_err(Failure::Check)
+    check_file(file, SystemTime::now()).map_err(Failure::Check)
 }
 
 /// Prints `docs/configuration.md`.
@@ -40,14 +40,30 @@ fn print(text: &str) -> Result<(), Failure> {
 
 /// One object with a member per key. Sizes are in bytes and durations in seconds.
 fn show_json(loaded: &Loaded) -> String {
-    let settings: Map<String, serde_json::Value> =
+    let mut settings: Map<String, serde_json::Value> =
         loaded.settings().map(|setting| (setting.key.name.to_owned(), setting_json(&setting))).collect();
+    let tables: Vec<serde_json::Value> = loaded.listener_settings().map(|table| table_json(&table)).collect();
+    if !tables.is_empty() {
+        settings.insert("listener".into(), tables.into());
+    }
     format!("{:#}\n", serde_json::Value::from(settings))
 }
 
+/// One object with a member per key that the table of a listener sets.
+fn table_json(table: &[ListenerSetting<'_>]) -> serde_json::Value {
+    let member = |setting: &ListenerSetting<'_>| {
+        (setting.key.name_in_section().to_owned(), value_and_origin_json(&setting.value, setting.origin))
+    };
+    table.iter().map(member).collect::<Map<_, _>>().into()
+}
+
 fn setting_json(setting: &Setting<'_>) -> serde_json::Value {
-    let origin = origin_json(setting.origin);
-    let (value, unit) = value_json(&setting.value);
+    value_and_origin_json(&setting.value, setting.origin)
+}
+
+fn value_and_origin_json(value: &Value, origin: &Origin) -> serde_json::Value {
+    let origin = origin_json(origin);
+    let (value, unit) = value_json(value);
     match unit {
         Some(unit) => json!({ "value": value, "unit": unit, "origin": origin }),
         None => json!({ "value": value, "origin": origin }),

@@ -21,6 +21,13 @@ pub(crate) fn print(report: &(impl Serialize + std::fmt::Display), as_json: bool
     Ok(out.flush()?)
 }
 
+/// Prints a text for a person, and ends its last line.
+pub(crate) fn print_text(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    Ok(out.flush()?)
+}
+
 pub(crate) fn version(text: &str) -> Result<ProtocolVersion, Failure> {
     match text {
         "3.1" => Ok(ProtocolVersion::V3_1),

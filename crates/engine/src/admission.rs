@@ -8,11 +8,12 @@
 
 use crate::connection::State;
 use crate::mail::Violation;
+use crate::mount::whole_topic;
 use crate::shard::{Shard, Turn};
 use noctule_auth::admission::{Admission, Verdict, Work};
-use noctule_auth::{Action, Address, Authority, Credentials, Decision, Identity, Origin, Reach, Rights};
+use noctule_auth::{Action, Address, Authority, Credentials, Decision, Identity, Reach, Rights};
 use noctule_codec::{Connect, ReasonCode};
-use noctule_session::{ConnectionId, Instant};
+use noctule_session::{ConnectionId, Terms};
 use std::sync::Arc;
 
 /// What was worked out about the rights of a client, and in which [season](Shard::set_authority).
@@ -22,19 +23,6 @@ pub(crate) struct Standing {
     has_rights: bool,
     reach: Reach,
     rights: Rights,
-}
-
-/// What a connection is until its client has been let in.
-#[derive(Clone, Debug)]
-pub(crate) struct Handshake {
-    /// When it was accepted.
-    pub(crate) opened_at: Instant,
-    /// Where it comes from.
-    pub(crate) origin: Origin,
-    /// The client id that it was given, if it asked for one.
-    pub(crate) assigned: Option<Box<str>>,
-    /// How far its password is.
-    pub(crate) stage: Stage,
 }
 
 /// How far the password of a client is.
@@ -49,7 +37,12 @@ pub(crate) enum Stage {
         season: u32,
     },
     /// It has been checked.
-    Answered(CheckAnswer),
+    Answered {
+        /// What came of it.
+        answer: CheckAnswer,
+        /// The season in which those were asked who could know the client.
+        season: u32,
+    },
 }
 
 /// A password to be checked, whose CONNECT waits.
@@ -108,18 +101,6 @@ impl Standing {
     }
 }
 
-impl Handshake {
-    pub(crate) fn new(opened_at: Instant, address: &str) -> Self {
-        let origin = Origin { address: Address::parse(address), ..Origin::default() };
-        Self { opened_at, origin, assigned: None, stage: Stage::Unasked }
-    }
-
-    /// Whether CONNECT waits for the check of its password.
-    pub(crate) fn is_held(&self) -> bool {
-        matches!(self.stage, Stage::Held { .. })
-    }
-}
-
 impl From<Violation> for Refused {
     fn from(violation: Violation) -> Self {
         let cause = violation.cause.clone();
@@ -128,12 +109,6 @@ impl From<Violation> for Refused {
 }
 
 impl Shard {
-    /// Where a connection comes from, as long as its client has not been let in: its listener is set before its first
-    /// bytes are given, and its certificate when TLS has found it valid.
-    pub fn origin_mut(&mut self, id: ConnectionId) -> Option<&mut Origin> {
-        self.handshake_mut(id).map(|handshake| &mut handshake.origin)
-    }
-
     /// What came of the check of a password. Says whether somebody has waited for it: then the bytes of the
     /// connection are to be given again, CONNECT first.
     pub fn answer_check(&mut self, id: ConnectionId, answer: CheckAnswer) -> bool {
@@ -141,7 +116,7 @@ impl Shard {
         let Some(handshake) = self.handshake_mut(id) else { return false };
         let Stage::Held { season } = handshake.stage else { return false };
         // What those said who knew the client before a reload does not count after it.
-        handshake.stage = if season == now { Stage::Answered(answer) } else { Stage::Unasked };
+        handshake.stage = if season == now { Stage::Answered { answer, season } } else { Stage::Unasked };
         true
     }
 
@@ -165,11 +140,12 @@ impl Shard {
         id: ConnectionId,
         connect: &Connect<'_>,
         client_id: &str,
+        terms: &Terms,
         turn: &mut Turn<'_>,
     ) -> Result<Option<Identity>, Refused> {
         let stage = self.handshake_mut(id).map(|handshake| std::mem::take(&mut handshake.stage));
         let admission = match stage {
-            Some(Stage::Answered(answer)) => finished(answer)?,
+            Some(Stage::Answered { answer, season }) if season == self.season => finished(answer)?,
             _ => match self.ask(id, connect, client_id) {
                 None => return Ok(None),
                 Some(Verdict::Decided(admission)) => admission,
@@ -181,7 +157,8 @@ impl Shard {
         };
         let identity = admission.identity.filter(|_| admission.decision.allowed);
         let identity = identity.ok_or_else(|| refused(connect, &admission.decision))?;
-        self.check_will_permission(connect, &identity)?;
+        check_user_is_client(&identity, terms)?;
+        self.check_will_permission(connect, &identity, &terms.mount_point)?;
         Ok(Some(identity))
     }
 
@@ -211,22 +188,21 @@ impl Shard {
         turn.fx.checks.push(PasswordCheck { connection: id, address, user_name, work });
     }
 
-    fn check_will_permission(&self, connect: &Connect<'_>, identity: &Identity) -> Result<(), Refused> {
+    fn check_will_permission(
+        &self,
+        connect: &Connect<'_>,
+        identity: &Identity,
+        mount_point: &str,
+    ) -> Result<(), Refused> {
         let Some(will) = &connect.will else { return Ok(()) };
-        let action = Action::Will { topic: will.topic, qos: will.qos, retain: will.retain };
+        let topic = &*whole_topic(mount_point, will.topic);
+        let action = Action::Will { topic, qos: will.qos, retain: will.retain };
         let decision = self.authority.permit(identity, &action);
         if decision.allowed {
             return Ok(());
         }
-        let cause = format!("the will on {:?} is refused: {}", will.topic, decision.told());
+        let cause = format!("the will on {topic:?} is refused: {}", decision.told());
         Err(Violation::new(ReasonCode::NotAuthorized, cause).into())
-    }
-
-    fn handshake_mut(&mut self, id: ConnectionId) -> Option<&mut Handshake> {
-        match &mut self.connection_mut(id)?.state {
-            State::Handshaking(handshake) => Some(handshake),
-            State::Connected { .. } | State::Closing { .. } => None,
-        }
     }
 
     /// Gives a session the client that has come to it, and says which.
@@ -256,6 +232,17 @@ impl Shard {
     }
 }
 
+/// Where user names are client ids, nobody gets the session of a user that it is not: a certificate may name another
+/// one than CONNECT.
+fn check_user_is_client(identity: &Identity, terms: &Terms) -> Result<(), Refused> {
+    if !terms.client_ids.are_user_names || identity.user_name.as_deref() == Some(&*identity.client_id) {
+        return Ok(());
+    }
+    let cause = "the user is not the one whose name CONNECT has, which is the client id here \
+                 (listener.user_name_as_client_id)";
+    Err(Violation::new(ReasonCode::NotAuthorized, cause).into())
+}
+
 /// What a check came to, or why it was not done.
 fn finished(answer: CheckAnswer) -> Result<Admission, Refused> {
     let refused = |reason_code, cause| Err(Violation::new(reason_code, cause).into());
@@ -277,4 +264,21 @@ fn refused(connect: &Connect<'_>, decision: &Decision) -> Refused {
     };
     let cause = Violation::new(reason_code, decision.refusal_cause()).cause;
     Refused { violation: Violation::new(reason_code, decision.told()), cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use noctule_session::ClientIds;
+
+    #[test]
+    fn where_user_names_are_client_ids_nobody_gets_the_session_of_another_user() {
+        let named = ClientIds { are_user_names: true, ..ClientIds::default() };
+        let (named, plain) = (Terms { client_ids: named, ..Terms::default() }, Terms::default());
+        for (user_name, is_known) in [(Some("anna"), true), (Some("bert"), false), (None, false)] {
+            let identity = Identity::new("anna", user_name.map(Into::into));
+            assert_eq!(check_user_is_client(&identity, &named).is_ok(), is_known, "{user_name:?}");
+            assert!(check_user_is_client(&identity, &plain).is_ok(), "{user_name:?}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use crate::admission::Refused;
 use crate::connection::{Next, State};
 use crate::effects::Event;
 use crate::mail::{Then, Violation};
+use crate::mount::{stored_will, whole_topic};
 use crate::publish::Refusal;
 use crate::resident::Resident;
 use crate::shard::{Shard, Turn};
@@ -12,7 +13,7 @@ use noctule_auth::Identity;
 use noctule_codec::{
     ConnAck, Connect, DecodeError, Packet, Properties, Property, ProtocolVersion, QoS, ReasonCode,
 };
-use noctule_session::{ConnectionId, Link, Outgoing, Session, SessionChange, StoredWill};
+use noctule_session::{ConnectionId, Limits, Link, Outgoing, Session, SessionChange, StoredWill, Terms};
 use std::sync::Arc;
 
 impl Shard {
@@ -24,24 +25,29 @@ impl Shard {
         connect: &Connect<'_>,
         turn: &mut Turn<'_>,
     ) -> Next {
-        let assigned = connect.client_id.is_empty().then(|| self.client_id_for(id));
-        let client_id = assigned.as_deref().unwrap_or(connect.client_id);
+        let terms = self.terms_for(id);
+        let (client_id, is_assigned) = self.client_id_for(id, connect, &terms);
+        let client_id = &*client_id;
         let home = self.home(client_id);
         if home != self.config.id {
             return Next::Move(home);
         }
-        let connack = self.connack(connect, client_id, assigned.is_some());
-        let checked = self.check_connect(id, connect, &connack).map_err(Refused::from);
-        let admitted = checked.and_then(|()| self.admit(id, connect, client_id, turn));
+        if let Some(until) = self.delay_takeover(id, client_id, turn.now) {
+            return Next::Wait(until);
+        }
+        let connack = self.connack(connect, client_id, is_assigned, &terms.limits);
+        let checked = self.check_connect(id, connect, client_id, &terms, &connack).map_err(Refused::from);
+        let admitted = checked.and_then(|()| self.admit(id, connect, client_id, &terms, turn));
         let admitted = match admitted {
             Ok(None) => return Next::Held,
             Ok(Some(identity)) => {
-                self.check_room_for(connect, client_id, turn).map(|()| identity).map_err(Refused::from)
+                let room = self.check_room_for(connect, &identity, turn);
+                room.map(|()| identity).map_err(Refused::from)
             }
             Err(refused) => Err(refused),
         };
         match admitted {
-            Ok(identity) => self.accept_connect(id, connect, identity, connack, turn),
+            Ok(identity) => self.accept_connect(id, connect, identity, terms, connack, turn),
             Err(refused) => {
                 self.refuse_connect(id, connect, refused, turn);
                 return Next::Close;
@@ -74,13 +80,12 @@ impl Shard {
         &self,
         id: ConnectionId,
         connect: &Connect<'_>,
+        client_id: &str,
+        terms: &Terms,
         connack: &ConnAck<'static>,
     ) -> Result<(), Violation> {
         let limits = &self.limits;
-        if self.connection(id).is_some_and(|connection| connection.is_surplus) {
-            let cause = "there are as many connections as there may be (limits.connections_max)";
-            return Err(Violation::new(ReasonCode::QuotaExceeded, cause));
-        }
+        self.check_arrival(id, connect)?;
         if !limits.server_reference.is_empty() {
             let code =
                 if limits.server_moved { ReasonCode::ServerMoved } else { ReasonCode::UseAnotherServer };
@@ -89,24 +94,27 @@ impl Shard {
                 format!("this server refers clients to {}", limits.server_reference),
             ));
         }
-        self.check_client_id(connect)?;
+        self.check_client_id(connect, client_id, terms)?;
         if let Some(method) = connect.properties.authentication_method() {
             let cause = format!("the authentication method {method:?} is not known here");
             return Err(Violation::new(ReasonCode::BadAuthenticationMethod, cause));
         }
-        self.check_will(connect)?;
+        self.check_will(connect, terms)?;
         check_connack(connect, connack)
     }
 
-    /// Whether there is room for the session of a client that may come in.
+    /// Whether there is room for the session of a client that may come in, and whether its user's clients come slowly
+    /// enough.
     fn check_room_for(
         &self,
         connect: &Connect<'_>,
-        client_id: &str,
+        identity: &Identity,
         turn: &Turn<'_>,
     ) -> Result<(), Violation> {
+        let client_id = &*identity.client_id;
         self.check_session_can_be_recorded(connect, client_id, turn)?;
-        self.check_room(connect, client_id, turn)
+        self.check_room(connect, client_id, turn)?;
+        check_user_rate(identity, turn)
     }
 
     /// A session that outlives its connection, and a will, need a journal that takes records; so does the end of one.
@@ -155,15 +163,15 @@ impl Shard {
         Ok(())
     }
 
-    fn check_will(&self, connect: &Connect<'_>) -> Result<(), Violation> {
+    fn check_will(&self, connect: &Connect<'_>, terms: &Terms) -> Result<(), Violation> {
         let Some(will) = &connect.will else { return Ok(()) };
-        if will.qos > self.limits.maximum_qos {
+        if will.qos > terms.limits.maximum_qos {
             return Err(Violation::new(
                 ReasonCode::QoSNotSupported,
                 "the will's QoS is above Maximum QoS [MQTT-3.2.2-12]",
             ));
         }
-        if will.retain && !self.limits.retain_available {
+        if will.retain && !terms.limits.retain_available {
             return Err(Violation::new(
                 ReasonCode::RetainNotSupported,
                 "a retained will is not available [MQTT-3.2.2-13]",
@@ -172,7 +180,7 @@ impl Shard {
         self.check_payload(will.payload.len()).map_err(|refusal| {
             Violation::new(ReasonCode::PacketTooLarge, format!("the will: {}", refusal.cause))
         })?;
-        self.check_topic_name(will.topic)
+        self.check_topic_name(&whole_topic(&terms.mount_point, will.topic))
     }
 
     fn accept_connect(
@@ -180,18 +188,19 @@ impl Shard {
         id: ConnectionId,
         connect: &Connect<'_>,
         identity: Identity,
+        terms: Arc<Terms>,
         connack: ConnAck<'static>,
         turn: &mut Turn<'_>,
     ) {
         let client_id = &*Arc::clone(&identity.client_id);
-        self.take_over(client_id, turn);
+        self.take_over(id, client_id, turn);
         let resumed = self.session_to_resume(connect, client_id, turn);
         let session_present = resumed.is_some();
         let slot = match resumed {
             Some(slot) => self.identify(slot, identity),
             None => self.open_session(identity, turn),
         };
-        let was_reindexed = self.attach(slot, id, connect, turn);
+        let was_reindexed = self.attach(slot, id, connect, terms, turn);
         self.sessions[slot].session.link.iter_mut().for_each(|link| link.is_resumed = session_present);
         let connack = Packet::ConnAck(ConnAck { session_present, ..connack });
         let connack = Outgoing::Packet(Box::new(connack));
@@ -219,10 +228,11 @@ impl Shard {
 
     /// Ends the connection that the client id still has [MQTT-3.1.4-3]. That may end its session as well, and
     /// publish its will, exactly as any other end of a connection does.
-    fn take_over(&mut self, client_id: &str, turn: &mut Turn<'_>) {
+    fn take_over(&mut self, id: ConnectionId, client_id: &str, turn: &mut Turn<'_>) {
         let Some(slot) = self.sessions.find(client_id) else { return };
         if self.sessions[slot].session.link.is_some() {
             self.stats.takeovers += 1;
+            self.note_takeover(slot, id, turn);
             let violation =
                 Violation::new(ReasonCode::SessionTakenOver, "another connection uses this client id");
             self.close_session(slot, violation, turn);
@@ -256,10 +266,20 @@ impl Shard {
     }
 
     /// Gives the session its connection, its expiry and its will. Says whether the index had to be told.
-    fn attach(&mut self, slot: usize, id: ConnectionId, connect: &Connect<'_>, turn: &mut Turn<'_>) -> bool {
-        let keep_alive_seconds = self.keep_alive_seconds(connect);
+    fn attach(
+        &mut self,
+        slot: usize,
+        id: ConnectionId,
+        connect: &Connect<'_>,
+        terms: Arc<Terms>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let keep_alive_seconds = keep_alive_seconds(connect, &terms.limits);
         let session_expiry_interval = self.session_expiry_interval(connect);
-        let mut link = Link::new(id, connect, keep_alive_seconds, &self.limits, turn.now);
+        let will = connect.will.as_ref().map(|will| stored_will(&terms.mount_point, will));
+        let packet_bytes_max = terms.limits.packet_bytes_max;
+        let mut link = Link::new(id, connect, keep_alive_seconds, terms, turn.now);
+        link.pace.share(self.shared_meters(id, slot, turn), &self.limits, turn.now);
         link.output.hold();
         let silence_millis_max = u64::from(link.silence_millis_max);
         let resident = &mut self.sessions[slot];
@@ -273,13 +293,11 @@ impl Shard {
         // A SUBACK that died with the last connection is not sent again; what follows it is.
         resident.retained.open();
         session.apply(&SessionChange::ExpirySet { session_expiry_interval });
-        let will = connect.will.as_ref().map(|will| Arc::new(StoredWill::new(will)));
         self.record_attach(slot, will, turn);
         let is_to_reindex = was_durable != self.sessions[slot].session.is_durable();
         if is_to_reindex {
             self.reindex(slot, turn);
         }
-        let packet_bytes_max = self.limits.packet_bytes_max;
         if let Some(connection) = self.connection_mut(id) {
             connection.state = State::Connected { slot };
             connection.decoder.set_packet_bytes_max(packet_bytes_max);
@@ -330,22 +348,19 @@ impl Shard {
         }
     }
 
-    /// The keep alive in force: the client's own, or the server's where that is set and lower
-    /// [MQTT-3.2.2-22]. A 3.x client cannot be told, so it keeps its own.
-    fn keep_alive_seconds(&self, connect: &Connect<'_>) -> u16 {
-        let (asked, max) = (connect.keep_alive_seconds, self.limits.keep_alive_seconds_max);
-        let is_too_long = asked == 0 || asked > max;
-        if connect.version == ProtocolVersion::V5 && max > 0 && is_too_long { max } else { asked }
-    }
-
     /// The session expiry in force: what the client asked for, up to the bound.
     fn session_expiry_interval(&self, connect: &Connect<'_>) -> u32 {
         connect.session_expiry_interval().min(self.limits.session_expiry_seconds_max)
     }
 
     /// What the client is told when it is let in, but for whether its session goes on.
-    fn connack(&self, connect: &Connect<'_>, client_id: &str, is_assigned: bool) -> ConnAck<'static> {
-        let limits = &self.limits;
+    fn connack(
+        &self,
+        connect: &Connect<'_>,
+        client_id: &str,
+        is_assigned: bool,
+        limits: &Limits,
+    ) -> ConnAck<'static> {
         let session_expiry_interval = self.session_expiry_interval(connect);
         let mut properties = Properties::new();
         if session_expiry_interval != connect.session_expiry_interval() {
@@ -365,7 +380,7 @@ impl Shard {
         if limits.topic_alias_maximum > 0 {
             properties.push(Property::TopicAliasMaximum(limits.topic_alias_maximum));
         }
-        let keep_alive_seconds = self.keep_alive_seconds(connect);
+        let keep_alive_seconds = keep_alive_seconds(connect, limits);
         if keep_alive_seconds != connect.keep_alive_seconds {
             properties.push(Property::ServerKeepAlive(keep_alive_seconds));
         }
@@ -442,55 +457,6 @@ impl Shard {
         Packet::ConnAck(ConnAck { session_present, reason_code, properties: properties.into_owned() })
     }
 
-    /// An empty client id asks for an assigned one; 3.1 has no such thing, and 3.1.1 only with Clean Session 1
-    /// [MQTT-3.1.3-7, 3.1.1]. The bound on its length is not for those that the broker gave away.
-    fn check_client_id(&self, connect: &Connect<'_>) -> Result<(), Violation> {
-        let (client_id, bytes_max) = (connect.client_id, self.limits.client_id_bytes_max);
-        let is_valid = match (client_id.is_empty(), connect.version) {
-            (true, ProtocolVersion::V3_1) => false,
-            (true, ProtocolVersion::V3_1_1) => connect.clean_start,
-            _ => client_id.len() <= usize::from(bytes_max) || self.is_assigned(client_id),
-        };
-        if is_valid {
-            return Ok(());
-        }
-        let cause = match client_id.is_empty() {
-            true => "an empty client id needs a clean session and MQTT 3.1.1 or later".to_owned(),
-            false => format!("the client id is longer than {bytes_max} bytes"),
-        };
-        Err(Violation::new(ReasonCode::ClientIdentifierNotValid, cause))
-    }
-
-    /// Whether the broker may have given this client id to its client: it has a session, or the look of one.
-    fn is_assigned(&self, client_id: &str) -> bool {
-        let is_ours = client_id.len() <= ASSIGNED_ID_BYTES_MAX && client_id.starts_with(ASSIGNED_ID);
-        is_ours || self.sessions.find(client_id).is_some()
-    }
-
-    /// The client id that the client of a connection is given, or was given before its password was checked.
-    fn client_id_for(&mut self, id: ConnectionId) -> String {
-        let given = self.connection(id).and_then(|connection| match &connection.state {
-            State::Handshaking(handshake) => handshake.assigned.as_deref(),
-            State::Connected { .. } | State::Closing { .. } => None,
-        });
-        match given.map(str::to_owned) {
-            Some(given) => given,
-            None => self.assign_client_id(),
-        }
-    }
-
-    /// A client id that no session uses and that lives on this shard [MQTT-3.2.2-16].
-    fn assign_client_id(&mut self) -> String {
-        loop {
-            self.assigned_ids += 1;
-            let client_id =
-                format!("{ASSIGNED_ID}{:016x}-{}-{}", self.config.seed, self.config.id.0, self.assigned_ids);
-            if self.home(&client_id) == self.config.id && self.sessions.find(&client_id).is_none() {
-                return client_id;
-            }
-        }
-    }
-
     fn log_connect(
         &mut self,
         slot: usize,
@@ -528,6 +494,14 @@ fn check_connack(connect: &Connect<'_>, connack: &ConnAck<'static>) -> Result<()
     Err(Violation::new(ReasonCode::PacketTooLarge, cause))
 }
 
+/// The keep alive in force: the client's own, or the server's where that is set and lower [MQTT-3.2.2-22]. A 3.x
+/// client cannot be told, so it keeps its own.
+fn keep_alive_seconds(connect: &Connect<'_>, limits: &Limits) -> u16 {
+    let (asked, max) = (connect.keep_alive_seconds, limits.keep_alive_seconds_max);
+    let is_too_long = asked == 0 || asked > max;
+    if connect.version == ProtocolVersion::V5 && max > 0 && is_too_long { max } else { asked }
+}
+
 fn packet_bytes_max(connect: &Connect<'_>) -> u32 {
     connect.properties.maximum_packet_size().unwrap_or(u32::MAX)
 }
@@ -546,6 +520,16 @@ fn has_connack(version: ProtocolVersion, reason_code: ReasonCode) -> bool {
         )
 }
 
+/// A user whose clients come too often is told so, once it is known that they are that user's.
+fn check_user_rate(identity: &Identity, turn: &Turn<'_>) -> Result<(), Violation> {
+    let meters = identity.user_name.as_deref().and_then(|user| turn.directory.user_meters(user, turn.now));
+    if meters.is_none_or(|meters| meters.take_connect(turn.now)) {
+        return Ok(());
+    }
+    let cause = "too many connections come from this user (limits.user_connects_per_second_max)";
+    Err(Violation::new(ReasonCode::ConnectionRateExceeded, cause))
+}
+
 /// The version in which a client of an unknown version may understand a refusal.
 fn answer(error: &DecodeError) -> Option<ProtocolVersion> {
     match error {
@@ -555,8 +539,5 @@ fn answer(error: &DecodeError) -> Option<ProtocolVersion> {
     }
 }
 
-/// How assigned client ids begin, and the length that none exceeds.
-const ASSIGNED_ID: &str = "noctule-";
-const ASSIGNED_ID_BYTES_MAX: usize = 64;
 /// A new session is let in only if there is memory for this much.
 const SESSION_BYTES: u64 = 4096;

@@ -1,8 +1,8 @@
 //! Connections: bytes in, packets to their handlers, bytes out.
 
 use crate::ShardId;
-use crate::admission::Handshake;
 use crate::effects::Event;
+use crate::handshake::{Arrival, Handshake};
 use crate::mail::Violation;
 use crate::shard::{Shard, Turn};
 use crate::timers::Timer;
@@ -20,8 +20,6 @@ pub(crate) struct Connection {
     /// When its timer fires. One that fires earlier was armed before that one and means nothing any more.
     timer_at: Instant,
     pulse: Pulse,
-    /// There are as many connections as there may be.
-    pub(crate) is_surplus: bool,
     /// It stands on the list of connections to flush.
     pub(crate) is_dirty: bool,
 }
@@ -31,13 +29,12 @@ pub(crate) struct Connection {
 pub struct Handover {
     address: Arc<str>,
     handshake: Box<Handshake>,
-    is_surplus: bool,
 }
 
 /// How far a connection has come.
 #[derive(Debug)]
 pub(crate) enum State {
-    /// CONNECT has not come, or is held.
+    /// CONNECT has not come, is held, or is not answered.
     Handshaking(Box<Handshake>),
     /// It belongs to this session.
     Connected {
@@ -111,25 +108,26 @@ pub enum Flush {
 }
 
 impl Shard {
-    /// Takes a connection that was accepted. One that is surplus has its CONNECT answered with 0x97.
-    pub fn open(&mut self, id: ConnectionId, address: &str, is_surplus: bool, turn: &mut Turn<'_>) {
-        let handshake = Box::new(Handshake::new(turn.now, address));
-        self.take_in(id, Handover { address: address.into(), handshake, is_surplus }, turn);
+    /// Takes a connection that was accepted.
+    pub fn arrive(&mut self, id: ConnectionId, arrival: Arrival, turn: &mut Turn<'_>) {
+        let (address, handshake) = Handshake::new(arrival, turn.now);
+        self.take_in(id, Handover { address, handshake: Box::new(handshake) }, turn);
     }
 
     /// Lets a connection go that was told [`Next::Move`].
     pub fn hand_over(&mut self, id: ConnectionId) -> Option<Handover> {
         let connection = self.connections.get_mut(id.slot as usize)?.take_if(|it| it.id == id)?;
-        let Connection { address, state: State::Handshaking(handshake), is_surplus, .. } = *connection else {
+        let Connection { address, state: State::Handshaking(handshake), .. } = *connection else {
             return None;
         };
-        Some(Handover { address, handshake, is_surplus })
+        Some(Handover { address, handshake })
     }
 
     /// Takes a connection that another shard has let go.
     pub fn take_in(&mut self, id: ConnectionId, handover: Handover, turn: &mut Turn<'_>) {
-        let Handover { address, handshake, is_surplus } = handover;
-        let opened_at = handshake.opened_at;
+        let Handover { address, handshake } = handover;
+        let (opened_at, due) = (handshake.opened_at, self.connect_due(&handshake));
+        let packet_bytes_max = handshake.terms.limits.packet_bytes_max.min(CONNECT_BYTES_MAX);
         let slot = id.slot as usize;
         if self.connections.len() <= slot {
             self.connections.resize_with(slot + 1, || None);
@@ -137,14 +135,13 @@ impl Shard {
         self.connections[slot] = Some(Box::new(Connection {
             id,
             address,
-            decoder: Decoder::server(self.limits.packet_bytes_max.min(CONNECT_BYTES_MAX)),
+            decoder: Decoder::server(packet_bytes_max),
             state: State::Handshaking(handshake),
             timer_at: opened_at,
             pulse: Pulse::Resting,
-            is_surplus,
             is_dirty: false,
         }));
-        self.arm_connection(id, opened_at + self.limits.connect_timeout_ms, turn.now);
+        self.arm_connection(id, due, turn.now);
     }
 
     /// Gives bytes that came from a connection, the rest of earlier ones in front.
@@ -175,7 +172,7 @@ impl Shard {
             }
             match self.handle_packet(id, slot, packet, turn) {
                 // The packet moves with its connection, or comes again, so it is not used up here.
-                next @ (Next::Move(_) | Next::Held) => return Received { consumed, next },
+                next @ (Next::Move(_) | Next::Held | Next::Wait(_)) => return Received { consumed, next },
                 next => {
                     consumed += length;
                     self.stats.packets_received += 1;
@@ -360,13 +357,13 @@ impl Shard {
         if self.is_long_under_way(slot) {
             return Err(Next::Flush);
         }
-        let resident = &self.sessions[slot];
-        let Some(link) = resident.session.link.as_deref() else { return Err(Next::Close) };
+        let resident = &mut self.sessions[slot];
+        let Some(link) = resident.session.link.as_deref_mut() else { return Err(Next::Close) };
         if link.output.is_finished() {
             return Err(Next::Close);
         }
-        if let Some(until) = link.pace.paused_until(turn.now) {
-            return Err(Next::Wait(until));
+        if let Some(pause) = link.pace.pause(&self.limits, turn.now) {
+            return Err(self.heed_pause(slot, pause, turn));
         }
         if resident.blocked_on.is_some() && self.is_blocked(slot, turn) {
             return Err(Next::Blocked);
@@ -433,10 +430,10 @@ impl Shard {
     /// A connection's time has come: it has not said CONNECT, or it has been silent for too long.
     pub(crate) fn handle_connection_timeout(&mut self, id: ConnectionId, turn: &mut Turn<'_>) {
         let connect_timeout = self.limits.connect_timeout_ms;
-        let Some(connection) = self.connection_mut(id).filter(|it| it.timer_at <= turn.now) else { return };
+        let Some(connection) = self.connection(id).filter(|it| it.timer_at <= turn.now) else { return };
         match &connection.state {
             State::Handshaking(handshake) => {
-                let due = handshake.opened_at + connect_timeout;
+                let due = self.connect_due(handshake);
                 if due > turn.now {
                     return self.arm_connection(id, due, turn.now);
                 }
@@ -449,10 +446,7 @@ impl Shard {
                 Self::event(turn, Event::Refused { client_id: Box::default(), address, reason_code, cause });
                 self.close_with(id, Vec::new(), turn);
             }
-            State::Connected { slot } => {
-                let slot = *slot;
-                self.check_keep_alive(id, slot, turn);
-            }
+            State::Connected { slot } => self.check_keep_alive(id, *slot, turn),
             State::Closing { .. } => {}
         }
     }

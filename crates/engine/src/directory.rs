@@ -12,7 +12,10 @@ use crate::generations::Generations;
 use crate::groups::{DebtChange, GroupDebts, Groups, Member};
 use crate::{Record, ShardId};
 use noctule_codec::QoS;
-use noctule_session::{GroupNumber, MemoryGauge, MessageNumber, Position, Publication, SessionNumber};
+use noctule_session::{
+    GroupNumber, Instant, MemoryGauge, MessageNumber, MeterTable, Meters, Position, Publication, Rates,
+    SessionNumber,
+};
 use noctule_topic::{FilterIndex, RetainedTree, TopicFilter};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -53,6 +56,8 @@ pub struct Directory {
     pub groups: Part<Groups>,
     /// What groups are owed and the journal knows of.
     pub debts: Part<GroupDebts>,
+    /// The rates of users.
+    users: Part<MeterTable<Box<str>>>,
     /// Retained messages by topic.
     pub retained: Part<RetainedTree<Arc<Publication>>>,
     /// Memory held by publications.
@@ -238,6 +243,7 @@ impl Directory {
             groups: Part(G::guard(Groups::default())),
             debts: Part(G::guard(GroupDebts::default())),
             retained: Part(G::guard(RetainedTree::default())),
+            users: Part(G::guard(MeterTable::new(Rates::default()))),
             memory: MemoryGauge::default(),
             dues: MemoryGauge::default(),
             generations: Generations::default(),
@@ -264,6 +270,19 @@ impl Directory {
     /// A group had this number in an earlier run.
     pub fn restore_group(&self, share_name: &str, filter: &str, number: GroupNumber) {
         self.groups.change(|groups| groups.restore_number(share_name, filter, number));
+    }
+
+    /// Gives every user these rates who connects from now on.
+    pub fn set_user_rates(&self, rates: Rates) {
+        self.users.change(|users| users.set_rates(rates));
+    }
+
+    /// What the clients of a user have left of their rates; `None` where there are no limits.
+    pub(crate) fn user_meters(&self, user: &str, now: Instant) -> Option<Arc<Meters>> {
+        if self.users.read(MeterTable::is_unlimited) {
+            return None;
+        }
+        self.users.change(|users| users.of(user.into(), now))
     }
 
     /// How many clients are connected.

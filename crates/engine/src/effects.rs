@@ -98,6 +98,13 @@ pub enum Event {
         /// Why, for a person.
         cause: String,
     },
+    /// Two clients have one client id and take it from each other. It is told once.
+    Contested {
+        /// The client identifier.
+        client_id: Arc<str>,
+        /// Where the one that was connected comes from, and the one that is.
+        addresses: [Arc<str>; 2],
+    },
     /// A request of a connected client was refused, and the connection goes on.
     Denied {
         /// The client identifier.

@@ -16,18 +16,22 @@
 
 mod acks;
 mod admission;
+mod client_id;
 mod connect;
 mod connection;
 mod deliver;
 mod directory;
 mod disconnect;
 mod effects;
+mod fight;
 mod generations;
 mod grace;
 mod groups;
+mod handshake;
 mod journal;
 mod long;
 mod mail;
+mod mount;
 mod publications;
 mod publish;
 mod record;
@@ -55,6 +59,7 @@ pub use directory::{
 pub use effects::{Drop, Effects, Event};
 pub use generations::{Generation, Generations, Watch};
 pub use groups::{Groups, Roster};
+pub use handshake::{Arrival, ArrivalRefusal};
 pub use journal::{Content, Request};
 pub use mail::{Mail, Promise, ShardId, Then, Violation};
 pub use record::{

@@ -15,7 +15,7 @@ use crate::{Change, JournalState, Record};
 use noctule_auth::Action;
 use noctule_codec::{Ack, Packet, PacketId, Properties, Property, ProtocolVersion, Publish, QoS, ReasonCode};
 use noctule_session::{
-    AckKind, DropReason, Durability, Link, Outgoing, Publication, SessionChange, SessionNumber,
+    AckKind, AliasesIn, DropReason, Durability, Link, Outgoing, Publication, SessionChange, SessionNumber,
 };
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ impl Shard {
     ) -> Result<(), Violation> {
         self.stats.publishes_received += 1;
         self.stats.publish_bytes_received += publish.payload.len() as u64;
-        self.check_publish(publish)?;
+        self.check_publish(slot, publish)?;
         let message = self.resolve_publication(slot, publish, turn)?;
         if let Some(packet_id) = publish.packet_id {
             if self.sessions[slot].session.inbound.contains(packet_id) {
@@ -148,14 +148,19 @@ impl Shard {
     }
 
     /// What the announced limits forbid ends the connection.
-    fn check_publish(&self, publish: &Publish<'_>) -> Result<(), Violation> {
-        if publish.qos > self.limits.maximum_qos {
+    #[inline]
+    fn check_publish(&self, slot: usize, publish: &Publish<'_>) -> Result<(), Violation> {
+        if publish.qos == QoS::AtMostOnce && !publish.retain {
+            return Ok(());
+        }
+        let offered = self.offered(slot);
+        if publish.qos > offered.maximum_qos {
             return Err(Violation::new(
                 ReasonCode::QoSNotSupported,
                 "the QoS is above Maximum QoS [MQTT-3.2.2-11]",
             ));
         }
-        if publish.retain && !self.limits.retain_available {
+        if publish.retain && !offered.retain_available {
             return Err(Violation::new(
                 ReasonCode::RetainNotSupported,
                 "retained messages are not available here [MQTT-3.2.2-14]",
@@ -164,7 +169,7 @@ impl Shard {
         Ok(())
     }
 
-    /// The publication with its topic name, which a topic alias may stand for.
+    /// The publication with its whole topic name, which a topic alias may stand for.
     fn resolve_publication(
         &mut self,
         slot: usize,
@@ -172,20 +177,27 @@ impl Shard {
         turn: &Turn<'_>,
     ) -> Result<Arc<Publication>, Violation> {
         let session = &mut self.sessions[slot].session;
+        let Some(link) = session.link.as_deref_mut() else {
+            return Err(Violation::new(ReasonCode::UnspecifiedError, "the connection has ended"));
+        };
+        let Link { terms, aliases_in, .. } = link;
+        let terms = terms.as_deref().unwrap_or(&self.terms);
         let topic = match publish.properties.topic_alias() {
             None => publish.topic,
-            Some(alias) => {
-                let Some(link) = session.link.as_deref_mut() else {
-                    return Err(Violation::new(ReasonCode::UnspecifiedError, "the connection has ended"));
-                };
-                resolve_alias(link, alias, publish.topic, self.limits.topic_alias_maximum)?
-            }
+            Some(alias) => resolve_alias(aliases_in, alias, publish.topic, terms.limits.topic_alias_maximum)?,
         };
         let (number, publisher) = (turn.directory.next_message(), &session.client_id);
         let packet = self.packet.as_ref();
+        let memory = &turn.directory.memory;
         let fill =
             |message: &mut Publication| message.fill(number, publish, packet, topic, publisher, turn.now);
-        Ok(self.publications.make(&turn.directory.memory, fill))
+        if terms.mount_point.is_empty() {
+            return Ok(self.publications.make(memory, fill));
+        }
+        Ok(self.publications.make(memory, |message| {
+            message.topic.push_str(&terms.mount_point);
+            fill(message);
+        }))
     }
 
     /// A packet id that waits for PUBREL: the same QoS 2 publication again, which is answered and not
@@ -226,12 +238,13 @@ impl Shard {
 
     /// A client keeps within the announced Receive Maximum [MQTT-3.3.4-7]. 3.x knows no such limit.
     fn check_receive_maximum(&mut self, slot: usize) -> Result<(), Violation> {
+        let receive_maximum = self.offered(slot).receive_maximum;
         let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return Ok(()) };
-        if link.wire.version < ProtocolVersion::V5 || link.unacknowledged < self.limits.receive_maximum {
+        if link.wire.version < ProtocolVersion::V5 || link.unacknowledged < receive_maximum {
             link.unacknowledged = link.unacknowledged.saturating_add(1);
             return Ok(());
         }
-        let cause = format!("more than {} publications are unacknowledged", self.limits.receive_maximum);
+        let cause = format!("more than {receive_maximum} publications are unacknowledged");
         Err(Violation::new(ReasonCode::ReceiveMaximumExceeded, cause))
     }
 
@@ -580,7 +593,7 @@ fn abandon_parts(message: &Publication, turn: &mut Turn<'_>) {
 
 /// The topic name that a topic alias stands for, or is given with.
 fn resolve_alias<'a>(
-    link: &'a mut Link,
+    aliases: &'a mut AliasesIn,
     alias: u16,
     topic: &str,
     alias_maximum: u16,
@@ -590,9 +603,9 @@ fn resolve_alias<'a>(
         return Err(Violation::new(ReasonCode::TopicAliasInvalid, cause));
     }
     if !topic.is_empty() {
-        link.aliases_in.set(alias, topic);
+        aliases.set(alias, topic);
     }
-    link.aliases_in.get(alias).ok_or_else(|| {
+    aliases.get(alias).ok_or_else(|| {
         let cause = format!("topic alias {alias} stands for no topic yet on this connection");
         Violation::new(ReasonCode::ProtocolError, cause)
     })

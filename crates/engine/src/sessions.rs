@@ -69,6 +69,11 @@ impl Sessions {
         *resident
     }
 
+    /// All of them with their places, to change.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut Resident)> {
+        self.residents.iter_mut().map(|(slot, resident)| (slot, &mut **resident))
+    }
+
     /// All of them with their places.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &Resident)> {
         self.residents.iter().map(|(slot, resident)| (slot, &**resident))

@@ -8,6 +8,7 @@
 use crate::connection::{Connection, State};
 use crate::directory::{Directory, Subscriber};
 use crate::effects::{Drop, Effects, Event};
+use crate::fight::Fights;
 use crate::grace::Graces;
 use crate::journal::Commits;
 use crate::long::LongOnes;
@@ -26,7 +27,7 @@ use crate::{Mail, Record, Request, Stats};
 use noctule_auth::{Action, Authority, Decision};
 use noctule_session::{
     ConnectionId, DropReason, Durability, Instant, Limits, Outgoing, Position, Publication, Session,
-    SessionEffects, SessionNumber,
+    SessionEffects, SessionNumber, Terms,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -68,6 +69,8 @@ pub trait Carrier {
 pub struct Shard {
     pub(crate) config: ShardConfig,
     pub(crate) limits: Arc<Limits>,
+    /// What connections are offered whose listener says nothing else.
+    pub(crate) terms: Arc<Terms>,
     pub(crate) authority: Arc<dyn Authority + Send + Sync>,
     /// How often another one has been set; what was worked out before has to be worked out anew.
     pub(crate) season: u32,
@@ -84,6 +87,7 @@ pub struct Shard {
     pub(crate) routes: Routes,
     pub(crate) publications: Publications,
     pub(crate) graces: Graces,
+    pub(crate) fights: Fights,
     pub(crate) searches: Searches,
     pub(crate) retained_sweep: RetainedSweep,
     pub(crate) commits: Commits,
@@ -106,9 +110,11 @@ impl Shard {
         authority: Arc<dyn Authority + Send + Sync>,
     ) -> Self {
         let bytes_max = limits.route_cache_bytes_max;
+        let terms = Arc::new(Terms { limits: (*limits).clone(), ..Terms::default() });
         Self {
             config,
             limits,
+            terms,
             authority,
             season: 0,
             connections: Vec::new(),
@@ -122,6 +128,7 @@ impl Shard {
             routes: Routes::new(bytes_max),
             publications: Publications::default(),
             graces: Graces::default(),
+            fights: Fights::default(),
             searches: Searches::default(),
             retained_sweep: RetainedSweep::default(),
             commits: Commits::default(),

@@ -15,6 +15,9 @@ pub struct Stats {
     pub publish_bytes_received: u64,
     pub connects: u64,
     pub takeovers: u64,
+    pub takeovers_delayed: u64,
+    /// How often a client was not read because it was over its rates.
+    pub pauses: u64,
     pub refused: u64,
     pub sessions_expired: u64,
     /// Publications whose route was kept, and those whose route was searched for.
@@ -44,6 +47,8 @@ impl Stats {
         self.publish_bytes_received += other.publish_bytes_received;
         self.connects += other.connects;
         self.takeovers += other.takeovers;
+        self.takeovers_delayed += other.takeovers_delayed;
+        self.pauses += other.pauses;
         self.refused += other.refused;
         self.sessions_expired += other.sessions_expired;
         self.route_hits += other.route_hits;

@@ -3,6 +3,7 @@
 use crate::directory::Interest;
 use crate::effects::Event;
 use crate::mail::{Then, Violation};
+use crate::mount::whole_filter;
 use crate::publish::Refusal;
 use crate::retained_phases::RetainedPhase;
 use crate::shard::{Shard, Turn};
@@ -26,8 +27,10 @@ impl Shard {
     ) -> Result<(), Violation> {
         let id = subscribe.properties.subscription_identifiers().next();
         // A packet that breaks a rule changes nothing, so all filters are checked before the first is used.
+        let terms = self.terms_of(slot);
         for (text, options) in subscribe.filters.iter() {
-            let parsed = check_filter(text, options)?;
+            let text = whole_filter(&terms.mount_point, text);
+            let parsed = check_filter(&text, options)?;
             self.check_announced(slot, &parsed, id)?;
         }
         self.check_answer_fits(slot, subscribe.filters.len())?;
@@ -39,11 +42,12 @@ impl Shard {
         let mut reason_codes = Vec::with_capacity(subscribe.filters.len());
         self.charge_filters(slot, subscribe.filters.len(), turn);
         for (place, (text, options)) in subscribe.filters.iter().enumerate() {
+            let text = whole_filter(&terms.mount_point, text);
             let result = match in_use {
                 true => Err(ReasonCode::PacketIdentifierInUse),
                 // As many as a session may have is as many as one packet can ask for.
                 false if place >= self.limits.subscriptions_max as usize => Err(ReasonCode::QuotaExceeded),
-                false => self.subscribe(slot, text, options, id, turn),
+                false => self.subscribe(slot, &text, options, id, turn),
             };
             reason_codes.push(result.unwrap_or_else(|code| code));
         }
@@ -65,8 +69,10 @@ impl Shard {
         unsubscribe: &Unsubscribe<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Violation> {
+        let terms = self.terms_of(slot);
         for text in unsubscribe.filters.iter() {
-            FilterText::check(text).map_err(|error| invalid_filter(text, &error))?;
+            let text = whole_filter(&terms.mount_point, text);
+            FilterText::check(&text).map_err(|error| invalid_filter(&text, &error))?;
         }
         self.check_answer_fits(slot, unsubscribe.filters.len())?;
         let in_use = self.sessions[slot].session.inbound.contains(unsubscribe.packet_id);
@@ -79,7 +85,7 @@ impl Shard {
         for text in unsubscribe.filters.iter() {
             reason_codes.push(match in_use {
                 true => ReasonCode::PacketIdentifierInUse,
-                false => self.unsubscribe(slot, text, turn),
+                false => self.unsubscribe(slot, &whole_filter(&terms.mount_point, text), turn),
             });
         }
         let is_refused = is_refused(&reason_codes);
@@ -156,7 +162,7 @@ impl Shard {
             self.log_refused_filter(slot, text, code, &decision.told(), turn);
             return Err(code);
         }
-        let options = SubscriptionOptions { qos: options.qos.min(self.limits.maximum_qos), ..options };
+        let options = SubscriptionOptions { qos: options.qos.min(self.offered(slot).maximum_qos), ..options };
         let subscription = Subscription { options, id };
         let brings_retained = parsed.share_name().is_none() && brings_retained(options, is_new);
         let filter = text.into();
@@ -179,7 +185,7 @@ impl Shard {
         id: Option<u32>,
     ) -> Result<(), Violation> {
         let link = self.sessions[slot].session.link.as_ref();
-        match self.check_available(parsed, id) {
+        match self.check_available(slot, parsed, id) {
             Err(code) if link.is_some_and(|link| link.wire.version == ProtocolVersion::V5) => {
                 Err(Violation::new(code, format!("{code}, as CONNACK said")))
             }
@@ -188,8 +194,13 @@ impl Shard {
     }
 
     /// Whether the broker has what the filter needs.
-    fn check_available(&self, parsed: &FilterText<'_>, id: Option<u32>) -> Result<(), ReasonCode> {
-        let limits = &self.limits;
+    fn check_available(
+        &self,
+        slot: usize,
+        parsed: &FilterText<'_>,
+        id: Option<u32>,
+    ) -> Result<(), ReasonCode> {
+        let limits = self.offered(slot);
         if id.is_some() && !limits.subscription_identifiers_available {
             Err(ReasonCode::SubscriptionIdentifiersNotSupported)
         } else if parsed.has_wildcards() && !limits.wildcard_subscription_available {
@@ -220,7 +231,7 @@ impl Shard {
             || session.subscriptions.filter_bytes() + bytes > limits.subscription_bytes_max
             || !self.has_memory(bytes, turn);
         let filter = parsed.filter();
-        self.check_available(parsed, id)?;
+        self.check_available(slot, parsed, id)?;
         self.check_journal(slot, turn)?;
         match () {
             () if filter.split('/').count() > usize::from(limits.topic_levels_max)

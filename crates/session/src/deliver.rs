@@ -172,8 +172,8 @@ impl Session {
     /// expire any more [MQTT-4.3.3-7].
     fn send_again(&mut self, packet_id: PacketId, now: Instant, fx: &mut SessionEffects) {
         let Some(publish) = self.outgoing_publish(Some(packet_id), true) else { return };
-        if self.is_oversize(&publish, now) {
-            return self.drop_next(Some(packet_id), DropReason::Oversize, fx);
+        if let Some(reason) = self.cause_not_to_send(&publish, now) {
+            return self.drop_next(Some(packet_id), reason, fx);
         }
         self.send(Outgoing::Publish(publish));
         self.outbound.advance();
@@ -244,22 +244,19 @@ impl Session {
         let age_max = u64::from(limits.queue_age_seconds_max) * 1000;
         // What the client may have had before a crash is sent again whatever its age [MQTT-4.3.3-7].
         if publish.dup {
-            return self.is_oversize(publish, now).then_some(DropReason::Oversize);
+            return self.cause_not_to_send(publish, now);
         }
         if publish.message.is_expired(now) {
             Some(DropReason::Expired)
         } else if age_max > 0 && now.millis_since(publish.message.published_at) > age_max && !publish.retain {
             Some(DropReason::TooOld)
-        } else if self.is_oversize(publish, now) {
-            Some(DropReason::Oversize)
         } else {
-            None
+            self.cause_not_to_send(publish, now)
         }
     }
 
-    fn is_oversize(&self, publish: &OutgoingPublish, now: Instant) -> bool {
-        let Some(link) = &self.link else { return false };
-        link.wire.is_oversize(publish, now)
+    fn cause_not_to_send(&self, publish: &OutgoingPublish, now: Instant) -> Option<DropReason> {
+        self.link.as_ref()?.cause_not_to_send(publish, now)
     }
 
     /// The next delivery of the list as a PUBLISH.
@@ -325,8 +322,8 @@ fn send_qos0(link: &mut Link, offer: Offer, limits: &Limits, fx: &mut SessionEff
 fn send_now(link: &mut Link, offer: Offer, fx: &mut SessionEffects) {
     let Offer { message, qos, retain, subscription_ids, .. } = offer;
     let publish = OutgoingPublish { message, packet_id: None, qos, dup: false, retain, subscription_ids };
-    if link.wire.is_oversize(&publish, link.last_heard) {
-        return fx.drops.push((publish.message, DropReason::Oversize));
+    if let Some(reason) = link.cause_not_to_send(&publish, link.last_heard) {
+        return fx.drops.push((publish.message, reason));
     }
     send_publish(link, publish, false, fx);
 }

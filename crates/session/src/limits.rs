@@ -65,6 +65,10 @@ pub struct Limits {
     /// Nodes of the filter index that one client's publications may visit in a second beyond the ordinary;
     /// beyond it the client is not read. `0`: no limit.
     pub match_visits_per_second_max: u32,
+    /// Milliseconds for which a client may be over its rates without a break; then it is disconnected. `0`: any.
+    pub rate_pause_ms_max: u64,
+    /// Takeovers of one client id in a minute that are not delayed. `0`: all.
+    pub takeovers_undelayed_max: u32,
     /// Bytes of the filters of one session.
     pub subscription_bytes_max: u64,
     /// Bytes of routes that each shard keeps, so that it need not search for them again.
@@ -137,6 +141,8 @@ impl Default for Limits {
             messages_per_second_max: 0,
             bytes_per_second_max: 0,
             match_visits_per_second_max: 1_000_000,
+            rate_pause_ms_max: 0,
+            takeovers_undelayed_max: 10,
             subscription_bytes_max: 16 << 20,
             route_cache_bytes_max: 64 << 20,
             mailbox_bytes_max: 16 << 20,

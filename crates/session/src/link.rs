@@ -1,8 +1,9 @@
 //! The part of a session that lives and dies with one connection.
 
 use crate::output::{Outgoing, Output, Wire};
-use crate::{AliasesIn, AliasesOut, Durability, Instant, Limits, Pace};
+use crate::{AliasesIn, AliasesOut, DropReason, Durability, Instant, OutgoingPublish, Pace, Terms};
 use noctule_codec::{Connect, ProtocolVersion};
+use std::sync::Arc;
 
 /// A connection as the runtime names it. The generation tells a reused slot from its former owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +21,8 @@ pub struct Link {
     pub connection: ConnectionId,
     /// What the client can read.
     pub wire: Wire,
+    /// What it was offered; a client of ours has none.
+    pub terms: Option<Arc<Terms>>,
     /// What waits to be sent to it.
     pub output: Output,
     /// Aliases the client has given.
@@ -59,9 +62,10 @@ impl Link {
         connection: ConnectionId,
         connect: &Connect<'_>,
         keep_alive_seconds: u16,
-        limits: &Limits,
+        terms: Arc<Terms>,
         now: Instant,
     ) -> Self {
+        let limits = &terms.limits;
         let properties = &connect.properties;
         let alias_maximum = properties.topic_alias_maximum().unwrap_or(0).min(limits.topic_alias_maximum_out);
         let receive_maximum = match connect.version {
@@ -76,7 +80,9 @@ impl Link {
                 version: connect.version,
                 packet_bytes_max: properties.maximum_packet_size().unwrap_or(u32::MAX),
                 aliases: AliasesOut::new(alias_maximum),
+                mount_bytes: u16::try_from(terms.mount_point.len()).unwrap_or(u16::MAX),
             },
+            terms: Some(terms),
             output: Output::default(),
             aliases_in: AliasesIn::default(),
             receive_maximum,
@@ -99,7 +105,8 @@ impl Link {
     pub(crate) fn to_server(version: ProtocolVersion, now: Instant) -> Self {
         Self {
             connection: ConnectionId { slot: 0, generation: 0 },
-            wire: Wire { version, packet_bytes_max: u32::MAX, aliases: AliasesOut::default() },
+            wire: Wire::new(version, u32::MAX, AliasesOut::default()),
+            terms: None,
             output: Output::default(),
             aliases_in: AliasesIn::default(),
             receive_maximum: 0,
@@ -122,6 +129,30 @@ impl Link {
     /// counted here [MQTT-4.9.0-1].
     pub fn acknowledged(&mut self) {
         self.unacknowledged = self.unacknowledged.saturating_sub(1);
+    }
+
+    /// Why the client cannot be sent this PUBLISH, ever. Most clients can be sent everything.
+    #[inline(always)]
+    pub(crate) fn cause_not_to_send(&self, publish: &OutgoingPublish, now: Instant) -> Option<DropReason> {
+        match self.wire.takes_everything() {
+            true => None,
+            false => self.look_for_cause(publish, now),
+        }
+    }
+
+    #[cold]
+    fn look_for_cause(&self, publish: &OutgoingPublish, now: Instant) -> Option<DropReason> {
+        if self.wire.mount_bytes > 0 && !self.is_mounted(&publish.message.topic) {
+            return Some(DropReason::NotAuthorized);
+        }
+        self.wire.is_oversize(publish, now).then_some(DropReason::Oversize)
+    }
+
+    /// Whether a topic is below the mount point. One that is not comes of a subscription that was made elsewhere: the
+    /// client has no name for it.
+    fn is_mounted(&self, topic: &str) -> bool {
+        let mount_point = self.terms.as_ref().map_or("", |terms| &terms.mount_point);
+        topic.strip_prefix(mount_point).is_some_and(|rest| !rest.is_empty())
     }
 
     /// Sends a packet that was promised.

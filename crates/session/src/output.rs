@@ -59,6 +59,8 @@ pub struct Wire {
     pub packet_bytes_max: u32,
     /// Aliases towards it.
     pub aliases: AliasesOut,
+    /// Bytes at the front of every topic name that it does not see.
+    pub mount_bytes: u16,
 }
 
 /// What [`Output::encode_but_long`] has written.
@@ -107,10 +109,15 @@ impl OutgoingPublish {
         self.qos == QoS::AtMostOnce && self.message.is_expired(now)
     }
 
-    fn delivery<'a>(&'a self, alias: AliasUse, now: Instant) -> Delivery<'a> {
+    #[inline(always)]
+    fn delivery<'a>(&'a self, alias: AliasUse, mount_bytes: u16, now: Instant) -> Delivery<'a> {
+        let name = match mount_bytes {
+            0 => &*self.message.topic,
+            bytes => self.topic_behind(bytes),
+        };
         let (topic, topic_alias) = match alias {
-            AliasUse::None => (&*self.message.topic, None),
-            AliasUse::Introduce(alias) => (&*self.message.topic, Some(alias)),
+            AliasUse::None => (name, None),
+            AliasUse::Introduce(alias) => (name, Some(alias)),
             AliasUse::Known(alias) => ("", Some(alias)),
         };
         Delivery {
@@ -127,9 +134,14 @@ impl OutgoingPublish {
         }
     }
 
+    #[cold]
+    fn topic_behind(&self, mount_bytes: u16) -> &str {
+        self.message.topic.get(usize::from(mount_bytes)..).unwrap_or_default()
+    }
+
     /// Bytes of this PUBLISH with its topic name written out.
     pub fn encoded_len(&self, version: ProtocolVersion, now: Instant) -> usize {
-        self.delivery(AliasUse::None, now).encoded_len(version)
+        self.delivery(AliasUse::None, 0, now).encoded_len(version)
     }
 }
 
@@ -278,6 +290,11 @@ impl Output {
 }
 
 impl Wire {
+    /// What a peer can read that knows topics by their whole names.
+    pub fn new(version: ProtocolVersion, packet_bytes_max: u32, aliases: AliasesOut) -> Self {
+        Self { version, packet_bytes_max, aliases, mount_bytes: 0 }
+    }
+
     /// Writes one packet, leaving out what would make it too long for the peer. An answer that cannot be made
     /// short enough is not sent, which is what the standard asks for.
     pub fn encode(&mut self, outgoing: &Outgoing, now: Instant, out: &mut Vec<u8>) {
@@ -299,10 +316,17 @@ impl Wire {
         );
     }
 
+    /// Whether there is nothing that the peer cannot read.
+    #[inline(always)]
+    pub(crate) fn takes_everything(&self) -> bool {
+        self.mount_bytes == 0 && self.packet_bytes_max == u32::MAX
+    }
+
     /// Whether the peer does not accept a PUBLISH of this length. Most peers accept any.
     pub(crate) fn is_oversize(&self, publish: &OutgoingPublish, now: Instant) -> bool {
         self.packet_bytes_max < u32::MAX
-            && publish.encoded_len(self.version, now) > self.packet_bytes_max as usize
+            && publish.delivery(AliasUse::None, self.mount_bytes, now).encoded_len(self.version)
+                > self.packet_bytes_max as usize
     }
 
     fn encode_publish(
@@ -331,7 +355,7 @@ impl Wire {
         write: impl FnOnce(&Delivery<'_>, ProtocolVersion) -> Result<(), EncodeError>,
     ) -> Result<(), EncodeError> {
         let alias = self.aliases.assign(&publish.message.topic);
-        let delivery = publish.delivery(alias, now);
+        let delivery = publish.delivery(alias, self.mount_bytes, now);
         if self.packet_bytes_max == u32::MAX
             || delivery.encoded_len(self.version) <= self.packet_bytes_max as usize
         {
@@ -341,7 +365,7 @@ impl Wire {
         if let AliasUse::Introduce(alias) = alias {
             self.aliases.forget(alias);
         }
-        write(&publish.delivery(AliasUse::None, now), self.version)
+        write(&publish.delivery(AliasUse::None, self.mount_bytes, now), self.version)
     }
 }
 
@@ -367,7 +391,7 @@ mod tests {
     /// What a 5.0 peer without limits is sent.
     fn sent(output: &mut Output) -> Vec<u8> {
         let (version, packet_bytes_max) = (ProtocolVersion::V5, u32::MAX);
-        let mut wire = Wire { version, packet_bytes_max, aliases: AliasesOut::new(0) };
+        let mut wire = Wire::new(version, packet_bytes_max, AliasesOut::new(0));
         let mut out = Vec::new();
         output.encode(&mut wire, Instant::default(), usize::MAX, &mut out, &mut SessionEffects::default());
         out
@@ -395,7 +419,7 @@ mod tests {
             let mut output = Output::default();
             output.push(publish(soon, qos));
             let (version, packet_bytes_max) = (ProtocolVersion::V5, u32::MAX);
-            let mut wire = Wire { version, packet_bytes_max, aliases: AliasesOut::new(0) };
+            let mut wire = Wire::new(version, packet_bytes_max, AliasesOut::new(0));
             let (mut out, mut fx) = (Vec::new(), SessionEffects::default());
             let counts = output.encode(&mut wire, Instant::from_millis(now), usize::MAX, &mut out, &mut fx);
             assert_eq!(counts, if is_sent { (1, 1) } else { (0, 0) });
@@ -412,7 +436,7 @@ mod tests {
         }
         let waiting = output.bytes();
         let (version, packet_bytes_max) = (ProtocolVersion::V5, u32::MAX);
-        let mut wire = Wire { version, packet_bytes_max, aliases: AliasesOut::new(0) };
+        let mut wire = Wire::new(version, packet_bytes_max, AliasesOut::new(0));
         let mut out = Vec::new();
         assert_eq!(
             output.encode(&mut wire, Instant::default(), 1, &mut out, &mut SessionEffects::default()),
@@ -440,9 +464,9 @@ mod tests {
         output.push(Outgoing::Publish(long.clone()));
         output.push(Outgoing::Publish(short));
         let mut whole = Vec::new();
-        long.delivery(AliasUse::None, Instant::default()).encode(ProtocolVersion::V5, &mut whole).unwrap();
+        long.delivery(AliasUse::None, 0, Instant::default()).encode(ProtocolVersion::V5, &mut whole).unwrap();
         let (version, packet_bytes_max) = (ProtocolVersion::V5, u32::MAX);
-        let mut wire = Wire { version, packet_bytes_max, aliases: AliasesOut::new(0) };
+        let mut wire = Wire::new(version, packet_bytes_max, AliasesOut::new(0));
         let (mut out, mut fx) = (Vec::new(), SessionEffects::default());
         let mut encode = |out: &mut Vec<u8>| {
             output.encode_but_long(&mut wire, Instant::default(), usize::MAX, out, &mut fx)
@@ -460,7 +484,7 @@ mod tests {
         let (version, aliases) = (ProtocolVersion::V5, AliasesOut::new(1));
         // Two bytes of header, the topic behind its length, no properties, the payload.
         let packet_bytes_max = 2 + 2 + 5 + 1 + 7;
-        let mut wire = Wire { version, packet_bytes_max, aliases };
+        let mut wire = Wire::new(version, packet_bytes_max, aliases);
         let mut lengths = Vec::new();
         for _ in 0..2 {
             let mut out = Vec::new();

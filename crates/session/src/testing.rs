@@ -1,8 +1,7 @@
 //! Sessions and messages for the tests of this crate.
 
 use crate::{
-    ConnectionId, Instant, Limits, Link, MessageNumber, Offer, Publication, Session, SessionNumber,
-    SubscriptionIds,
+    ConnectionId, Instant, Link, MessageNumber, Offer, Publication, Session, SessionNumber, SubscriptionIds,
 };
 use noctule_codec::{Connect, PacketId, Properties, ProtocolVersion, QoS};
 use std::sync::Arc;
@@ -32,7 +31,7 @@ pub(crate) fn attach(session: &mut Session, properties: Properties<'_>) {
         properties,
     };
     let connection = ConnectionId { slot: 0, generation: 0 };
-    let link = Link::new(connection, &connect, 0, &Limits::default(), Instant::default());
+    let link = Link::new(connection, &connect, 0, Arc::default(), Instant::default());
     session.outbound.attach(link.receive_maximum);
     session.link = Some(Box::new(link));
 }

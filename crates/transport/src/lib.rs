@@ -22,7 +22,7 @@ pub use open_files::{OpenFileLimit, raise_open_file_limit};
 pub use stream::{READ_BYTES_GOOD, Read, Stream, WRITE_BYTES_MAX, Write};
 pub use tls::{
     Authorities, Certificate, CertificateError, ClientCertificates, ClientTls, PeerIdentity,
-    PeerIdentityError, Reason, ServerIdentity, ServerTls, TlsError, TlsRole, TlsSetupError, Validity,
-    WhatFollows,
+    PeerIdentityError, Reason, ServerIdentity, ServerTls, TlsError, TlsRole, TlsSetupError, TlsVersion,
+    Validity, WhatFollows,
 };
 pub use websocket::{Origins, WebSocketError, WebSocketRules};

@@ -162,6 +162,19 @@ impl ListenUrl {
         }
     }
 
+    /// Whether only one of the two can be listened on: they have the same host and port or the same file, whatever is
+    /// spoken there.
+    pub fn is_in_place_of(&self, other: &Self) -> bool {
+        match (&self.place, &other.place) {
+            (Place::File(path), Place::File(other)) => path == other,
+            (
+                Place::Network { host, port, .. },
+                Place::Network { host: other_host, port: other_port, .. },
+            ) => (host, port) == (other_host, other_port),
+            _ => false,
+        }
+    }
+
     /// The same, at the one address that has been bound.
     pub(crate) fn at(&self, address: SocketAddr) -> Self {
         let path = self.websocket_path().unwrap_or_default().into();

@@ -31,13 +31,13 @@ pub use wire::{ConnectOptions, Wire, connect, filters, publish, subscribe, unsub
 pub use world::{ClientOptions, Handle, WillOptions, World, WorldOptions};
 
 use journal::{FromJournal, Journal, JournalStep};
-use noctule_auth::{AllowAll, Authority};
+use noctule_auth::{AllowAll, Authority, Listener};
 use noctule_codec::{Packet, ProtocolVersion};
 use noctule_engine::{
-    Carrier, CheckAnswer, Directory, Drop, Effects, Event, Flush, Mail, Next, PasswordCheck, Record, Request,
-    Shard, ShardId, Stats, Turn,
+    Arrival, Carrier, CheckAnswer, Directory, Drop, Effects, Event, Flush, Mail, Next, PasswordCheck, Record,
+    Request, Shard, ShardId, Stats, Turn,
 };
-use noctule_session::{ConnectionId, Instant, Limits, Position, Session};
+use noctule_session::{ConnectionId, Instant, Limits, Meters, Position, Rates, Session, Terms};
 use noctule_store::simulated::SimulatedDisk;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -202,6 +202,31 @@ impl Sim {
         let id = ConnectionId { slot: u32::try_from(wire).expect("few connections"), generation: 1 };
         self.wires.push(Wire::new(id, shard));
         self.turn(shard, |shard, turn| shard.open(id, &format!("127.0.0.1:{wire}"), false, turn));
+        wire
+    }
+
+    /// Gives every user these rates who connects from now on.
+    pub fn set_user_rates(&mut self, rates: Rates) {
+        self.directory.set_user_rates(rates);
+    }
+
+    /// Opens a connection to a listener that offers something of its own.
+    pub fn open_on(&mut self, terms: &Arc<Terms>) -> usize {
+        self.open_sharing(terms, Vec::new())
+    }
+
+    /// The same, where it shares these rates with others.
+    pub fn open_sharing(&mut self, terms: &Arc<Terms>, meters: Vec<Arc<Meters>>) -> usize {
+        let wire = self.open();
+        let Wire { id, shard, .. } = self.wires[wire];
+        let arrival = Arrival {
+            address: format!("127.0.0.1:{wire}").into(),
+            listener: Listener::default(),
+            terms: Arc::clone(terms),
+            refusal: None,
+            meters,
+        };
+        self.turn(shard, |shard, turn| shard.arrive(id, arrival, turn));
         wire
     }
 
@@ -470,11 +495,11 @@ impl Sim {
         state.next = received.next;
         match received.next {
             Next::Move(home) => {
-                self.nodes[shard].shard.forget(id);
+                let handover = self.nodes[shard].shard.hand_over(id).expect("it has no session yet");
                 let home = usize::from(home.0);
                 self.wires[wire].shard = home;
                 self.wires[wire].next = Next::Yield;
-                self.turn(home, |shard, turn| shard.open(id, "127.0.0.1:moved", false, turn));
+                self.turn(home, |shard, turn| shard.take_in(id, handover, turn));
             }
             Next::Flush => self.wires[wire].wants_flush = true,
             Next::Read | Next::Yield | Next::Wait(_) | Next::Blocked | Next::Held | Next::Close => {}

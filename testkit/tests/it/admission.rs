@@ -203,6 +203,38 @@ fn an_answer_of_before_a_reload_does_not_count_after_it() {
 }
 
 #[test]
+fn who_would_take_over_a_contested_session_waits_before_and_after_the_check_of_its_password() {
+    let limits = Limits { takeovers_undelayed_max: 1, ..Limits::default() };
+    let authority = access(&["ab"], "allow all #", 1);
+    let mut sim = Sim::with(SimOptions { authority, limits, ..SimOptions::default() });
+    let client = as_user(V5, "c", "ab", "ba");
+    let wires = [(); 3].map(|()| come_in(&mut sim, &client));
+
+    let fourth = sim.dial(&client);
+    assert_eq!(sim.checks.len(), 0, "its turn has not come");
+    sim.advance(5_000);
+    sim.expect_end(wires[1], ReasonCode::SessionTakenOver);
+    answer_all(&mut sim);
+    assert!(matches!(sim.expect(fourth), Packet::ConnAck(connack) if !connack.reason_code.is_error()));
+    sim.expect_end(wires[2], ReasonCode::SessionTakenOver);
+
+    // Nobody is connected when these two are asked, and somebody is when the second one is answered.
+    sim.cut(fourth);
+    let [fifth, sixth] = [(); 2].map(|()| sim.dial(&client));
+    let [one, two] = <[PasswordCheck; 2]>::try_from(std::mem::take(&mut sim.checks)).expect("two wait");
+    sim.answer_check(one.connection, done(one.work));
+    assert!(matches!(sim.expect(fifth), Packet::ConnAck(connack) if !connack.reason_code.is_error()));
+    sim.answer_check(two.connection, done(two.work));
+    assert_eq!(sim.receive(sixth), None, "it waits with its answer");
+    sim.set_authority(&access(&["ab"], "allow all #", 2));
+    sim.advance(5_000);
+    assert_eq!((sim.receive(sixth), sim.checks.len()), (None, 1), "the answer is of before the reload");
+    answer_all(&mut sim);
+    assert!(matches!(sim.expect(sixth), Packet::ConnAck(connack) if !connack.reason_code.is_error()));
+    sim.expect_end(fifth, ReasonCode::SessionTakenOver);
+}
+
+#[test]
 fn a_client_that_cannot_be_checked_is_told_to_come_again() {
     let cases = [
         (CheckAnswer::Busy, ReasonCode::ServerBusy),

@@ -1,5 +1,6 @@
 //! The simulated broker, spoken to on the wire.
 
+mod abuse;
 mod admission;
 mod alias;
 mod bounds;
@@ -11,6 +12,7 @@ mod durability;
 mod expiry;
 mod flow;
 mod levels;
+mod listeners;
 mod long;
 mod malformed;
 mod permission;

@@ -1,7 +1,9 @@
 //! From the section `[access]` to what is asked about clients.
 
 use super::secrets::read_secret;
-use crate::config::{AccessSettings, AnonymousClients, Config, Place, Problem, Problems, WithoutRules};
+use crate::config::{
+    AccessSettings, AnonymousClients, Config, ListenerConfig, Place, Problem, Problems, WithoutRules,
+};
 use noctule_auth::admission::{Anonymous, AnonymousFrom, Backend, Backends, Certificates};
 use noctule_auth::rules::{self, RuleSet};
 use noctule_auth::users::Users;
@@ -19,12 +21,29 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
-/// Reads the files that the section `[access]` names. `generation` is given to no other content of them.
+/// Reads the files that the section `[access]` names, and those of listeners that have their own. `generation` is given
+/// to no other content of them.
 ///
 /// # Errors
 /// Everything that is wrong in them, with file and line.
 pub fn load(config: &Config, generation: u64) -> Result<Loaded, Problems> {
-    load_with(&config.access, &[], generation)
+    load_with(&config.access, &of_listeners(config), generation)
+}
+
+/// The files that [`load`] reads.
+pub(crate) fn files(config: &Config) -> impl Iterator<Item = String> {
+    let of_listeners = of_listeners(config).into_iter().map(|(_, settings)| settings);
+    of_listeners.chain([config.access.clone()]).flat_map(|settings| {
+        let AccessSettings { users, rules, mosquitto_password_file, mosquitto_acl_file, .. } = settings;
+        let others = [rules, mosquitto_password_file, mosquitto_acl_file];
+        users.into_iter().chain(others).filter(|file| !file.is_empty())
+    })
+}
+
+/// The listeners that differ from `[access]`, by name.
+fn of_listeners(config: &Config) -> Vec<(String, AccessSettings)> {
+    let own = |listener: ListenerConfig| Some((listener.name(), listener.own_access(&config.access)?));
+    config.listeners().filter_map(own).collect()
 }
 
 /// The same with listeners, by name, for whose clients these settings hold and no others.
@@ -180,7 +199,7 @@ fn anonymous(from: AnonymousClients) -> Option<Backend> {
 /// The command that lets in a client that was refused.
 fn remedy(settings: &AccessSettings) -> String {
     match settings.users.first() {
-        Some(file) => format!("`noctule passwd {file} NAME`, then restart"),
+        Some(file) => format!("`noctule passwd {file} NAME`, then reload (SIGHUP)"),
         None => "`noctule passwd users.txt NAME`, then restart with `--access-users users.txt`".to_owned(),
     }
 }
@@ -198,6 +217,27 @@ mod tests {
 
     fn origin(listener: &str) -> Origin {
         Origin { address: Address::parse("192.0.2.1"), listener: listener.into(), certificate: None }
+    }
+
+    #[test]
+    fn tables_of_listeners_take_what_they_do_not_say_from_the_section() {
+        let mut config = Config::default();
+        config.access.users = vec!["all.users".into()];
+        config.access.rules = "all.rules".into();
+        config.access.attempts_per_minute_max.0 = 7;
+        assert!(of_listeners(&config).is_empty(), "nothing differs");
+        let listener = ListenerConfig::plain("tcp://127.0.0.1:1".parse().unwrap(), &config);
+        let (mut open, mut own) = (listener.clone(), listener);
+        open.anonymous = Some(AnonymousClients::Always);
+        own.access.users = vec!["own.users".into()];
+        let tables = [open, own].map(|table| table.own_access(&config.access).unwrap());
+        assert_eq!(
+            tables[0],
+            AccessSettings { anonymous: AnonymousClients::Always, ..config.access.clone() }
+        );
+        let files = |settings: &AccessSettings| (settings.users.join(","), settings.rules.clone());
+        assert_eq!(files(&tables[1]), ("own.users".into(), String::new()));
+        assert_eq!(super::files(&config).collect::<Vec<_>>(), ["all.users", "all.rules"]);
     }
 
     #[test]

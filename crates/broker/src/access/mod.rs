@@ -10,6 +10,7 @@ pub(crate) mod pool;
 mod renew;
 pub mod secrets;
 
+pub(crate) use load::files;
 pub use load::{Loaded, load, load_with};
 /// What decides.
 pub use noctule_auth as auth;

@@ -6,9 +6,10 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::load::Assignment;
+use super::listener::LISTENER_KEYS;
+use super::load::{Assignment, Table};
 use super::raw::Raw;
-use super::unknown::{is_section, unknown_key};
+use super::unknown::{is_section, unknown_key, unknown_listener_key};
 use super::{KEYS, Place, Problem};
 
 /// Reads the keys of `text` in the order of the file. A text that is not TOML yields only problems.
@@ -16,9 +17,10 @@ pub(super) fn read_assignments(
     path: &Path,
     text: &str,
     assignments: &mut Vec<Assignment>,
+    tables: &mut Vec<Table>,
     problems: &mut Vec<Problem>,
 ) {
-    let mut reader = Reader { path, text, assignments, problems };
+    let mut reader = Reader { path, text, assignments, tables, problems };
     let (document, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
         reader.read_table("", document.get_ref());
@@ -34,6 +36,7 @@ struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
     assignments: &'a mut Vec<Assignment>,
+    tables: &'a mut Vec<Table>,
     problems: &'a mut Vec<Problem>,
 }
 
@@ -56,12 +59,37 @@ impl Reader<'_> {
             return;
         }
         match value.get_ref() {
+            DeValue::Array(tables) if name == LISTENER => self.read_listeners(tables),
+            _ if name == LISTENER => {
+                let found = Raw::from_toml(value.get_ref());
+                let message = format!("{name}: found {found}, allowed are tables that begin with [[{name}]]");
+                self.problem(value.span(), message);
+            }
             DeValue::Table(table) if is_section(name) => self.read_table(name, table),
             _ if is_section(name) => {
                 let found = Raw::from_toml(value.get_ref());
                 self.problem(value.span(), format!("{name}: found {found}, allowed is a table of keys"));
             }
             _ => self.problem(key_span, unknown_key(name)),
+        }
+    }
+
+    fn read_listeners(&mut self, tables: &[Spanned<DeValue<'_>>]) {
+        for item in tables {
+            let DeValue::Table(table) = item.get_ref() else {
+                let found = Raw::from_toml(item.get_ref());
+                self.problem(item.span(), format!("{LISTENER}: found {found}, allowed is a table of keys"));
+                continue;
+            };
+            let mut assignments = Vec::new();
+            for (key, value) in table {
+                let name = format!("{LISTENER}.{}", key.get_ref());
+                match LISTENER_KEYS.iter().position(|key| key.name == name) {
+                    Some(key) => assignments.push(self.assignment(key, value)),
+                    None => self.problem(key.span(), unknown_listener_key(&name)),
+                }
+            }
+            self.tables.push(Table { place: self.place(item.span()), assignments });
         }
     }
 
@@ -88,3 +116,6 @@ impl Reader<'_> {
         }
     }
 }
+
+/// The name of the tables of listeners.
+const LISTENER: &str = "listener";

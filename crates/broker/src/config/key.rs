@@ -6,8 +6,8 @@ use super::kind::{Kind, Refusal};
 use super::load::Assignment;
 use super::{Config, Problem, Value};
 
-/// A thing the operator can set.
-pub struct Key {
+/// A thing the operator can set; it goes into `C`.
+pub struct Key<C: 'static = Config> {
     /// Name in `noctule.toml`, sections separated by dots: `limits.packet_bytes_max`.
     pub name: &'static str,
     /// Its flag. Every key can also be set with `--set KEY=VALUE`.
@@ -18,7 +18,7 @@ pub struct Key {
     pub details: &'static str,
     /// What a refusal adds to what is allowed; may be empty.
     pub(super) hint: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: Kind<C>,
 }
 
 /// A flag of `noctule serve`.
@@ -33,7 +33,9 @@ impl Key {
     pub fn by_name(name: &str) -> Option<&'static Self> {
         super::KEYS.iter().find(|key| key.name == name)
     }
+}
 
+impl<C: Default> Key<C> {
     /// Its environment variable: `NOCTULE_LIMITS_PACKET_BYTES_MAX`.
     pub fn variable(&self) -> String {
         format!("{VARIABLE_PREFIX}{}", self.name.replace('.', "_").to_ascii_uppercase())
@@ -65,12 +67,12 @@ impl Key {
     }
 
     /// Its value in `config`.
-    pub fn value(&self, config: &Config) -> Value {
+    pub fn value(&self, config: &C) -> Value {
         self.kind.read(config)
     }
 
     /// Puts the value of `assignment` into `config`.
-    pub(super) fn assign(&self, config: &mut Config, assignment: &Assignment) -> Result<(), Vec<Problem>> {
+    pub(super) fn assign(&self, config: &mut C, assignment: &Assignment) -> Result<(), Vec<Problem>> {
         let refusals = self.kind.write(config, &assignment.raw);
         refusals
             .map_err(|refusals| refusals.iter().map(|refusal| self.problem(refusal, assignment)).collect())
@@ -85,7 +87,7 @@ impl Key {
     }
 }
 
-impl fmt::Debug for Key {
+impl<C> fmt::Debug for Key<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Key").field(&self.name).finish()
     }

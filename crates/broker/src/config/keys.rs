@@ -19,13 +19,15 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Listen(field!(listen)),
         flag: Some(Flag { value_name: "URL" }),
         help: "Where MQTT clients connect; replaces the default",
-        details: "`localhost` means 127.0.0.1 and [::1]; a machine that lacks one of them listens on the \
-                  other. `tcp://*:1883` is all addresses, `tcp://0.0.0.0:1883` and `tcp://[::]:1883` those of \
-                  a family, port 0 is any free port. `tls://HOST:PORT` needs a certificate (section `[tls]`). \
-                  `ws://HOST:PORT` and `wss://HOST:PORT` are MQTT over WebSocket at the path `/mqtt`, or \
-                  at the one that the URL has; `/*` is every path. `unix:PATH` is a socket for the broker's \
-                  user and group. Several URLs are an array in the file, are separated by commas in the \
-                  environment, and repeat the flag on the command line.",
+        details: "A listener that is to differ from others has a `[[listener]]` table instead; where \
+                  there is one and this key is not set, the default is not listened on. `localhost` \
+                  means 127.0.0.1 and [::1]; a machine that lacks one of them listens on the other. \
+                  `tcp://*:1883` is all addresses, `tcp://0.0.0.0:1883` and `tcp://[::]:1883` those of \
+                  a family, port 0 is any free port. `tls://HOST:PORT` needs a certificate (section \
+                  `[tls]`). `ws://HOST:PORT` and `wss://HOST:PORT` are MQTT over WebSocket at the path \
+                  `/mqtt`, or at the one that the URL has; `/*` is every path. `unix:PATH` is a socket \
+                  for the broker's user and group. Several URLs are an array in the file, are separated \
+                  by commas in the environment, and repeat the flag on the command line.",
         hint: "",
     },
     Key {
@@ -125,6 +127,15 @@ pub static KEYS: &[Key] = &[
         hint: "",
     },
     Key {
+        name: "reload_on_change",
+        kind: Kind::Switch(field!(reload_on_change)),
+        flag: None,
+        help: "Whether a change of its files reloads the configuration, as SIGHUP does",
+        details: "Half a second after the file of the configuration, or a certificate, key, file of users or \
+                  file of rules that it names, has changed.",
+        hint: "",
+    },
+    Key {
         name: "sys_interval",
         kind: Kind::Duration { unit: Unit::Milliseconds, range: 0..=DAY_MS, field: field!(sys_interval) },
         flag: None,
@@ -151,6 +162,14 @@ pub static KEYS: &[Key] = &[
         flag: None,
         help: "Files of the private keys to these certificates, in the same order",
         details: "PEM, not encrypted.",
+        hint: "",
+    },
+    Key {
+        name: "tls.versions",
+        kind: Kind::Word(field!(tls.versions)),
+        flag: None,
+        help: "The oldest TLS version that is spoken",
+        details: "The newer ones are spoken too. A client that has none of them is refused.",
         hint: "",
     },
     Key {
@@ -415,6 +434,82 @@ pub static KEYS: &[Key] = &[
         flag: None,
         help: "Bytes of one client in a second; 0 for no limit",
         details: "Counted over all packets; otherwise like limits.messages_per_second_max.",
+        hint: "",
+    },
+    Key {
+        name: "limits.address_connects_per_second_max",
+        kind: Kind::Number { range: 0..=U32_MAX, field: field!(address_rates.connects_per_second_max) },
+        flag: None,
+        help: "Connections accepted from one address in a second; 0 for no limit",
+        details: "A second's worth may come at once. Some of those beyond are told why (0x9F; 3.x: code 3), \
+                  the others are closed; they are counted in `$SYS/broker/clients/refused` and logged. An IPv6 \
+                  address stands for its network of 64 bits.",
+        hint: "",
+    },
+    Key {
+        name: "limits.address_messages_per_second_max",
+        kind: Kind::Number { range: 0..=U32_MAX, field: field!(address_rates.messages_per_second_max) },
+        flag: None,
+        help: "Publications of all clients of one address in a second; 0 for no limit",
+        details: "None of them is read until the allowance has grown again, as for \
+                  limits.messages_per_second_max.",
+        hint: "",
+    },
+    Key {
+        name: "limits.address_bytes_per_second_max",
+        kind: Kind::Size { range: 0..=PIB, field: field!(address_rates.bytes_per_second_max) },
+        flag: None,
+        help: "Bytes of all clients of one address in a second; 0 for no limit",
+        details: "As limits.address_messages_per_second_max.",
+        hint: "",
+    },
+    Key {
+        name: "limits.user_connects_per_second_max",
+        kind: Kind::Number { range: 0..=U32_MAX, field: field!(user_rates.connects_per_second_max) },
+        flag: None,
+        help: "Connections of one user in a second; 0 for no limit",
+        details: "Those beyond are refused (0x9F; 3.x: code 3). The user name is that of CONNECT.",
+        hint: "",
+    },
+    Key {
+        name: "limits.user_messages_per_second_max",
+        kind: Kind::Number { range: 0..=U32_MAX, field: field!(user_rates.messages_per_second_max) },
+        flag: None,
+        help: "Publications of all clients of one user in a second; 0 for no limit",
+        details: "As limits.address_messages_per_second_max.",
+        hint: "",
+    },
+    Key {
+        name: "limits.user_bytes_per_second_max",
+        kind: Kind::Size { range: 0..=PIB, field: field!(user_rates.bytes_per_second_max) },
+        flag: None,
+        help: "Bytes of all clients of one user in a second; 0 for no limit",
+        details: "As limits.address_messages_per_second_max.",
+        hint: "",
+    },
+    Key {
+        name: "limits.rate_pause_max",
+        kind: Kind::Duration {
+            unit: Unit::Milliseconds,
+            range: 0..=HOUR_MS,
+            field: field!(limits.rate_pause_ms_max),
+        },
+        flag: None,
+        help: "Time for which a client may be over its rates without a break; 0 for any",
+        details: "A client that is over one of its rates, or of those that it shares, is not read for a while, \
+                  which is counted in `$SYS/broker/clients/pauses`. One that goes on like this for so long, \
+                  keeping to its rates for less than a second in between, is disconnected (0x96; 3.x: closed).",
+        hint: "",
+    },
+    Key {
+        name: "limits.takeovers_undelayed_max",
+        kind: Kind::Number { range: 0..=U32_MAX, field: field!(limits.takeovers_undelayed_max) },
+        flag: None,
+        help: "Takeovers of one client id in a minute that happen at once; 0 for all",
+        details: "Two clients with one client id take the session from each other for ever. After so many takeovers \
+                  that is logged once, with both addresses, and the next ones wait before they are let in: each \
+                  a little longer, at most 5 seconds. Nobody is refused. \
+                  `$SYS/broker/clients/takeovers_delayed` counts those that waited.",
         hint: "",
     },
     Key {
@@ -691,7 +786,7 @@ const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// The longest packet of the wire format: 5 bytes of fixed header and the largest remaining length (§2.1.4).
-const PACKET_BYTES_MAX: u64 = 5 + 268_435_455;
+pub(super) const PACKET_BYTES_MAX: u64 = 5 + 268_435_455;
 
 /// A log line is for a screen.
 const TIME_FORMAT_BYTES_MAX: usize = 100;
@@ -730,6 +825,8 @@ mod tests {
             Kind::Switch(_) => Some(Raw::Boolean(default == Value::Boolean(false))),
             Kind::Lifetime(_) => text("1s"),
             Kind::Text { .. } | Kind::Texts { .. } | Kind::Path(_) => text("other"),
+            Kind::Url(_) => text("tcp://[::1]:2"),
+            Kind::Versions(_) => text("3.1"),
             Kind::Log(_) => text("trace"),
             Kind::Listen(_) => text("tcp://[::1]:1"),
             Kind::Rules(_) => text("a/#=memory"),

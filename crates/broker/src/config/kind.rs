@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use noctule_codec::QoS;
-use noctule_transport::{ListenUrl, ListenUrlError};
+use noctule_codec::{ProtocolVersion, QoS};
+use noctule_transport::{ListenUrl, ListenUrlError, TlsVersion};
 
 use super::raw::Raw;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
@@ -19,42 +19,46 @@ use super::{
     AnonymousClients, AttemptsMax, CertificateField, Config, Http, LogFilter, LogFilterError, LogFormat,
     LogPlace, TlsClients, WithoutRules,
 };
-use noctule_session::{Durability, DurabilityRule};
+use noctule_session::{Durability, DurabilityRule, Versions};
 
-/// What a key takes and where it goes.
-pub(super) enum Kind {
+/// What a key takes and where it goes: into `C`.
+pub(super) enum Kind<C: 'static = Config> {
     /// `true` or `false`.
-    Switch(Field<bool>),
+    Switch(Field<bool, C>),
     /// A number of things.
-    Number { range: RangeInclusive<u64>, field: Field<dyn Number> },
+    Number { range: RangeInclusive<u64>, field: Field<dyn Number, C> },
     /// A number of bytes.
-    Size { range: RangeInclusive<u64>, field: Field<dyn Number> },
+    Size { range: RangeInclusive<u64>, field: Field<dyn Number, C> },
     /// A length of time; the range and the field count in `unit`.
-    Duration { unit: Unit, range: RangeInclusive<u64>, field: Field<dyn Number> },
+    Duration { unit: Unit, range: RangeInclusive<u64>, field: Field<dyn Number, C> },
     /// A length of time in seconds whose largest value means "for ever".
-    Lifetime(Field<u32>),
+    Lifetime(Field<u32, C>),
     /// One of a few words.
-    Word(Field<dyn Word>),
+    Word(Field<dyn Word, C>),
     /// A text that passes `check`.
-    Text { allowed: &'static str, check: fn(&str) -> bool, field: Field<String> },
+    Text { allowed: &'static str, check: fn(&str) -> bool, field: Field<String, C> },
     /// Texts that are not empty.
-    Texts { allowed: &'static str, field: Field<Vec<String>> },
+    Texts { allowed: &'static str, field: Field<Vec<String>, C> },
     /// A file or folder.
-    Path(Field<PathBuf>),
+    Path(Field<PathBuf, C>),
     /// A log filter.
-    Log(Field<LogFilter>),
+    Log(Field<LogFilter, C>),
     /// Places for log lines.
-    LogPlaces(Field<Vec<LogPlace>>),
+    LogPlaces(Field<Vec<LogPlace>, C>),
     /// Places to listen.
-    Listen(Field<Vec<ListenUrl>>),
+    Listen(Field<Vec<ListenUrl>, C>),
+    /// One place to listen.
+    Url(Field<Option<ListenUrl>, C>),
+    /// Versions of the protocol.
+    Versions(Field<Versions, C>),
     /// Rules of durability.
-    Rules(Field<Vec<DurabilityRule>>),
+    Rules(Field<Vec<DurabilityRule>, C>),
 }
 
-/// A field of [`Config`].
-pub(super) struct Field<T: ?Sized + 'static> {
-    pub(super) get: fn(&Config) -> &T,
-    pub(super) get_mut: fn(&mut Config) -> &mut T,
+/// A field of a configuration.
+pub(super) struct Field<T: ?Sized + 'static, C: 'static = Config> {
+    pub(super) get: fn(&C) -> &T,
+    pub(super) get_mut: fn(&mut C) -> &mut T,
 }
 
 /// What a field counts in.
@@ -73,9 +77,9 @@ pub(super) struct Refusal {
     pub(super) message: String,
 }
 
-impl Kind {
+impl<C: Default> Kind<C> {
     /// The value `config` holds.
-    pub(super) fn read(&self, config: &Config) -> Value {
+    pub(super) fn read(&self, config: &C) -> Value {
         match self {
             Self::Switch(field) => Value::Boolean(*(field.get)(config)),
             Self::Number { field, .. } => Value::Number((field.get)(config).get()),
@@ -93,6 +97,10 @@ impl Kind {
             Self::Listen(field) => {
                 Value::List((field.get)(config).iter().map(ListenUrl::to_string).collect())
             }
+            Self::Url(field) => {
+                Value::Text((field.get)(config).as_ref().map(ListenUrl::to_string).unwrap_or_default())
+            }
+            Self::Versions(field) => Value::List(version_names(*(field.get)(config))),
             Self::Rules(field) => {
                 Value::List((field.get)(config).iter().map(DurabilityRule::to_string).collect())
             }
@@ -101,7 +109,7 @@ impl Kind {
 
     /// Checks `raw` and puts it into `config`, which is as it was if the value is refused. A list may be
     /// refused for several of its elements.
-    pub(super) fn write(&self, config: &mut Config, raw: &Raw) -> Result<(), Vec<Refusal>> {
+    pub(super) fn write(&self, config: &mut C, raw: &Raw) -> Result<(), Vec<Refusal>> {
         let refused = || vec![Refusal::of_all(format!("found {raw}, allowed is {}", self.allowed()))];
         match self {
             Self::Switch(field) => *(field.get_mut)(config) = raw.boolean().ok_or_else(refused)?,
@@ -145,8 +153,18 @@ impl Kind {
                 *(field.get_mut)(config) = parsed(&items)?;
             }
             Self::Listen(field) => {
-                let items = raw.list().filter(|items| !items.is_empty()).ok_or_else(refused)?;
+                // None is enough where there are listeners with tables of their own.
+                let items = raw.list().ok_or_else(refused)?;
                 *(field.get_mut)(config) = listen_urls(&items)?;
+            }
+            Self::Url(field) => {
+                let url = listen_url(raw, &[])
+                    .map_err(|reason| vec![Refusal::of_all(format!("{raw}: {reason}"))])?;
+                *(field.get_mut)(config) = Some(url);
+            }
+            Self::Versions(field) => {
+                let items = raw.list().filter(|items| !items.is_empty()).ok_or_else(refused)?;
+                *(field.get_mut)(config) = versions(&items)?;
             }
             Self::Rules(field) => {
                 let items = raw.list().ok_or_else(refused)?;
@@ -173,19 +191,22 @@ impl Kind {
                 format!("a duration{} from {start} to {end}, written like \"10s\"", unit.in_whole())
             }
             Self::Lifetime(_) => "a duration in whole seconds, written like \"7d\", or \"forever\"".into(),
-            Self::Word(field) => quoted_words((field.get)(&Config::default()).words()),
+            Self::Word(field) => quoted_words((field.get)(&C::default()).words()),
             Self::Text { allowed, .. } | Self::Texts { allowed, .. } => (*allowed).into(),
             Self::Path(_) => "a path".into(),
             Self::Log(_) => "a text like \"info\" or \"warn,noctule_broker=debug\"".into(),
             Self::LogPlaces(_) => "an array of at least one place, like [\"stderr\"]".into(),
-            Self::Listen(_) => "an array of at least one URL, like [\"tcp://localhost:1883\"]".into(),
+            Self::Listen(_) => LISTEN_ALLOWED.into(),
+            Self::Url(_) => "a URL, like \"tls://0.0.0.0:8883\"".into(),
+            Self::Versions(_) => "an array of \"3.1\", \"3.1.1\" and \"5.0\"".into(),
             Self::Rules(_) => "an array of rules, like [\"sensors/#=memory\", \"alarms/#=disk\"]".into(),
         }
     }
 
     /// Whether the flag of the key may be given several times.
     pub(super) fn is_list(&self) -> bool {
-        matches!(self, Self::Listen(_) | Self::LogPlaces(_) | Self::Rules(_) | Self::Texts { .. })
+        let is_places = matches!(self, Self::Listen(_) | Self::LogPlaces(_));
+        is_places || matches!(self, Self::Rules(_) | Self::Versions(_) | Self::Texts { .. })
     }
 }
 
@@ -298,6 +319,28 @@ fn listen_url(item: &Raw, before: &[ListenUrl]) -> Result<ListenUrl, String> {
     if url.port() != Some(0) && before.contains(&url) { Err("it is there twice".into()) } else { Ok(url) }
 }
 
+fn versions(items: &[Raw]) -> Result<Versions, Vec<Refusal>> {
+    let mut versions = Versions { v3_1: false, v3_1_1: false, v5: false };
+    let mut refusals = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        match item.text() {
+            Some("3.1") => versions.v3_1 = true,
+            Some("3.1.1") => versions.v3_1_1 = true,
+            Some("5.0" | "5") => versions.v5 = true,
+            _ => refusals.push(Refusal::of_element(index, item, "not a version of MQTT such as \"3.1.1\"")),
+        }
+    }
+    if refusals.is_empty() { Ok(versions) } else { Err(refusals) }
+}
+
+fn version_names(versions: Versions) -> Vec<String> {
+    let known = [ProtocolVersion::V3_1, ProtocolVersion::V3_1_1, ProtocolVersion::V5];
+    known.into_iter().filter(|version| versions.have(*version)).map(|it| Versions::name(it).into()).collect()
+}
+
+/// What `listen` takes.
+pub(super) const LISTEN_ALLOWED: &str = "an array of at least one URL, like [\"tcp://localhost:1883\"]";
+
 /// `"a"`, `"a" or "b"`, `"a", "b" or "c"`.
 fn quoted_words(words: Vec<&'static str>) -> String {
     let quoted: Vec<String> = words.into_iter().map(|word| format!("{word:?}")).collect();
@@ -407,6 +450,24 @@ impl<T: Named> Word for T {
         let known = T::NAMES.iter().find(|(name, _)| *name == word);
         known.inspect(|(_, value)| *self = *value).is_some()
     }
+}
+
+/// `None`: as it is elsewhere.
+impl<T: Named> Word for Option<T> {
+    fn words(&self) -> Vec<&'static str> {
+        T::NAMES.iter().map(|(word, _)| *word).collect()
+    }
+    fn word(&self) -> &'static str {
+        T::NAMES.iter().find(|(_, value)| Some(value) == self.as_ref()).map_or("", |(word, _)| word)
+    }
+    fn set_word(&mut self, word: &str) -> bool {
+        let known = T::NAMES.iter().find(|(name, _)| *name == word);
+        known.inspect(|(_, value)| *self = Some(*value)).is_some()
+    }
+}
+
+impl Named for TlsVersion {
+    const NAMES: &'static [(&'static str, Self)] = &[("1.2", Self::Tls1_2), ("1.3", Self::Tls1_3)];
 }
 
 impl Named for Http {

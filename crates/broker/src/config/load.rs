@@ -4,12 +4,18 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use noctule_import::{Import, mosquitto};
 
+use super::certificates::check_certificates;
 use super::file::read_assignments;
 use super::key::{CONFIG_VARIABLE, VARIABLE_PREFIX};
+use super::kind::LISTEN_ALLOWED;
+use super::listener::{LISTENER_KEYS, ListenerConfig};
+use super::places::Places;
 use super::raw::Raw;
+use super::tables::{ListenerOrigins, resolve_tables};
 use super::unknown::{misspelt_variable, unknown_key};
 use super::{Config, KEYS, Key, Place, Problem, Problems, Value};
 
@@ -48,6 +54,10 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// One per key, in the order of [`KEYS`].
     origins: Vec<Origin>,
+    /// Where the keys of the tables of listeners come from that are set, by their place in [`LISTENER_KEYS`].
+    listener_origins: Vec<ListenerOrigins>,
+    /// Where everything was set.
+    pub(super) places: Places,
 }
 
 /// The effective value of a key.
@@ -55,6 +65,17 @@ pub struct Loaded {
 pub struct Setting<'a> {
     /// The key.
     pub key: &'static Key,
+    /// Its value.
+    pub value: Value,
+    /// Where the value comes from.
+    pub origin: &'a Origin,
+}
+
+/// The value of a key that the table of a listener sets.
+#[derive(Clone, Debug)]
+pub struct ListenerSetting<'a> {
+    /// The key.
+    pub key: &'static Key<ListenerConfig>,
     /// Its value.
     pub value: Value,
     /// Where the value comes from.
@@ -91,6 +112,21 @@ pub(super) struct Assignment {
     pub(super) elements: Vec<Place>,
 }
 
+impl Assignment {
+    /// Turns its places into those that they come from.
+    fn name_imported(&mut self, import: &Import) {
+        let places = std::iter::once(&mut self.place).chain(&mut self.elements);
+        places.for_each(|place| name_imported(place, import));
+    }
+}
+
+/// A `[[listener]]` of a file.
+pub(super) struct Table {
+    pub(super) place: Place,
+    /// What it sets; the indices are those of [`LISTENER_KEYS`].
+    pub(super) assignments: Vec<Assignment>,
+}
+
 /// Reads all sources and checks every value in them.
 ///
 /// # Errors
@@ -103,15 +139,18 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     findings.resolve(file)
 }
 
-/// Checks one file by itself, and the files of users and rules that it names.
+/// Checks one file by itself, and the files that it names: users and rules, and certificates and keys at the time
+/// `now`.
 ///
 /// # Errors
 /// Everything that is wrong with it, and then everything that is wrong with those.
-pub fn check_file(path: &Path) -> Result<(), Problems> {
+pub fn check_file(path: &Path, now: SystemTime) -> Result<(), Problems> {
     let mut findings = Findings::default();
     findings.read_file(path);
     let loaded = findings.resolve(Some(path.into()))?;
-    crate::access::load(&loaded.config, 0).map(drop)
+    let mut problems = check_certificates(&loaded, now);
+    problems.extend(crate::access::load(&loaded.config, 0).err().into_iter().flat_map(|found| found.0));
+    Problems::none_or(problems)
 }
 
 impl Loaded {
@@ -121,6 +160,18 @@ impl Loaded {
             key,
             value: key.value(&self.config),
             origin,
+        })
+    }
+
+    /// What each table of a listener sets, in the order of [`LISTENER_KEYS`].
+    pub fn listener_settings(&self) -> impl Iterator<Item = Vec<ListenerSetting<'_>>> {
+        let tables = self.config.listener_tables.iter().zip(&self.listener_origins);
+        tables.map(|(listener, origins)| {
+            let setting = |(key, origin)| {
+                let key: &Key<ListenerConfig> = &LISTENER_KEYS[key];
+                ListenerSetting { key, value: key.value(listener), origin }
+            };
+            origins.iter().map(|(key, origin)| setting((*key, origin))).collect()
         })
     }
 }
@@ -153,6 +204,7 @@ impl From<Place> for Origin {
 #[derive(Default)]
 struct Findings {
     assignments: Vec<Assignment>,
+    tables: Vec<Table>,
     problems: Vec<Problem>,
     warnings: Vec<String>,
 }
@@ -182,19 +234,23 @@ impl Findings {
                 false => self.warnings.push(format!("{}: {message}", entry.place)),
             }
         }
-        let (known, told) = (self.assignments.len(), self.problems.len());
-        read_assignments(path, &import.toml, &mut self.assignments, &mut self.problems);
-        let assignments = self.assignments[known..].iter_mut();
-        let places = assignments.flat_map(|assignment| {
-            std::iter::once(&mut assignment.place).chain(assignment.elements.iter_mut())
-        });
-        let problems = self.problems[told..].iter_mut().map(|problem| &mut problem.place);
-        places.chain(problems).for_each(|place| name_imported(place, &import));
+        let Self { assignments, tables, problems, .. } = self;
+        let (known, told) = (assignments.len(), problems.len());
+        read_assignments(path, &import.toml, assignments, tables, problems);
+        for Table { place, assignments } in tables {
+            name_imported(place, &import);
+            assignments.iter_mut().for_each(|assignment| assignment.name_imported(&import));
+        }
+        assignments[known..].iter_mut().for_each(|assignment| assignment.name_imported(&import));
+        problems[told..].iter_mut().for_each(|problem| name_imported(&mut problem.place, &import));
     }
 
     fn read_file(&mut self, path: &Path) {
         match fs::read_to_string(path) {
-            Ok(text) => read_assignments(path, &text, &mut self.assignments, &mut self.problems),
+            Ok(text) => {
+                let Self { assignments, tables, problems, .. } = self;
+                read_assignments(path, &text, assignments, tables, problems);
+            }
             Err(error) => {
                 self.problem(Place::WholeFile(path.into()), format!("the file cannot be read: {error}"));
             }
@@ -292,17 +348,29 @@ impl Findings {
     fn resolve(mut self, file: Option<PathBuf>) -> Result<Loaded, Problems> {
         let mut config = Config::default();
         let mut origins = vec![Origin::Default; KEYS.len()];
+        let (mut no_listeners, mut places) = (None, Places::default());
         for assignment in self.assignments {
-            match KEYS[assignment.key].assign(&mut config, &assignment) {
-                Ok(()) => origins[assignment.key] = assignment.place.into(),
+            let key = &KEYS[assignment.key];
+            places.note(None, key.name, &assignment);
+            match key.assign(&mut config, &assignment) {
+                Ok(()) => {
+                    if key.name == "listen" {
+                        no_listeners = config.listen.is_empty().then(|| assignment.place.clone());
+                    }
+                    origins[assignment.key] = assignment.place.into();
+                }
                 Err(problems) => self.problems.extend(problems),
             }
         }
-        if self.problems.is_empty() {
-            return Ok(Loaded { config, file, warnings: self.warnings, origins });
+        if let Some(place) = no_listeners.filter(|_| self.tables.is_empty()) {
+            let message = format!("listen: found an array, allowed is {LISTEN_ALLOWED}");
+            self.problems.push(Problem { place, message });
         }
-        self.problems.sort_by_key(|problem| problem.place.order());
-        Err(Problems(self.problems))
+        let listener_origins =
+            resolve_tables(&mut config, self.tables, &origins, &mut places, &mut self.problems);
+        let warnings = self.warnings;
+        Problems::none_or(self.problems)?;
+        Ok(Loaded { config, file, warnings, origins, listener_origins, places })
     }
 }
 

@@ -1,24 +1,29 @@
 //! What the operator can set, from where, and what it means.
 //!
-//! [`KEYS`] is the one table of all keys. `noctule.toml`, the `NOCTULE_…` environment variables, the flags of
-//! `noctule serve`, `noctule config show`, the help texts and `docs/configuration.md` all come from it. A key
-//! ends in a field of [`Config`]; the default of a key *is* the value of that field in [`Config::default`].
+//! [`KEYS`] is the one table of all keys, [`LISTENER_KEYS`] that of the keys in a `[[listener]]`. `noctule.toml`, the
+//! `NOCTULE_…` environment variables, the flags of `noctule serve`, `noctule config show`, the help texts and
+//! `docs/configuration.md` all come from them. A key ends in a field of [`Config`] or [`ListenerConfig`]; the
+//! default of a key *is* the value of that field in [`Config::default`].
 //!
 //! Everything is checked here, once: past a [`Config`] nobody asks again whether a value is allowed. Loading
 //! reports every problem it finds, not only the first, and a value is checked also when a stronger source
 //! overrides it.
 
+mod certificates;
 mod file;
 mod key;
 mod keys;
 mod kind;
+mod listener;
 mod load;
 mod log_filter;
 mod log_place;
+mod places;
 mod problem;
 mod raw;
 mod reference;
 mod show;
+mod tables;
 mod units;
 mod unknown;
 mod value;
@@ -27,12 +32,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use noctule_auth::admission::CertificateName;
-use noctule_session::Limits;
-use noctule_transport::{Host, ListenUrl};
+use noctule_session::{Limits, Rates};
+use noctule_transport::{Host, ListenUrl, TlsVersion};
 
 pub use key::{Flag, Key};
 pub use keys::KEYS;
-pub use load::{Argument, Loaded, Origin, Setting, Sources, check_file, load};
+pub use listener::{LISTENER_KEYS, ListenerAccess, ListenerConfig};
+pub use load::{Argument, ListenerSetting, Loaded, Origin, Setting, Sources, check_file, load};
 pub use log_filter::{LogFilter, LogFilterError};
 pub use log_place::{LogPlace, LogPlaceError};
 pub use problem::{Place, Problem, Problems};
@@ -43,8 +49,10 @@ pub use value::Value;
 /// Everything the broker is told before it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where MQTT is listened for; at least one place.
+    /// Where MQTT is listened for without more ado. There is at least one [listener](Config::listeners).
     pub listen: Vec<ListenUrl>,
+    /// Listeners with tables of their own.
+    pub listener_tables: Vec<ListenerConfig>,
     /// How listeners speak TLS.
     pub tls: Tls,
     /// Who may come in, and what they may do.
@@ -71,12 +79,18 @@ pub struct Config {
     pub log_to: Vec<LogPlace>,
     /// How the time is written in a line of text: empty for RFC 3339 in UTC, `none`, or a format of strftime.
     pub log_time_format: String,
+    /// Whether the configuration is reloaded when one of its files changes.
+    pub reload_on_change: bool,
     /// Time between two rounds of `$SYS` publications; `None`: no `$SYS` topics.
     pub sys_interval: Option<Duration>,
     /// Connections served at a time; `None`: as many as the limit of open files allows.
     pub connections_max: Option<u32>,
     /// Connections accepted in a second; `None`: no limit.
     pub connects_per_second_max: Option<u32>,
+    /// What may come from one address.
+    pub address_rates: Rates,
+    /// What may come from the clients of one user.
+    pub user_rates: Rates,
     /// Dropped messages remembered in the drop ledger, the newest ones; 0: none.
     pub drop_ledger_entries_max: u32,
     /// Bounds and features as the protocol sees them.
@@ -94,6 +108,8 @@ pub struct Tls {
     pub client_ca: String,
     /// Whether clients have to show certificates.
     pub client_certificates: TlsClients,
+    /// The oldest version that is spoken.
+    pub versions: TlsVersion,
 }
 
 /// Whether TLS clients show certificates.
@@ -214,6 +230,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: vec![ListenUrl::tcp(Host::Localhost, 1883)],
+            listener_tables: Vec::new(),
             tls: Tls::default(),
             access: AccessSettings::default(),
             websocket_origins: Vec::new(),
@@ -227,9 +244,12 @@ impl Default for Config {
             log_format: LogFormat::Text,
             log_to: vec![LogPlace::Stderr],
             log_time_format: String::new(),
+            reload_on_change: false,
             sys_interval: Some(Duration::from_secs(10)),
             connections_max: None,
             connects_per_second_max: None,
+            address_rates: Rates::default(),
+            user_rates: Rates::default(),
             drop_ledger_entries_max: 10_000,
             limits: Limits::default(),
         }

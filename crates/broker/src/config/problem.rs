@@ -45,6 +45,12 @@ impl Problems {
         Self(problems)
     }
 
+    /// These, in the order file, environment, command line; none is not an error.
+    pub(super) fn none_or(mut problems: Vec<Problem>) -> Result<(), Self> {
+        problems.sort_by_key(|problem| problem.place.order());
+        if problems.is_empty() { Ok(()) } else { Err(Self(problems)) }
+    }
+
     /// What is wrong, in the order file, environment, command line.
     pub fn as_slice(&self) -> &[Problem] {
         &self.0

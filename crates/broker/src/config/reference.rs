@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Config, KEYS, Key};
+use super::{Config, KEYS, Key, LISTENER_KEYS, ListenerConfig};
 
 /// The reference page of all keys, in Markdown.
 pub fn reference() -> String {
@@ -15,6 +15,11 @@ pub fn reference() -> String {
             let _ = writeln!(page, "\n## [{current}]");
         }
         write_key(&mut page, key, &defaults);
+    }
+    page += LISTENER_INTRODUCTION;
+    let beginning = ListenerConfig::beginning(&defaults);
+    for key in LISTENER_KEYS {
+        write_listener_key(&mut page, key, &beginning);
     }
     page
 }
@@ -30,6 +35,54 @@ fn write_key(page: &mut String, key: &Key, defaults: &Config) {
         None => writeln!(page, "- Flag: `--set {}=VALUE`", key.name),
     };
 }
+
+/// A key of a table. `As X.` in its details says that it takes its value from there.
+fn write_listener_key(page: &mut String, key: &Key<ListenerConfig>, beginning: &ListenerConfig) {
+    let _ = writeln!(page, "\n### `{}`\n", key.name);
+    let _ = writeln!(page, "{}. {}\n", key.help, key.details);
+    let _ = writeln!(page, "- Value: {}", key.allowed());
+    let _ = match key.details.strip_prefix("As `").and_then(|rest| rest.split_once('`')) {
+        Some((elsewhere, _)) if !key.name.contains("url") && !is_own_file(key.name) => {
+            writeln!(page, "- Default: that of `{elsewhere}`")
+        }
+        _ if key.name == "listener.url" => writeln!(page, "- Default: none"),
+        _ => writeln!(page, "- Default: `{}`", key.value(beginning)),
+    };
+}
+
+/// Whether a key names files that hold instead of all of `[access]`.
+fn is_own_file(name: &str) -> bool {
+    matches!(
+        name,
+        "listener.users"
+            | "listener.rules"
+            | "listener.mosquitto_password_file"
+            | "listener.mosquitto_acl_file"
+    )
+}
+
+const LISTENER_INTRODUCTION: &str = "
+## [[listener]]
+
+A listener that differs from the others has a table of its own, of which a file can have any number:
+
+```toml
+[[listener]]
+url = \"tls://0.0.0.0:8883\"
+certificate = [\"server.pem\"]
+key = [\"server.key\"]
+
+[[listener]]
+url = \"tcp://192.0.2.10:1883\"
+name = \"machines\"
+mount_point = \"hall/\"
+connections_max = 100
+```
+
+Tables stand only in a file; `--listen` and `NOCTULE_LISTEN` set the key `listen` and leave them alone. Where
+there is a table and nobody sets `listen`, only the tables are listened on. A key that a table does not set has
+the value that holds for all others.
+";
 
 const INTRODUCTION: &str = "\
 <!-- Made from the table of keys: cargo run -- config reference > docs/configuration.md -->
@@ -65,6 +118,13 @@ packet_bytes_max = \"1MiB\"
   elements of an array. An environment variable that is set to nothing counts as not set.
 - A variable that starts with `NOCTULE_` and is no key is an error if it looks like a misspelt one, and is
   otherwise logged and left alone.
+
+SIGHUP has the file read again, with the certificates, keys, users and rules that it names. If anything is wrong, the
+log says what, and everything stays as it is. Otherwise it is in force at once: new connections get the new certificates
+and bounds, listeners come and go, and every connection that there is goes on with what it was told when it began, also
+where its listener has ended; only users and rules hold for it too. `data_dir`, `http`, `durability`,
+`durability_rules`, `shards`, `pin_shards`, `log_format`, `log_to`, `log_time_format`, `limits.journal_bytes_max` and
+`limits.route_cache_bytes_max` need a restart; if one of them has changed, the log names it.
 
 ## Keys at the top of the file
 ";

@@ -2,7 +2,7 @@
 
 use strsim::damerau_levenshtein;
 
-use super::{KEYS, Key};
+use super::{KEYS, Key, LISTENER_KEYS};
 
 /// The message for `name`, which is neither a key nor a section.
 pub(super) fn unknown_key(name: &str) -> String {
@@ -10,6 +10,16 @@ pub(super) fn unknown_key(name: &str) -> String {
     match nearest_name(&name.to_string()) {
         Some(nearest) => format!("there is no key {name}; did you mean {nearest}?"),
         None => format!("there is no key {name}; `noctule config show` lists all of them"),
+    }
+}
+
+/// The message for `name`, which is no key of a listener's table.
+pub(super) fn unknown_listener_key(name: &str) -> String {
+    let name = name.escape_debug().to_string();
+    let keys = LISTENER_KEYS.iter().map(|key| (distance(&name, key.name), key.name));
+    match nearest(&name, keys) {
+        Some(nearest) => format!("there is no key {name}; did you mean {nearest}?"),
+        None => format!("there is no key {name}; docs/configuration.md lists those of [[listener]]"),
     }
 }
 
@@ -35,19 +45,25 @@ fn sections() -> impl Iterator<Item = &'static str> {
 
 /// The key or section whose name is most like `name`, unless nothing is.
 fn nearest_name(name: &str) -> Option<&'static str> {
-    let keys = KEYS.iter().map(|key| (distance(name, key), key.name));
-    let sections = sections().map(|section| (damerau_levenshtein(name, section), section));
-    let (distance, nearest) = keys.chain(sections).min_by_key(|(distance, _)| *distance)?;
+    let keys = KEYS.iter().map(|key| (distance(name, key.name), key.name));
+    let sections = sections().chain(["listener"]);
+    let sections = sections.map(|section| (damerau_levenshtein(name, section), section));
+    nearest(name, keys.chain(sections))
+}
+
+fn nearest(name: &str, candidates: impl Iterator<Item = (usize, &'static str)>) -> Option<&'static str> {
+    let (distance, nearest) = candidates.min_by_key(|(distance, _)| *distance)?;
     (distance <= name.chars().count() / 3).then_some(nearest)
 }
 
 /// Edits between `name` and the key. The right name in the wrong section, or the right words in another
 /// order, are one edit away.
-fn distance(name: &str, key: &Key) -> usize {
-    let last = name.rsplit('.').next().unwrap_or(name);
-    let moved = damerau_levenshtein(last, key.name_in_section());
-    let reordered = damerau_levenshtein(&sorted_words(last), &sorted_words(key.name_in_section()));
-    damerau_levenshtein(name, key.name).min(1 + moved).min(1 + reordered)
+fn distance(name: &str, key: &str) -> usize {
+    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    let (last, key_last) = (last(name), last(key));
+    let moved = damerau_levenshtein(&last, &key_last);
+    let reordered = damerau_levenshtein(&sorted_words(&last), &sorted_words(&key_last));
+    damerau_levenshtein(name, key).min(1 + moved).min(1 + reordered)
 }
 
 fn sorted_words(name: &str) -> String {

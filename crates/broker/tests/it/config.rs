@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use noctule_broker::config::{
     Argument, Config, Key, Loaded, LogFormat, Place, Problems, Sources, check_file, load, reference, show,
@@ -350,13 +350,13 @@ fn what_is_not_toml_names_line_and_column() {
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("absent.toml");
-    let problems = check_file(&path).expect_err("no such file");
+    let problems = check_file(&path, SystemTime::now()).expect_err("no such file");
     assert_eq!(problems.as_slice()[0].place, Place::WholeFile(path.clone()));
     let expected = format!("{}: the file cannot be read: No such file", path.display());
     assert!(problems.to_string().starts_with(&expected), "{problems}");
 
     fs::write(path.with_file_name("latin1.toml"), b"log = \"\xe4\"").expect("a writable folder for tests");
-    assert!(check_file(&path.with_file_name("latin1.toml")).is_err());
+    assert!(check_file(&path.with_file_name("latin1.toml"), SystemTime::now()).is_err());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The broker as its neighbours see it.
 
 mod config;
+mod listener_tables;
 mod mailbox;
 
 /// What `mailbox` takes from the standard library otherwise.

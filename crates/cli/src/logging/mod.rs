@@ -9,28 +9,56 @@ mod time;
 use std::env;
 use std::io::{self, IsTerminal as _};
 
-use noctule_broker::config::{Config, LogFormat, LogPlace};
+use noctule_broker::config::{Config, LogFilter, LogFormat, LogPlace};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{fmt, reload};
 
 use crate::failure::Failure;
 use places::Places;
 use time::LocalTime;
 
-/// Starts logging; to be called once per process. What is logged is written until the guard is dropped.
-pub(crate) fn start(config: &Config) -> Result<WorkerGuard, Failure> {
+/// The log of the process. What is logged is written until this is dropped.
+pub(crate) struct Log {
+    _guard: WorkerGuard,
+    filter: Filter,
+}
+
+/// Changes what is logged.
+#[derive(Clone)]
+pub(crate) struct Filter(reload::Handle<Targets, Registry>);
+
+impl Log {
+    /// What changes what is logged.
+    pub(crate) fn filter(&self) -> Filter {
+        self.filter.clone()
+    }
+}
+
+impl Filter {
+    /// Has this be logged from now on.
+    pub(crate) fn set(&self, filter: &LogFilter) {
+        // It fails only if nobody logs any more.
+        let _ = self.0.reload(targets(filter));
+    }
+}
+
+/// Starts logging; to be called once per process.
+pub(crate) fn start(config: &Config) -> Result<Log, Failure> {
     let places = Places::open(&config.log_to)?;
     let (writer, guard) =
         NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING_MAX).lossy(true).finish(places);
-    let filter = &config.log;
-    let targets = Targets::new().with_default(filter.level()).with_targets(filter.targets().iter().cloned());
+    let (targets, handle) = reload::Layer::new(targets(&config.log));
     let lines = lines(config, writer).with_filter(targets);
     tracing_subscriber::registry().with(lines).init();
-    Ok(guard)
+    Ok(Log { _guard: guard, filter: Filter(handle) })
+}
+
+fn targets(filter: &LogFilter) -> Targets {
+    Targets::new().with_default(filter.level()).with_targets(filter.targets().iter().cloned())
 }
 
 /// What makes lines of events.

@@ -19,11 +19,13 @@ log = "info"                               # default
 log_format = "text"                        # default
 log_to = ["stderr"]                        # default
 log_time_format = ""                       # default
+reload_on_change = false                   # default
 sys_interval = "10s"                       # default
 
 [tls]
 certificate = []                           # default
 key = []                                   # default
+versions = "1.2"                           # default
 client_certificates = "none"               # default
 client_ca = ""                             # default
 
@@ -58,6 +60,14 @@ journal_bytes_max = "0B"                   # default
 memory_bytes_max = "0B"                    # default
 messages_per_second_max = 0                # default
 bytes_per_second_max = "0B"                # default
+address_connects_per_second_max = 0        # default
+address_messages_per_second_max = 0        # default
+address_bytes_per_second_max = "0B"        # default
+user_connects_per_second_max = 0           # default
+user_messages_per_second_max = 0           # default
+user_bytes_per_second_max = "0B"           # default
+rate_pause_max = "0s"                      # default
+takeovers_undelayed_max = 10               # default
 match_visits_per_second_max = 1000000      # default
 subscription_bytes_max = "16MiB"           # default
 route_cache_bytes_max = "64MiB"            # default

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use noctule_codec::{
     Packet, PacketId, Properties, Property, ReasonCode, Subscribe, SubscribeFilters, SubscriptionOptions,
 };
@@ -245,7 +247,7 @@ fn long_packets_that_never_end_are_bounded_by_the_memory_there_is() {
 /// CONNECTs that arrive together fight for one client id within single turns of the broker.
 #[test]
 fn of_many_connections_with_one_client_id_one_stays_and_every_other_is_told() {
-    let (_broker, address) = start("fight", &[]);
+    let (_broker, address) = start("fight", &["limits.takeovers_undelayed_max=0"]);
     let Packet::Connect(mut durable) = connect("fought over") else { unreachable!("it is a CONNECT") };
     durable.clean_start = false;
     durable.properties = Properties::new().with(Property::SessionExpiryInterval(100));
@@ -281,6 +283,44 @@ fn of_many_connections_with_one_client_id_one_stays_and_every_other_is_told() {
     survivor.round_trip("own");
 }
 
+/// A fight for a client id costs others nothing, is told once, and nobody in it is refused.
+#[test]
+fn of_5000_connections_with_one_client_id_each_is_let_in_and_others_are_served_meanwhile() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("its own limit");
+    let arguments = ["--listen", "tcp://127.0.0.1:0", "--log", "warn"];
+    let mut broker = Broker::start(&mut noctule(&folder("great_fight"), &arguments));
+    let address = broker.address();
+    let mut others = bystander(address);
+    let bytes = encoded(&connect("fought over"));
+    let mut peers = Vec::new();
+    for n in 0..5000 {
+        let mut peer = Peer::dial(address);
+        peer.socket.write_all(&bytes).expect("the broker reads");
+        peers.push(peer);
+        if n % 50 == 0 {
+            others.round_trip("bystander");
+        }
+    }
+    for peer in &mut peers {
+        let is_let_in =
+            peer.receive(|packet| matches!(packet, Packet::ConnAck(it) if !it.reason_code.is_error()));
+        assert_eq!(is_let_in, Some(true));
+    }
+    others.round_trip("bystander");
+    let mut survivors = 0;
+    for peer in &mut peers {
+        peer.send_unless_closed(&Packet::PingReq);
+        survivors += u32::from(peer.receive(|packet| *packet == Packet::PingResp) == Some(true));
+    }
+    assert_eq!(survivors, 1);
+    let (_, log) = broker.end();
+    let told: Vec<&str> =
+        log.lines().filter(|line| line.contains("two clients have one client id")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("fought over") && told[0].matches("127.0.0.1:").count() == 2, "{told:?}");
+}
+
 #[test]
 fn what_is_pipelined_before_disconnect_is_answered() {
     let (_broker, address) = start("one_segment", &[]);
@@ -299,4 +339,45 @@ fn what_is_pipelined_before_disconnect_is_answered() {
     assert_eq!(peer.receive(|packet| matches!(packet, Packet::PubAck(_))), Some(true));
     assert_eq!(peer.receive(|packet| matches!(packet, Packet::PingResp)), Some(true));
     assert_eq!(peer.receive(|_| ()), None);
+}
+
+#[test]
+fn connections_that_come_too_fast_from_one_address_are_told_so_and_others_are_served() {
+    let (_broker, address) = start("hasty", &["limits.address_connects_per_second_max=20"]);
+    let mut others = bystander(address);
+    let mut answers = Vec::new();
+    for n in 0..100 {
+        let mut peer = Peer::dial(address);
+        peer.send_unless_closed(&connect(&format!("hasty-{n}")));
+        answers.push(peer.receive(|packet| match packet {
+            Packet::ConnAck(connack) => connack.reason_code,
+            packet => panic!("{packet:?} before CONNACK"),
+        }));
+    }
+    others.round_trip("bystander");
+    let admitted = answers.iter().filter(|answer| **answer == Some(ReasonCode::Success)).count();
+    let told = answers.iter().filter(|answer| **answer == Some(ReasonCode::ConnectionRateExceeded)).count();
+    assert!((15..90).contains(&admitted) && told > 0, "{admitted} admitted, {told} told: {answers:?}");
+}
+
+#[test]
+fn each_listener_has_its_own_number_and_rate_of_connections() {
+    let folder = folder("listener_limits");
+    let text = "log = \"off\"\n[[listener]]\nurl = \"tcp://127.0.0.1:0\"\nconnections_max = 2\n\
+                [[listener]]\nurl = \"ws://127.0.0.1:0\"\nconnects_per_second_max = 1\n\
+                [[listener]]\nurl = \"unix:free.sock\"\n";
+    fs::write(folder.join("noctule.toml"), text).expect("a writable folder for tests");
+    let mut broker = Broker::start(&mut noctule(&folder, &["--config", "noctule.toml"]));
+    let ready = broker.ready();
+    let place = ready.split(' ').find_map(|place| place.strip_prefix("tcp://")).expect("a listener");
+    let address: SocketAddr = place.parse().expect("an address");
+    let _both = ["one", "two"].map(|client_id| Peer::connect(address, client_id));
+    let mut third = Peer::dial(address);
+    third.send(&connect("three"));
+    let told = third.receive(|packet| match packet {
+        Packet::ConnAck(connack) => connack.reason_code,
+        packet => panic!("{packet:?} before CONNACK"),
+    });
+    assert_eq!(told, Some(ReasonCode::QuotaExceeded));
+    std::os::unix::net::UnixStream::connect(folder.join("free.sock")).expect("another listener has room");
 }

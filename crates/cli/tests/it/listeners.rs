@@ -30,7 +30,7 @@ impl<S: Read + Write> Wire for S {
     }
 
     fn receive(&mut self) -> Vec<u8> {
-        let mut buffer = [0; 4096];
+        let mut buffer = vec![0; 1 << 20];
         let length = self.read(&mut buffer).expect("the broker answers");
         assert!(length > 0, "the broker has closed the connection");
         buffer[..length].to_vec()
@@ -154,6 +154,67 @@ fn mqtt_6_0_0_2_one_broker_listens_in_every_way() {
     let (_, stderr) = broker.end();
     assert!(!stderr.contains("ERROR"), "{stderr}");
     assert!(!folder.join("mqtt.sock").exists());
+}
+
+/// A PUBLISH of this length at QoS 0 on `a`, and back.
+fn exchange_long(wire: &mut dyn Wire, bytes: usize) {
+    converse(wire, b'z');
+    let payload: Vec<u8> = (0..bytes).map(|at| (at / 7 % 251) as u8).collect();
+    let mut packet = vec![0x30];
+    let mut length = bytes + 3;
+    while length > 0 {
+        let more = if length > 127 { 0x80 } else { 0 };
+        packet.push(u8::try_from(length % 128).expect("less than 128") | more);
+        length /= 128;
+    }
+    packet.extend_from_slice(b"\0\x01a");
+    packet.extend_from_slice(&payload);
+    wire.send(&packet);
+    let mut received = Vec::with_capacity(packet.len());
+    while received.len() < packet.len() {
+        received.extend(wire.receive());
+    }
+    assert!(received == packet, "{} bytes came back otherwise", received.len());
+}
+
+/// Whole messages in frames, as libraries send them.
+struct WholeFrames<S>(WebSocket<S>);
+
+impl<S: Read + Write> Read for WholeFrames<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Message::Binary(bytes) = self.0.read().expect("a frame") else { panic!("no binary frame") };
+        buffer[..bytes.len()].copy_from_slice(&bytes);
+        Ok(bytes.len())
+    }
+}
+
+impl<S: Read + Write> Write for WholeFrames<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(Message::binary(bytes.to_vec())).expect("the broker reads");
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn packets_of_several_mebibytes_pass_both_ways_whatever_is_below() {
+    let folder = folder("long_below");
+    let certified = certify(&folder);
+    fs::write(folder.join("noctule.toml"), LISTENERS).expect("a writable folder for tests");
+    let mut broker = Broker::start(&mut noctule(&folder, &["--config", "noctule.toml"]));
+    let ready = broker.ready();
+    let place = |scheme: &str| {
+        let place = ready.split(' ').find_map(|place| place.strip_prefix(scheme));
+        place.unwrap_or_else(|| panic!("{scheme} in {ready:?}")).trim_end_matches("/mqtt").to_owned()
+    };
+    const BYTES: usize = 6_000_001;
+    exchange_long(&mut over_tls(&place("tls://"), &certified), BYTES);
+    let tcp = TcpStream::connect(place("ws://")).expect("the broker listens");
+    exchange_long(&mut WholeFrames(Framed::open(tcp).0), BYTES);
+    exchange_long(&mut WholeFrames(Framed::open(over_tls(&place("wss://"), &certified)).0), BYTES);
 }
 
 #[test]

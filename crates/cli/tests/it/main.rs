@@ -1,6 +1,7 @@
 //! The `noctule` binary as a user runs it.
 
 mod access;
+mod below;
 mod bench;
 mod config;
 mod durability;
@@ -8,7 +9,9 @@ mod hostile;
 mod listeners;
 mod peer;
 mod prove;
+mod reload;
 mod serve;
 mod stop;
 mod support;
+mod tls_init;
 mod usage;

@@ -23,7 +23,7 @@ pub use client::{ClientTls, ServerIdentity};
 pub use error::{TlsError, TlsRole};
 pub use peer::{PeerIdentity, PeerIdentityError};
 pub use pem::{CertificateError, Reason};
-pub use server::{ClientCertificates, ServerTls, TlsSetupError, WhatFollows};
+pub use server::{ClientCertificates, ServerTls, TlsSetupError, TlsVersion, WhatFollows};
 pub(crate) use session::{Opened, Tls};
 
 /// Who computes. With both features aws-lc-rs does.

@@ -1,10 +1,13 @@
 //! Who a certificate says the peer is.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use thiserror::Error;
 use x509_parser::extensions::GeneralName;
+use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::x509::X509Name;
 
 use super::sha256;
 
@@ -19,6 +22,10 @@ pub struct PeerIdentity {
     pub emails: Vec<String>,
     /// URIs (SAN).
     pub uris: Vec<String>,
+    /// Addresses (SAN).
+    pub addresses: Vec<IpAddr>,
+    /// The whole subject as RFC 4514 writes it, the last name first: `CN=sensor,O=plant`.
+    pub subject: String,
     /// SHA-256 of the whole certificate.
     pub fingerprint: [u8; 32],
 }
@@ -44,6 +51,8 @@ impl PeerIdentity {
             dns_names: Vec::new(),
             emails: Vec::new(),
             uris: Vec::new(),
+            addresses: Vec::new(),
+            subject: subject(certificate.subject()),
             fingerprint: sha256(der),
         };
         let names = certificate.subject_alternative_name().map_err(|error| unreadable(&error))?;
@@ -52,10 +61,18 @@ impl PeerIdentity {
                 GeneralName::DNSName(name) => identity.dns_names.extend(text(name)),
                 GeneralName::RFC822Name(name) => identity.emails.extend(text(name)),
                 GeneralName::URI(name) => identity.uris.extend(text(name)),
+                GeneralName::IPAddress(bytes) => identity.addresses.extend(address(bytes)),
                 _ => {}
             }
         }
         Ok(identity)
+    }
+
+    /// All alternative names as text: host names, then addresses, URIs and mail addresses.
+    pub fn alternative_names(&self) -> impl Iterator<Item = String> {
+        let addresses = self.addresses.iter().map(ToString::to_string);
+        let names = self.uris.iter().chain(&self.emails).cloned();
+        self.dns_names.iter().cloned().chain(addresses).chain(names)
     }
 
     /// The fingerprint in lower-case hexadecimal digits, as `openssl x509 -fingerprint -sha256` has it without colons.
@@ -65,6 +82,47 @@ impl PeerIdentity {
             text
         })
     }
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
+        _ => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
+    }
+}
+
+/// A distinguished name as RFC 4514 writes it. Names that are no text are left out.
+fn subject(name: &X509Name<'_>) -> String {
+    let parts = name.iter_rdn().map(|parts| {
+        let parts = parts.iter().filter_map(|part| {
+            let oid = part.attr_type();
+            let known = oid2abbrev(oid, oid_registry()).map(str::to_owned);
+            let value = text(part.as_str().ok()?)?;
+            Some(format!("{}={}", known.unwrap_or_else(|_| oid.to_id_string()), escaped(&value)))
+        });
+        parts.collect::<Vec<_>>().join("+")
+    });
+    let mut parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
+    parts.reverse();
+    parts.join(",")
+}
+
+/// A value with what would end it made harmless (RFC 4514, 2.4).
+fn escaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    let last = value.chars().count() - 1;
+    for (index, character) in value.chars().enumerate() {
+        let is_at_an_end = match character {
+            ' ' => index == 0 || index == last,
+            '#' => index == 0,
+            _ => false,
+        };
+        if is_at_an_end || r#",+"\<>;"#.contains(character) {
+            text.push('\\');
+        }
+        text.push(character);
+    }
+    text
 }
 
 /// A name that can be compared and shown.

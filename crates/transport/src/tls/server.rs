@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use thiserror::Error;
 
 use super::{Authorities, Certificate, backend, provider};
@@ -25,6 +26,16 @@ pub enum ClientCertificates {
     Optional(Authorities),
     /// A certificate that one of these signed.
     Required(Authorities),
+}
+
+/// A version of TLS that is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    #[default]
+    Tls1_2,
+    /// TLS 1.3.
+    Tls1_3,
 }
 
 /// What is spoken inside, which a client may ask for by ALPN (a client that does not is welcome).
@@ -54,8 +65,8 @@ impl From<rustls::Error> for TlsSetupError {
 }
 
 impl ServerTls {
-    /// A server with these certificates. A client gets the first that is for the host it asks for and whose
-    /// signature it understands; the first of all, if none is or it names no host.
+    /// A server with these certificates that speaks TLS 1.2 and 1.3. A client gets the first that is for the host it
+    /// asks for and whose signature it understands; the first of all, if none is or it names no host.
     ///
     /// # Errors
     /// See [`TlsSetupError`].
@@ -64,12 +75,25 @@ impl ServerTls {
         clients: &ClientCertificates,
         follows: WhatFollows,
     ) -> Result<Self, TlsSetupError> {
+        Self::with_versions(certificates, clients, follows, TlsVersion::Tls1_2)
+    }
+
+    /// The same, speaking no version before `oldest`.
+    ///
+    /// # Errors
+    /// See [`TlsSetupError`].
+    pub fn with_versions(
+        certificates: &[Certificate],
+        clients: &ClientCertificates,
+        follows: WhatFollows,
+        oldest: TlsVersion,
+    ) -> Result<Self, TlsSetupError> {
         if certificates.is_empty() {
             return Err(TlsSetupError::NoCertificate);
         }
         let provider = provider();
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()?;
+            .with_protocol_versions(oldest.and_newer())?;
         let builder = match verifier(clients, &provider)? {
             None => builder.with_no_client_auth(),
             Some(verifier) => builder.with_client_cert_verifier(verifier),
@@ -82,6 +106,15 @@ impl ServerTls {
         config.ticketer = backend::Ticketer::new()?;
         config.send_tls13_tickets = 1;
         Ok(Self { config: Arc::new(config) })
+    }
+}
+
+impl TlsVersion {
+    fn and_newer(self) -> &'static [&'static SupportedProtocolVersion] {
+        match self {
+            Self::Tls1_2 => FROM_TLS_1_2,
+            Self::Tls1_3 => FROM_TLS_1_3,
+        }
     }
 }
 
@@ -108,6 +141,9 @@ impl ResolvesServerCert for ByHost {
         understood.or_else(|| self.0.first()).map(|own| Arc::clone(&own.key))
     }
 }
+
+static FROM_TLS_1_2: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+static FROM_TLS_1_3: &[&SupportedProtocolVersion] = &[&TLS13];
 
 type Verifier = Arc<dyn rustls::server::danger::ClientCertVerifier>;
 

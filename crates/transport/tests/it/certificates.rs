@@ -192,3 +192,33 @@ fn names_nobody_can_mean_are_left_out() {
     assert_eq!(PeerIdentity::from_der(certificate.der()).unwrap().common_name, None);
     assert!(PeerIdentity::from_der(&certificate.der()[..40]).is_err());
 }
+
+#[test]
+fn a_subject_is_written_with_its_last_name_first_and_nothing_in_it_can_pass_for_another() {
+    let authority = Authority::new("test");
+    let subject = |names: &[(DnType, &str)]| {
+        let mut params = CertificateParams::new(vec!["10.1.2.3".to_owned(), "a.lan".to_owned()]).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        for (kind, name) in names {
+            params.distinguished_name.push(kind.clone(), *name);
+        }
+        let signed = authority.sign_params(&params);
+        let der = rustls_pki(&signed.pem);
+        let identity = PeerIdentity::from_der(&der).expect("names");
+        assert_eq!(identity.alternative_names().collect::<Vec<_>>(), ["a.lan", "10.1.2.3"]);
+        identity.subject
+    };
+    use DnType::{CommonName, CountryName, OrganizationName};
+    assert_eq!(subject(&[]), "");
+    let names = [(CountryName, "DE"), (OrganizationName, "plant"), (CommonName, "sensor 7")];
+    assert_eq!(subject(&names), "CN=sensor 7,O=plant,C=DE");
+    assert_eq!(subject(&[(CommonName, "a,O=b")]), "CN=a\\,O=b");
+    assert_eq!(subject(&[(CommonName, "#a+b\\\"<>; ")]), "CN=\\#a\\+b\\\\\\\"\\<\\>\\;\\ ");
+}
+
+/// The certificate inside of PEM.
+fn rustls_pki(pem: &str) -> Vec<u8> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject as _;
+    CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().as_ref().to_vec()
+}
