@@ -100,6 +100,7 @@ fn log_event(event: &Event) {
             info!(?client_id, %address, ?version, session_present, "client connected");
         }
         Event::Refused { client_id, address, reason_code, cause } => {
+            let client_id = &client_id[..client_id.floor_char_boundary(CLIENT_ID_BYTES_SHOWN)];
             warn!(?client_id, %address, %reason_code, ?cause, "client refused");
         }
         Event::Disconnected { client_id, address, reason_code, cause } => {
@@ -111,6 +112,8 @@ fn log_event(event: &Event) {
     }
 }
 
+/// Of the client id of a stranger, so much is logged.
+const CLIENT_ID_BYTES_SHOWN: usize = 256;
 const LINES_PER_PERIOD: u32 = 1000;
 const LINES_PERIOD: Duration = Duration::from_secs(1);
 const REFUSALS_PER_PERIOD: u32 = 120;

@@ -24,14 +24,27 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong in them, with file and line.
 pub fn load(config: &Config, generation: u64) -> Result<Loaded, Problems> {
+    load_with(&config.access, &[], generation)
+}
+
+/// The same with listeners, by name, for whose clients these settings hold and no others.
+///
+/// # Errors
+/// Everything that is wrong in the files of all of them.
+pub fn load_with(
+    settings: &AccessSettings,
+    listeners: &[(String, AccessSettings)],
+    generation: u64,
+) -> Result<Loaded, Problems> {
     let mut reader = Reader::default();
-    let backends = reader.backends(&config.access);
-    let rules = reader.rules(&config.access);
-    match rules {
-        Some(rules) if reader.problems.is_empty() => {
-            let access = Access::new(backends, rules, generation);
-            Ok(Loaded { access, warnings: reader.warnings })
-        }
+    let mut access = reader.part(settings).map(|(backends, rules)| Access::new(backends, rules, generation));
+    for (name, settings) in listeners {
+        let part = reader.part(settings);
+        access =
+            access.zip(part).map(|(access, (backends, rules))| access.with_listener(name, backends, rules));
+    }
+    match access {
+        Some(access) if reader.problems.is_empty() => Ok(Loaded { access, warnings: reader.warnings }),
         _ => Err(Problems::of(reader.problems)),
     }
 }
@@ -44,6 +57,12 @@ struct Reader {
 }
 
 impl Reader {
+    /// Who may come in, and what they may do; `None` where the files do not say.
+    fn part(&mut self, settings: &AccessSettings) -> Option<(Backends, RuleSet)> {
+        let backends = self.backends(settings);
+        Some((backends, self.rules(settings)?))
+    }
+
     /// Those who may know a client: certificates, then files of users in their order, then anonymous clients.
     fn backends(&mut self, settings: &AccessSettings) -> Backends {
         let certificates = settings.certificate_name.field().map(|name| {
@@ -170,4 +189,38 @@ fn problem(error: &FileError) -> Problem {
     let place =
         Place::File { path: (*error.file).into(), line: error.line as usize, column: error.column as usize };
     Problem { place, message: error.problem.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use noctule_auth::{Action, Address, Authority as _, Credentials, Origin};
+
+    fn origin(listener: &str) -> Origin {
+        Origin { address: Address::parse("192.0.2.1"), listener: listener.into(), certificate: None }
+    }
+
+    #[test]
+    fn a_listener_with_settings_of_its_own_has_no_others() {
+        let open = AccessSettings {
+            anonymous: AnonymousClients::Always,
+            without_rules: WithoutRules::Everything,
+            ..AccessSettings::default()
+        };
+        let settings = AccessSettings::default();
+        let access = load_with(&settings, &[("open".to_owned(), open)], 3).unwrap().access;
+        for (listener, allowed) in [("open", true), ("other", false), ("", false)] {
+            let origin = origin(listener);
+            let (client_id, user_name, password, address) = ("c", None, None, "192.0.2.1:1");
+            let credentials = Credentials { client_id, user_name, password, address, origin: &origin };
+            assert_eq!(access.connect(&credentials).allowed, allowed, "{listener}");
+            let client = access.identity("c".into(), None, origin);
+            let action = Action::Receive { topic: "$SYS/a" };
+            assert_eq!(access.permit(&client, &action).allowed, allowed, "{listener}");
+            assert_eq!(access.allows(&client, &action), allowed, "{listener}");
+        }
+        let rights = |listener| access.rights(&access.identity("c".into(), None, origin(listener)));
+        assert_ne!(rights("open"), rights("other"), "they do not share what was accepted");
+        assert_eq!(access.generation(), 3);
+    }
 }

@@ -10,6 +10,6 @@ pub(crate) mod pool;
 mod renew;
 pub mod secrets;
 
-pub use load::{Loaded, load};
+pub use load::{Loaded, load, load_with};
 /// What decides.
 pub use noctule_auth as auth;

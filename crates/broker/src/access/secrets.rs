@@ -36,11 +36,7 @@ pub enum SecretError {
 /// # Errors
 /// It cannot be read, or is a link that belongs to somebody else than this process or root.
 pub fn read_secret(path: &Path) -> Result<Secret, SecretError> {
-    let link = fs::symlink_metadata(path)?;
-    let owner = link.uid();
-    if link.is_symlink() && owner != 0 && owner != rustix::process::geteuid().as_raw() {
-        return Err(SecretError::ForeignLink { owner });
-    }
+    refuse_foreign_link(path)?;
     let text = fs::read_to_string(path)?;
     let mode = fs::metadata(path)?.mode();
     let warning = (mode & EVERYBODY != 0).then(|| {
@@ -50,17 +46,30 @@ pub fn read_secret(path: &Path) -> Result<Secret, SecretError> {
     Ok(Secret { text, warning })
 }
 
+/// Somebody else's link is not followed.
+fn refuse_foreign_link(path: &Path) -> Result<(), SecretError> {
+    let link = fs::symlink_metadata(path)?;
+    let owner = link.uid();
+    let is_foreign = link.is_symlink() && owner != 0 && owner != rustix::process::geteuid().as_raw();
+    if is_foreign { Err(SecretError::ForeignLink { owner }) } else { Ok(()) }
+}
+
 /// Changes the text of a file; a file that is not there has none. It is replaced as a whole, so that whoever reads it
 /// meanwhile, and whoever starts after a crash, finds it as it was or as it is to be. Two changes at a time follow each
 /// other. A new file can be read by its owner alone; one that was there keeps its owner and its permissions. Says
 /// whether there was a change.
 ///
 /// # Errors
-/// The file cannot be read or replaced, or `change` fails.
+/// The file cannot be read or replaced, is somebody else's link, or `change` fails.
 pub fn change_secret<E: From<io::Error>>(
     path: &Path,
     change: impl FnOnce(&str) -> Result<Option<String>, E>,
 ) -> Result<bool, E> {
+    match refuse_foreign_link(path) {
+        Err(SecretError::Unreadable(error)) if error.kind() != io::ErrorKind::NotFound => Err(error)?,
+        Err(link @ SecretError::ForeignLink { .. }) => Err(io::Error::other(link))?,
+        Err(SecretError::Unreadable(_)) | Ok(()) => {}
+    }
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = File::open(folder.unwrap_or(Path::new(".")))?;
@@ -77,7 +86,9 @@ pub fn change_secret<E: From<io::Error>>(
 
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let new = beside(path);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ALONE).open(&new)?;
+    // One that is left behind by a crash goes, and nothing that somebody else has put there is written to.
+    let _ = fs::remove_file(&new);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(OWNER_ALONE).open(&new)?;
     if let Ok(old) = fs::metadata(path) {
         file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777))?;
         // Only root can give a file away; for all others it is theirs already, or becomes theirs.
@@ -149,6 +160,17 @@ mod tests {
         assert!(change_secret(&link, append("b")).unwrap());
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(read_secret(&link).unwrap().text, "ab");
+    }
+
+    #[test]
+    fn what_stands_in_the_place_of_the_new_file_is_not_written_to() {
+        let folder = folder("planted");
+        let (file, trap) = (folder.join("users"), folder.join("trap"));
+        fs::write(&trap, "untouched").unwrap();
+        symlink(&trap, folder.join("users.new")).unwrap();
+        assert!(change_secret(&file, append("a")).unwrap());
+        assert_eq!(fs::read_to_string(&trap).unwrap(), "untouched");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "a");
     }
 
     #[test]
