@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "noctule-transport",
         ],
     ),
+    ("noctule-client", &["noctule-codec", "noctule-session", "noctule-topic"]),
     ("noctule-probe", &["noctule-codec", "noctule-transport"]),
     ("noctule", &["noctule-broker", "noctule-probe"]),
     (

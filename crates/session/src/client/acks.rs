@@ -44,7 +44,11 @@ impl Client {
         let is_refused = ack.reason_code.is_error() && packet_type != PacketType::PubComp;
         self.events.push_back(match token {
             None => Event::Stray { packet_type, packet_id: ack.packet_id },
-            Some(token) => Event::Published { token, outcome: outcome(is_refused, ack.reason_code) },
+            Some(token) => Event::Published {
+                token,
+                outcome: outcome(is_refused, ack.reason_code),
+                properties: ack.properties.borrow().into_owned(),
+            },
         });
     }
 }

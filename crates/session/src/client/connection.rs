@@ -3,6 +3,7 @@
 use super::event::DisconnectCause;
 use super::keep_alive::KeepAlive;
 use super::requests::Requests;
+use super::unanswered::Unanswered;
 use super::{ConnectOptions, Token};
 use crate::Inbound;
 use noctule_codec::{Decoder, Properties, ProtocolVersion, QoS};
@@ -53,6 +54,8 @@ pub(super) struct Connection {
     pub(super) server: ServerLimits,
     pub(super) keep_alive: KeepAlive,
     pub(super) requests: Requests,
+    /// Deliveries that have not been answered.
+    pub(super) unanswered: Unanswered,
     /// QoS 2 publications that came on this connection and have not been completed.
     pub(super) received: Inbound,
     /// PUBACKs and PUBCOMPs that free a place in this client's window and have not been flushed.

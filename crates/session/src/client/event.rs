@@ -31,10 +31,10 @@ pub enum Event {
         /// The properties of AUTH.
         properties: Properties<'static>,
     },
-    /// A message came. It has been acknowledged [MQTT-4.5.0-2].
+    /// A message came. It has been acknowledged [MQTT-4.5.0-2], unless it has a [`Receipt`].
     Message(Delivery),
-    /// The server sent a QoS 2 publication again that has been delivered before; it was answered and not
-    /// delivered [MQTT-4.3.3-10].
+    /// The server sent a publication again that has been delivered before; it was not delivered
+    /// [MQTT-4.3.3-10], and was answered if the application had acknowledged it.
     Repeated {
         /// Under which id.
         packet_id: PacketId,
@@ -49,6 +49,8 @@ pub enum Event {
         token: Token,
         /// How it ended.
         outcome: PublishOutcome,
+        /// The properties of the acknowledgement that ended it: reason string, user properties.
+        properties: Properties<'static>,
     },
     /// The answer to SUBSCRIBE.
     Subscribed {
@@ -88,6 +90,13 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// A publication that ended without an answer that says more.
+    pub(super) const fn published(token: Token, outcome: PublishOutcome) -> Self {
+        Self::Published { token, outcome, properties: Properties::EMPTY }
+    }
+}
+
 /// A message from the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
@@ -103,9 +112,15 @@ pub struct Delivery {
     pub dup: bool,
     /// Present above QoS 0.
     pub packet_id: Option<PacketId>,
+    /// Present above QoS 0 where the application acknowledges: what it does that with.
+    pub receipt: Option<Receipt>,
     /// The properties of PUBLISH.
     pub properties: Properties<'static>,
 }
+
+/// Names a delivery of this client, to be acknowledged by [`Client::acknowledge`](super::Client::acknowledge).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Receipt(pub(super) u64);
 
 /// How a publication ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

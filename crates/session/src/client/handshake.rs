@@ -4,6 +4,7 @@ use super::connection::{Connection, Phase, ServerLimits};
 use super::event::{Event, Violation};
 use super::keep_alive::KeepAlive;
 use super::requests::{RequestError, Requests};
+use super::unanswered::Unanswered;
 use super::{Client, ConnectOptions, DisconnectCause};
 use crate::change::SessionChange;
 use crate::{AliasesOut, Inbound, Instant, Link, Outgoing};
@@ -29,6 +30,7 @@ impl Client {
             self.record(SessionChange::ExpirySet { session_expiry_interval: 0 });
         }
         self.session.client_id = options.client_id.as_ref().into();
+        self.limits.output_bytes_max = options.output_bytes_max;
         let mut link = Link::to_server(options.version, now);
         link.send(Outgoing::Bytes(bytes.into()));
         self.session.link = Some(Box::new(link));
@@ -38,6 +40,7 @@ impl Client {
             server: ServerLimits::announced(&Properties::EMPTY, &options),
             keep_alive: KeepAlive::new(options.response_timeout_ms, now),
             requests: Requests::default(),
+            unanswered: Unanswered::default(),
             received: Inbound::default(),
             acks_queued: 0,
             qos0: VecDeque::new(),
@@ -52,13 +55,18 @@ impl Client {
     /// # Errors
     ///
     /// [`RequestError::NotConnected`] without a connection, [`RequestError::NoAuthenticationMethod`] where
-    /// the properties name another method than CONNECT did, or CONNECT none [MQTT-4.12.0-7].
+    /// the properties name another method than CONNECT did, or CONNECT none [MQTT-4.12.0-7], and
+    /// [`RequestError::AuthReasonCode`] where the code says something else than the client may.
     pub fn auth(&mut self, reason_code: ReasonCode, properties: Properties<'_>) -> Result<(), RequestError> {
         let connection = self.connection.as_ref().filter(|connection| !connection.is_closing());
         let connection = connection.ok_or(RequestError::NotConnected)?;
         let method = connection.options.properties.authentication_method();
         if method.is_none() || method != properties.authentication_method() {
             return Err(RequestError::NoAuthenticationMethod);
+        }
+        let begins_anew = reason_code == ReasonCode::ReAuthenticate && connection.is_open();
+        if reason_code != ReasonCode::ContinueAuthentication && !begins_anew {
+            return Err(RequestError::AuthReasonCode);
         }
         self.send(Packet::Auth(Auth { reason_code, properties: properties.into_owned() }));
         Ok(())

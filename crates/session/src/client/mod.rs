@@ -27,20 +27,23 @@ mod keep_alive;
 mod options;
 mod publish;
 mod requests;
+mod stored;
 #[cfg(test)]
 mod tests;
+mod unanswered;
 
 pub use connection::{Flush, ServerLimits};
-pub use event::{Delivery, DisconnectCause, Event, NotSent, PublishOutcome, Token, Violation};
+pub use event::{Delivery, DisconnectCause, Event, NotSent, PublishOutcome, Receipt, Token, Violation};
 pub use options::{ClientWill, ConnectOptions};
 pub use publish::{Message, PublishError};
 pub use requests::RequestError;
 
 use crate::change::{DropReason, SessionChange};
-use crate::{Instant, Limits, Outbound, Outgoing, Session, SessionEffects, SessionNumber};
-use connection::{Connection, Phase};
+use crate::{Instant, Limits, Outbound, Outgoing, Phase, Session, SessionEffects, SessionNumber};
+use connection::{Connection, Phase as Stage};
 use noctule_codec::{Disconnect, Packet, PacketId, Properties, Property, ProtocolVersion, ReasonCode};
 use std::collections::VecDeque;
+use unanswered::Unanswered;
 
 /// An MQTT client.
 #[derive(Debug)]
@@ -49,6 +52,9 @@ pub struct Client {
     connection: Option<Box<Connection>>,
     limits: Limits,
     last_token: u64,
+    last_receipt: u64,
+    /// Deliveries of earlier connections that the application still has.
+    held: Unanswered,
     events: VecDeque<Event>,
     fx: SessionEffects,
     changes: Vec<SessionChange>,
@@ -64,6 +70,8 @@ impl Client {
             connection: None,
             limits: Limits { queue_bytes_max: u64::MAX, ..Limits::default() },
             last_token: 0,
+            last_receipt: 0,
+            held: Unanswered::default(),
             events: VecDeque::new(),
             fx: SessionEffects::default(),
             changes: Vec::new(),
@@ -133,6 +141,10 @@ impl Client {
     /// Takes bytes that came from the server, the rest of earlier ones in front, and returns how many of them
     /// are used up. What stays is the beginning of a packet.
     pub fn receive(&mut self, bytes: &[u8], now: Instant) -> usize {
+        if let Some(connection) = self.connection.as_deref_mut().filter(|_| !bytes.is_empty()) {
+            // A long packet is a sign of life before it is complete.
+            connection.keep_alive.heard(now);
+        }
         let mut consumed = 0;
         loop {
             // After the last packet nothing more is read.
@@ -205,7 +217,7 @@ impl Client {
             return Flush::More;
         }
         let sent = connection.qos0.drain(..);
-        self.events.extend(sent.map(|token| Event::Published { token, outcome: PublishOutcome::Sent }));
+        self.events.extend(sent.map(|token| Event::published(token, PublishOutcome::Sent)));
         if !connection.is_closing() {
             return Flush::Done;
         }
@@ -246,7 +258,7 @@ impl Client {
         let properties = properties.into_owned();
         self.send(Packet::Disconnect(Disconnect { reason_code, properties }));
         if let Some(connection) = self.connection.as_deref_mut() {
-            connection.phase = Phase::Closing { cause: Some(DisconnectCause::Requested) };
+            connection.phase = Stage::Closing { cause: Some(DisconnectCause::Requested) };
         }
         Ok(())
     }
@@ -276,23 +288,25 @@ impl Client {
         let Some(connection) = self.connection.as_deref_mut() else { return };
         let unsent = connection.qos0.drain(..);
         let outcome = PublishOutcome::NotSent(NotSent::ConnectionEnded);
-        self.events.extend(unsent.map(|token| Event::Published { token, outcome }));
+        self.events.extend(unsent.map(|token| Event::published(token, outcome)));
         let unanswered = connection.requests.take();
         self.events.extend(unanswered.map(|token| Event::RequestLost { token }));
         self.events.push_back(Event::Disconnected { cause });
-        connection.phase = Phase::Closing { cause: None };
+        connection.phase = Stage::Closing { cause: None };
     }
 
     /// Lets go of the stream. A session without expiry ends here [MQTT-3.1.2-23]; what was not acknowledged
     /// is owed to the next one.
     fn drop_connection(&mut self) {
         let Some(connection) = self.connection.as_deref_mut() else { return };
-        if let Phase::Closing { cause } = &mut connection.phase
+        if let Stage::Closing { cause } = &mut connection.phase
             && let Some(cause) = cause.take()
         {
             self.close(cause);
         }
-        self.connection = None;
+        if let Some(connection) = self.connection.take() {
+            self.held.absorb(connection.unanswered);
+        }
         self.session.link = None;
         if !self.session.is_durable() {
             self.discard_session();
@@ -302,9 +316,10 @@ impl Client {
     /// Forgets what belongs to the server's half of the session [MQTT-3.2.2-5].
     fn discard_session(&mut self) {
         // PUBREC has handed the message over, whatever becomes of PUBREL.
-        let received = self.session.outbound.iter().filter(|owed| owed.phase() == crate::Phase::Received);
+        let received = self.session.outbound.iter().filter(|owed| owed.phase() == Phase::Received);
         let outcome = PublishOutcome::Acknowledged(ReasonCode::Success);
-        self.events.extend(received.map(|owed| Event::Published { token: Token(owed.number.0), outcome }));
+        self.events.extend(received.map(|owed| Event::published(Token(owed.number.0), outcome)));
+        self.held = Unanswered::default();
         self.record(SessionChange::Restarted);
     }
 
@@ -361,7 +376,7 @@ impl Client {
             if let Some(connection) = self.connection.as_deref_mut() {
                 connection.qos0.retain(|waiting| *waiting != token);
             }
-            self.events.push_back(Event::Published { token, outcome });
+            self.events.push_back(Event::published(token, outcome));
         }
     }
 

@@ -24,10 +24,17 @@ pub struct ConnectOptions {
     pub properties: Properties<'static>,
     /// How long to wait for CONNACK and for a sign of life after PINGREQ, in milliseconds.
     pub response_timeout_ms: u64,
+    /// How many publications above its Receive Maximum a client bears with before it ends the connection with 0x93.
+    /// Mosquitto 2.0 sends more than it may once acknowledgements come in a burst.
+    pub receive_excess: u16,
     /// Unacknowledged publications at a time, if the server's Receive Maximum allows as many.
     pub inflight_messages_max: u16,
+    /// Bytes that may wait to be sent; above it QoS 0 publications are dropped and others wait.
+    pub output_bytes_max: u64,
     /// Topic aliases towards the server, if its Topic Alias Maximum allows as many.
     pub topic_alias_maximum_out: u16,
+    /// Acknowledgements are the application's to give, by [`Client::acknowledge`](super::Client::acknowledge).
+    pub manual_acks: bool,
     /// Goes on when the server has a session that this client knows nothing of. The standard closes
     /// [MQTT-3.2.2-4]; tools that keep nothing between two runs want the server's half all the same.
     pub resume_unknown_session: bool,
@@ -60,8 +67,11 @@ impl Default for ConnectOptions {
             password: None,
             properties: Properties::EMPTY,
             response_timeout_ms: 10_000,
+            receive_excess: 0,
             inflight_messages_max: 1024,
+            output_bytes_max: 1 << 20,
             topic_alias_maximum_out: 32,
+            manual_acks: false,
             resume_unknown_session: false,
         }
     }

@@ -112,7 +112,7 @@ impl Client {
             let settlement = Settlement::Dropped(crate::DropReason::RejectedByClient);
             self.record(SessionChange::Settled { message, packet_id, settlement });
             let (token, outcome) = (Token(message.0), PublishOutcome::NotSent(reason));
-            self.events.push_back(Event::Published { token, outcome });
+            self.events.push_back(Event::published(token, outcome));
         }
     }
 }
@@ -135,7 +135,7 @@ fn check_response_topic(properties: &Properties<'_>) -> Result<(), PublishError>
     if is_readable && is_valid { Ok(()) } else { Err(PublishError::ResponseTopic) }
 }
 
-fn publication(number: MessageNumber, message: &Message<'_>, now: Instant) -> Publication {
+pub(super) fn publication(number: MessageNumber, message: &Message<'_>, now: Instant) -> Publication {
     let expiry = message.properties.message_expiry_interval();
     Publication {
         number,

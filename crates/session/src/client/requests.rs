@@ -35,6 +35,9 @@ pub enum RequestError {
     /// DISCONNECT cannot give a session expiry to a session that has none.
     #[error("the session ends with its connection, which DISCONNECT cannot change")]
     SessionExpiryRaised,
+    /// AUTH goes on with 0x18 [MQTT-4.12.0-3]; once connected it may begin anew with 0x19 [MQTT-4.12.1-1].
+    #[error("AUTH says 0x18 to go on and, once connected, 0x19 to begin anew")]
+    AuthReasonCode,
     /// AUTH needs the authentication method of CONNECT [MQTT-4.12.0-7].
     #[error("AUTH needs the authentication method that CONNECT named")]
     NoAuthenticationMethod,

@@ -189,7 +189,7 @@ fn mqtt_3_2_2_5_without_a_session_the_unacknowledged_are_sent_as_new() {
     connect_with(&mut client, durable(ProtocolVersion::V5), false, Properties::EMPTY);
     let told = events(&mut client);
     let outcome = PublishOutcome::Acknowledged(ReasonCode::Success);
-    assert!(told.contains(&Event::Published { token: received, outcome }), "PUBREC has handed it over");
+    assert!(told.contains(&Event::published(received, outcome)), "PUBREC has handed it over");
     let packets = written(&mut client);
     assert!(matches!(&packets[..], [Packet::Publish(new)] if new.topic == "u" && !new.dup), "{packets:?}");
     client.handle_packet(&from_server(QoS::ExactlyOnce, 9, false), T0);
@@ -197,7 +197,7 @@ fn mqtt_3_2_2_5_without_a_session_the_unacknowledged_are_sent_as_new() {
 }
 
 #[test]
-fn mqtt_4_4_0_1_and_4_6_0_1_a_resumed_session_sends_again_with_dup_and_in_order() {
+fn mqtt_4_4_0_1_and_4_6_0_1_and_mqtt311_2_3_1_3_a_resumed_session_sends_again_with_dup_and_in_order() {
     for version in [ProtocolVersion::V3_1, ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
         let mut client = connected(durable(version), Properties::EMPTY);
         for (topic, qos) in [("a", QoS::AtLeastOnce), ("b", QoS::ExactlyOnce), ("c", QoS::ExactlyOnce)] {
@@ -257,14 +257,14 @@ fn qos_1_and_2_end_with_their_acknowledgement() {
     client.handle_packet(&Packet::PubAck(ack(1, ReasonCode::NoMatchingSubscribers)), T0);
     client.handle_packet(&Packet::PubRec(ok(2)), T0);
     let outcome = PublishOutcome::Acknowledged(ReasonCode::NoMatchingSubscribers);
-    assert_eq!(events(&mut client), [Event::Published { token: one, outcome }]);
+    assert_eq!(events(&mut client), [Event::published(one, outcome)]);
     assert!(
         matches!(written(&mut client)[..], [Packet::PubRel(ref rel)] if rel.packet_id == id(2)),
         "[MQTT-4.3.3-4]"
     );
     client.handle_packet(&Packet::PubComp(ok(2)), T0);
     let outcome = PublishOutcome::Acknowledged(ReasonCode::Success);
-    assert_eq!(events(&mut client), [Event::Published { token: two, outcome }]);
+    assert_eq!(events(&mut client), [Event::published(two, outcome)]);
     assert_eq!(client.unsettled(), 0);
 }
 
@@ -281,13 +281,13 @@ fn mqtt_4_4_0_2_an_error_ends_a_publication_and_frees_its_place() {
         assert_eq!(written(&mut client).len(), 1, "[MQTT-4.9.0-2]");
         client.handle_packet(&answer, T0);
         let outcome = PublishOutcome::Refused(ReasonCode::QuotaExceeded);
-        assert_eq!(events(&mut client), [Event::Published { token, outcome }]);
+        assert_eq!(events(&mut client), [Event::published(token, outcome)]);
         assert!(matches!(&written(&mut client)[..], [Packet::Publish(next)] if next.topic == "next"));
     }
 }
 
 #[test]
-fn mqtt_3_3_4_7_and_4_9_0_3_the_window_holds_publications_back_and_nothing_else() {
+fn mqtt_3_3_4_7_8_and_4_9_0_3_the_window_holds_publications_back_and_nothing_else() {
     let said = Properties::new().with(Property::ReceiveMaximum(2));
     let mut client = connected(durable(ProtocolVersion::V5), said);
     for _ in 0..5 {
@@ -437,7 +437,7 @@ fn mqtt_3_2_2_11_14_and_15_what_the_server_does_not_take_is_not_sent() {
         let token = client.publish(&message, T0).expect("no server is known yet");
         connect_with(&mut client, durable(ProtocolVersion::V5), false, said.clone());
         let outcome = PublishOutcome::NotSent(reason);
-        assert_eq!(events(&mut client)[1..], [Event::Published { token, outcome }]);
+        assert_eq!(events(&mut client)[1..], [Event::published(token, outcome)]);
         assert!(written(&mut client).is_empty());
     }
 }
@@ -485,7 +485,7 @@ fn an_expired_message_is_not_sent_and_a_sent_one_does_not_expire() {
     assert!(matches!(&written_at(&mut client, T0 + 5_000).0[..], [Packet::Publish(sent)] if sent.dup));
     client.handle_packet(&Packet::PubAck(ok(1)), T0 + 5_000);
     let outcome = PublishOutcome::NotSent(NotSent::Expired);
-    assert!(events(&mut client).contains(&Event::Published { token, outcome }));
+    assert!(events(&mut client).contains(&Event::published(token, outcome)));
     assert_eq!(client.unsettled(), 0);
 }
 
@@ -494,7 +494,7 @@ fn filters(filter: &str) -> SubscribeFilters<'_> {
 }
 
 #[test]
-fn mqtt_2_2_1_3_requests_take_unused_ids_and_are_answered_by_them() {
+fn mqtt5_2_2_1_3_and_mqtt311_2_3_1_2_requests_take_unused_ids_and_are_answered_by_them() {
     let mut client = connected(durable(ProtocolVersion::V5), Properties::EMPTY);
     client.publish(&message("t", QoS::AtLeastOnce), T0).expect("taken");
     let subscribe = client.subscribe(filters("a"), Properties::EMPTY).expect("sent");
@@ -580,7 +580,7 @@ fn what_dies_with_the_connection_is_reported() {
     assert_eq!(
         events(&mut client),
         [
-            Event::Published { token: qos0, outcome },
+            Event::published(qos0, outcome),
             Event::RequestLost { token: request },
             Event::Disconnected { cause: DisconnectCause::ConnectionLost },
         ]
@@ -629,6 +629,20 @@ fn a_server_that_does_not_answer_connect_is_given_up() {
 }
 
 #[test]
+fn a_server_that_is_sending_a_long_packet_is_alive() {
+    let mut client = connected(durable(ProtocolVersion::V5), Properties::EMPTY);
+    client.ping(T0);
+    written(&mut client);
+    let mut bytes = Vec::new();
+    from_server(QoS::AtLeastOnce, 1, false).encode(ProtocolVersion::V5, &mut bytes).expect("short");
+    assert_eq!(client.receive(&bytes[..3], T0 + 9_000), 0);
+    client.handle_timeouts(T0 + 18_999);
+    assert!(client.is_connected());
+    client.handle_timeouts(T0 + 19_000);
+    assert!(!client.is_connected());
+}
+
+#[test]
 fn a_keep_alive_of_0_sends_no_pingreq() {
     let options = ConnectOptions { keep_alive_seconds: 0, ..durable(ProtocolVersion::V5) };
     assert_eq!(connected(options, Properties::EMPTY).next_timeout(), None);
@@ -673,7 +687,7 @@ fn disconnect_can_end_the_session_but_not_begin_one() {
 }
 
 #[test]
-fn mqtt_4_12_0_5_and_7_auth_keeps_to_the_method_of_connect() {
+fn mqtt_4_12_0_5_and_7_and_4_12_1_1_auth_keeps_to_the_method_of_connect() {
     let method = |method| Properties::new().with(Property::AuthenticationMethod(method)).into_owned();
     let auth = |properties| {
         Packet::Auth(noctule_codec::Auth { reason_code: ReasonCode::ContinueAuthentication, properties })
@@ -691,6 +705,40 @@ fn mqtt_4_12_0_5_and_7_auth_keeps_to_the_method_of_connect() {
     assert_eq!(refused, Err(RequestError::NoAuthenticationMethod));
     client.handle_packet(&auth(method("n")), T0);
     assert_eq!(violation(&mut client), Some(Violation::UnexpectedAuth));
+}
+
+#[test]
+fn mqtt5_3_1_2_30_and_4_12_0_3_before_connack_only_auth_to_go_on() {
+    let method = || Properties::new().with(Property::AuthenticationMethod("m")).into_owned();
+    let mut client = Client::new();
+    client.publish(&message("t", QoS::AtLeastOnce), T0).expect("waits");
+    let options = ConnectOptions { properties: method(), ..ConnectOptions::default() };
+    client.connect(options, T0).expect("short");
+    assert!(matches!(written(&mut client)[..], [Packet::Connect(_)]));
+    for wrong in [ReasonCode::Success, ReasonCode::ReAuthenticate] {
+        assert_eq!(client.auth(wrong, method()), Err(RequestError::AuthReasonCode));
+    }
+    assert_eq!(client.subscribe(filters("a"), Properties::EMPTY), Err(RequestError::NotConnected));
+    client.auth(ReasonCode::ContinueAuthentication, method()).expect("the same method");
+    let packets = written(&mut client);
+    assert!(matches!(&packets[..], [Packet::Auth(auth)] if auth.reason_code.as_u8() == 0x18), "{packets:?}");
+    client.handle_packet(&connack(false, method()), T0);
+    client.auth(ReasonCode::ReAuthenticate, method()).expect("connected");
+    assert!(matches!(written(&mut client)[..], [Packet::Publish(_), Packet::Auth(_)]));
+}
+
+#[test]
+fn mqtt_3_8_3_1_and_3_10_3_1_filters_are_utf_8() {
+    let mut client = connected(durable(ProtocolVersion::V3_1_1), Properties::EMPTY);
+    let filter = "käse/+/🧀";
+    client.subscribe(filters(filter), Properties::EMPTY).expect("sent");
+    client.unsubscribe([filter].into_iter().collect(), Properties::EMPTY).expect("sent");
+    let mut bytes = Vec::new();
+    client.flush(T0, usize::MAX, &mut bytes);
+    let length = u16::try_from(filter.len()).expect("short").to_be_bytes();
+    let field = [&length[..], filter.as_bytes()].concat();
+    let found = bytes.windows(field.len()).filter(|window| *window == field).count();
+    assert_eq!(found, 2, "{bytes:x?}");
 }
 
 #[test]
@@ -742,6 +790,10 @@ fn the_changes_of_a_recording_client_give_its_state_back() {
         owed.map(|owed| (owed.number, owed.phase(), owed.packet_id())).collect::<Vec<_>>()
     };
     assert_eq!(owed(&restored), owed(&client));
+    let from_snapshot = Client::restored("c", restored.snapshot());
+    assert_eq!(from_snapshot.session().inbound, client.session().inbound);
+    assert_eq!(owed(&from_snapshot), owed(&client));
+    assert!(from_snapshot.session().is_durable());
     assert_eq!(owed(&restored).len(), 3);
     connect_with(&mut restored, durable(ProtocolVersion::V5), true, Properties::EMPTY);
     assert!(matches!(
@@ -750,4 +802,178 @@ fn the_changes_of_a_recording_client_give_its_state_back() {
     ));
     let token = restored.publish(&message("t", QoS::AtLeastOnce), T0).expect("taken");
     assert!(owed(&client).iter().all(|(number, ..)| number.0 != token.0), "tokens are never used again");
+}
+
+#[test]
+fn what_has_waited_too_long_is_not_owed_any_more_but_what_was_sent_is() {
+    let said = Properties::new().with(Property::ReceiveMaximum(1));
+    let mut client = connected(durable(ProtocolVersion::V5), said);
+    client.publish(&message("sent", QoS::AtLeastOnce), T0).expect("taken");
+    let waiting = client.publish(&message("old", QoS::AtLeastOnce), T0).expect("taken");
+    client.publish(&message("young", QoS::AtLeastOnce), T0 + 500).expect("taken");
+    written(&mut client);
+    client.connection_lost();
+    events(&mut client);
+    client.expire(1_000, T0 + 1_001);
+    let outcome = PublishOutcome::NotSent(NotSent::Expired);
+    assert_eq!(events(&mut client), [Event::published(waiting, outcome)]);
+    assert_eq!(client.unsettled(), 2);
+}
+
+fn by_hand() -> ConnectOptions {
+    ConnectOptions { manual_acks: true, ..durable(ProtocolVersion::V5) }
+}
+
+fn receipts(client: &mut Client) -> Vec<Receipt> {
+    let receipt = |event| match event {
+        Event::Message(delivery) => delivery.receipt,
+        _ => None,
+    };
+    events(client).into_iter().filter_map(receipt).collect()
+}
+
+#[test]
+fn mqtt_4_6_0_2_and_3_acknowledgements_by_hand_wait_for_those_before_them() {
+    let mut client = connected(by_hand(), Properties::EMPTY);
+    for (qos, packet_id) in
+        [(QoS::AtLeastOnce, 1), (QoS::ExactlyOnce, 2), (QoS::AtLeastOnce, 3), (QoS::ExactlyOnce, 4)]
+    {
+        client.handle_packet(&from_server(qos, packet_id, false), T0);
+    }
+    assert!(written(&mut client).is_empty());
+    let [first, second, third, fourth] = receipts(&mut client)[..] else { panic!("four deliveries") };
+    assert!(client.acknowledge(fourth, ReasonCode::Success));
+    assert!(client.acknowledge(third, ReasonCode::Success));
+    assert!(written(&mut client).is_empty(), "an earlier one is missing at each QoS");
+    assert!(client.acknowledge(first, ReasonCode::Success));
+    assert!(!client.acknowledge(first, ReasonCode::Success), "once");
+    let packets = written(&mut client);
+    assert!(
+        matches!(&packets[..], [Packet::PubAck(a), Packet::PubAck(b)] if (a.packet_id, b.packet_id) == (id(1), id(3))),
+        "{packets:?}"
+    );
+    assert!(client.acknowledge(second, ReasonCode::QuotaExceeded));
+    let packets = written(&mut client);
+    let [Packet::PubRec(refused), Packet::PubRec(taken)] = &packets[..] else { panic!("{packets:?}") };
+    assert_eq!((refused.packet_id, refused.reason_code), (id(2), ReasonCode::QuotaExceeded));
+    assert_eq!((taken.packet_id, taken.reason_code), (id(4), ReasonCode::Success));
+    client.handle_packet(&from_server(QoS::ExactlyOnce, 2, false), T0);
+    assert_eq!(receipts(&mut client).len(), 1, "after an error the id is a new message [MQTT-4.3.3-9]");
+}
+
+#[test]
+fn what_the_application_still_has_is_not_delivered_again_and_its_receipt_stays_good() {
+    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        let mut client = connected(by_hand(), Properties::EMPTY);
+        client.handle_packet(&from_server(qos, 7, false), T0);
+        client.handle_packet(&from_server(qos, 7, true), T0);
+        let told = events(&mut client);
+        let [Event::Message(delivery), Event::Repeated { same_connection: true, .. }] = &told[..] else {
+            panic!("{told:?}")
+        };
+        let receipt = delivery.receipt.expect("by hand");
+        assert!(written(&mut client).is_empty());
+        client.connection_lost();
+        events(&mut client);
+        connect_with(&mut client, by_hand(), true, Properties::EMPTY);
+        client.handle_packet(&from_server(qos, 7, true), T0);
+        assert!(receipts(&mut client).is_empty());
+        assert!(client.acknowledge(receipt, ReasonCode::Success));
+        assert!(matches!(written(&mut client)[..], [Packet::PubAck(_) | Packet::PubRec(_)]), "{qos:?}");
+    }
+}
+
+#[test]
+fn an_acknowledgement_given_between_connections_answers_the_repetition() {
+    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        let mut client = connected(by_hand(), Properties::EMPTY);
+        client.handle_packet(&from_server(qos, 7, false), T0);
+        let [receipt] = receipts(&mut client)[..] else { panic!("one delivery") };
+        client.connection_lost();
+        assert!(client.acknowledge(receipt, ReasonCode::Success));
+        assert!(!client.acknowledge(receipt, ReasonCode::Success), "once");
+        connect_with(&mut client, by_hand(), true, Properties::EMPTY);
+        assert!(written(&mut client).is_empty(), "the server has to ask again");
+        client.handle_packet(&from_server(qos, 7, true), T0);
+        assert!(receipts(&mut client).is_empty());
+        assert!(matches!(written(&mut client)[..], [Packet::PubAck(_) | Packet::PubRec(_)]), "{qos:?}");
+    }
+}
+
+#[test]
+fn what_the_application_has_let_go_is_delivered_again() {
+    let mut client = connected(by_hand(), Properties::EMPTY);
+    client.handle_packet(&from_server(QoS::ExactlyOnce, 7, false), T0);
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 8, false), T0);
+    let [first, second] = receipts(&mut client)[..] else { panic!("two deliveries") };
+    client.abandon(first);
+    client.connection_lost();
+    client.abandon(second);
+    connect_with(&mut client, by_hand(), true, Properties::EMPTY);
+    client.handle_packet(&from_server(QoS::ExactlyOnce, 7, true), T0);
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 8, true), T0);
+    assert_eq!(receipts(&mut client).len(), 2);
+    assert!(
+        !client.acknowledge(first, ReasonCode::Success) && !client.acknowledge(second, ReasonCode::Success)
+    );
+}
+
+#[test]
+fn a_late_acknowledgement_never_reaches_another_session_or_another_message() {
+    let mut client = connected(by_hand(), Properties::EMPTY);
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 7, false), T0);
+    let [late] = receipts(&mut client)[..] else { panic!("one delivery") };
+    client.connection_lost();
+    connect_with(&mut client, by_hand(), false, Properties::EMPTY);
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 7, false), T0);
+    assert!(!client.acknowledge(late, ReasonCode::Success), "the session is another");
+    let [late] = receipts(&mut client)[..] else { panic!("another message") };
+    client.connection_lost();
+    connect_with(&mut client, by_hand(), true, Properties::EMPTY);
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 7, false), T0);
+    assert_eq!(receipts(&mut client).len(), 1, "without DUP it is another message");
+    assert!(!client.acknowledge(late, ReasonCode::Success));
+    assert!(written(&mut client).is_empty());
+}
+
+#[test]
+fn mqtt_3_3_4_9_what_waits_for_its_acknowledgement_fills_the_window() {
+    let properties =
+        Properties::new().with(Property::SessionExpiryInterval(3600)).with(Property::ReceiveMaximum(2));
+    let mut client = connected(ConnectOptions { properties, ..by_hand() }, Properties::EMPTY);
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 1, false), T0);
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 2, false), T0);
+    let [first, _] = receipts(&mut client)[..] else { panic!("two deliveries") };
+    client.acknowledge(first, ReasonCode::Success);
+    written(&mut client);
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 3, false), T0);
+    assert_eq!(receipts(&mut client).len(), 1, "an acknowledgement makes room");
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 4, false), T0);
+    assert_eq!(violation(&mut client), Some(Violation::ReceiveMaximumExceeded { receive_maximum: 2 }));
+}
+
+#[test]
+fn a_server_above_the_receive_maximum_is_borne_with_where_that_is_wanted() {
+    let properties =
+        Properties::new().with(Property::SessionExpiryInterval(3600)).with(Property::ReceiveMaximum(2));
+    let options = ConnectOptions { properties, receive_excess: 1, ..by_hand() };
+    let mut client = connected(options, Properties::EMPTY);
+    for packet_id in 1..=3 {
+        client.handle_packet(&from_server(QoS::AtLeastOnce, packet_id, false), T0);
+    }
+    assert_eq!(receipts(&mut client).len(), 3);
+    client.handle_packet(&from_server(QoS::AtLeastOnce, 4, false), T0);
+    assert_eq!(violation(&mut client), Some(Violation::ReceiveMaximumExceeded { receive_maximum: 2 }));
+}
+
+#[test]
+fn the_servers_answer_comes_with_its_properties() {
+    let mut client = connected(durable(ProtocolVersion::V5), Properties::EMPTY);
+    let token = client.publish(&message("t", QoS::AtLeastOnce), T0).expect("taken");
+    written(&mut client);
+    let properties = Properties::new().with(Property::ReasonString("nobody listens")).into_owned();
+    let reason_code = ReasonCode::NoMatchingSubscribers;
+    client.handle_packet(&Packet::PubAck(Ack { properties: properties.clone(), ..ack(1, reason_code) }), T0);
+    let outcome = PublishOutcome::Acknowledged(reason_code);
+    assert_eq!(events(&mut client), [Event::Published { token, outcome, properties }]);
 }

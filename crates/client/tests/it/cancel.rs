@@ -1,0 +1,134 @@
+//! Every future of the library, dropped after so many polls: nothing is half done, and the ledger holds.
+
+use crate::support::broker::{Broker, Kind};
+use crate::support::polls::at_most;
+use crate::support::within;
+use noctule_client::{Client, PublishHandle, QoS};
+use std::time::Duration;
+
+/// More polls than any of these futures needs.
+const POLLS_MAX: usize = 6;
+
+async fn connect(broker: &Broker) -> Client {
+    // Room for one message, so that publishing waits too.
+    let builder = Client::builder(&broker.url()).outbox(1, 1 << 20);
+    within("a connection", builder.connect()).await.expect("connected")
+}
+
+/// Publishes the last message, and returns what came up to it.
+async fn up_to_the_end(client: &Client, stream: &mut noctule_client::Subscription) -> Vec<String> {
+    let end = within("room", client.publish("a", "end").qos(QoS::ExactlyOnce).into_future()).await;
+    within("the answer", end.expect("taken")).await.expect("acknowledged");
+    let mut came = Vec::new();
+    loop {
+        let message = within("a message", stream.next()).await.expect("open");
+        match message.text() {
+            Ok("end") => return came,
+            text => came.push(text.expect("text").to_owned()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn publish_has_happened_exactly_if_it_was_awaited_to_its_end() {
+    let broker = Broker::start(Kind::Noctule, "cancel_publish");
+    let mut has_ended = false;
+    for polls in 0..POLLS_MAX {
+        let client = connect(&broker).await;
+        let mut stream = client.subscribe("a").qos(QoS::ExactlyOnce).await.expect("granted");
+        let first = client.publish("a", "first").qos(QoS::ExactlyOnce).await.expect("taken");
+        let second = at_most(polls, client.publish("a", "second").qos(QoS::ExactlyOnce)).await;
+        drop(first);
+        let came = up_to_the_end(&client, &mut stream).await;
+        match second {
+            Some(handle) => {
+                drop(handle.expect("taken"));
+                assert_eq!(came, ["first", "second"], "after {polls} polls");
+                has_ended = true;
+            }
+            None => assert_eq!(came, ["first"], "after {polls} polls"),
+        }
+        within("the end", client.close()).await;
+    }
+    assert!(has_ended, "{POLLS_MAX} polls are enough");
+}
+
+#[tokio::test]
+async fn a_handle_may_be_dropped_at_any_time() {
+    let broker = Broker::start(Kind::Noctule, "cancel_handle");
+    for polls in 0..POLLS_MAX {
+        let client = connect(&broker).await;
+        let mut stream = client.subscribe("a").qos(QoS::ExactlyOnce).await.expect("granted");
+        let handle: PublishHandle = client.publish("a", "x").qos(QoS::ExactlyOnce).await.expect("taken");
+        at_most(polls, handle).await;
+        assert_eq!(up_to_the_end(&client, &mut stream).await, ["x"], "after {polls} polls");
+    }
+}
+
+#[tokio::test]
+async fn subscribe_is_there_or_taken_back() {
+    let broker = Broker::start(Kind::Noctule, "cancel_subscribe");
+    let mut has_ended = false;
+    for polls in 0..POLLS_MAX {
+        let client = connect(&broker).await;
+        let stream = at_most(polls, client.subscribe("a")).await;
+        let has_stream = stream.is_some();
+        let handle = client.publish("a", "x").await.expect("taken");
+        let answer = within("the answer", handle).await.expect("acknowledged");
+        let has_receiver = answer.reason_code() == noctule_client::ReasonCode::Success;
+        assert_eq!(has_receiver, has_stream, "after {polls} polls");
+        has_ended |= has_stream;
+        within("the end", client.close()).await;
+    }
+    assert!(has_ended, "{POLLS_MAX} polls are enough");
+}
+
+#[tokio::test]
+async fn next_takes_a_message_or_leaves_it() {
+    let broker = Broker::start(Kind::Noctule, "cancel_next");
+    for polls in 0..POLLS_MAX {
+        let client = connect(&broker).await;
+        let mut stream = client.subscribe("a").qos(QoS::ExactlyOnce).await.expect("granted");
+        let mut came = Vec::new();
+        for number in 0..3 {
+            let publish = client.publish("a", number.to_string()).qos(QoS::ExactlyOnce).into_future();
+            drop(within("room", publish).await.expect("taken"));
+            if let Some(message) = at_most(polls, stream.next()).await {
+                came.push(message.expect("open").text().expect("text").to_owned());
+            }
+        }
+        came.extend(up_to_the_end(&client, &mut stream).await);
+        assert_eq!(came, ["0", "1", "2"], "after {polls} polls");
+    }
+}
+
+#[tokio::test]
+async fn close_goes_on_when_it_is_dropped() {
+    let broker = Broker::start(Kind::Noctule, "cancel_close");
+    for polls in 1..POLLS_MAX {
+        let client = connect(&broker).await;
+        let handle = client.publish("a", "x").qos(QoS::ExactlyOnce).await.expect("taken");
+        at_most(polls, client.close()).await;
+        within("what was owed", handle).await.expect("acknowledged");
+        let mut state = client.state();
+        within("the end", state.wait_for(noctule_client::State::is_closed)).await.expect("told");
+    }
+}
+
+#[tokio::test]
+async fn connect_leaves_no_client_behind() {
+    let broker = Broker::start(Kind::Noctule, "cancel_connect");
+    let watcher = connect(&broker).await;
+    let mut stream = watcher.subscribe("status").await.expect("granted");
+    for polls in 0..POLLS_MAX {
+        let presence = noctule_client::Presence::new("status", "on", "off").retain(false);
+        let builder = Client::builder(&broker.url()).presence(presence);
+        drop(at_most(polls, builder.connect()).await);
+        let mut last = None;
+        // Whoever has come is also gone.
+        while let Ok(Some(message)) = tokio::time::timeout(Duration::from_millis(100), stream.next()).await {
+            last = Some(message.text().expect("text").to_owned());
+        }
+        assert!(last.is_none() || last.as_deref() == Some("off"), "after {polls} polls: {last:?}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The library as its users have it: over real sockets, against real brokers and against one made to fail.
+
+mod cancel;
+mod comeback;
+mod faces;
+mod ledger;
+mod outbox;
+mod roundtrip;
+mod support;
