@@ -628,7 +628,7 @@ impl World {
                 self.ledger.write(Entry::Delivered { client, delivery: delivery.clone() });
                 self.clients[client].received.push_back(delivery);
             }
-            Event::Published { token, outcome } => self.handle_published(client, token, outcome),
+            Event::Published { token, outcome, .. } => self.handle_published(client, token, outcome),
             Event::Subscribed { token, reason_codes, .. } => {
                 let code = reason_codes.first().copied().unwrap_or(ReasonCode::UnspecifiedError);
                 match granted(code) {
