@@ -3,6 +3,8 @@
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use noctule_codec::{Packet, QoS};
 
@@ -117,6 +119,25 @@ fn a_flipped_byte_in_the_middle_stops_the_start_and_recover_goes_on_without_it()
     assert!(log.contains(&place) && log.contains("WARN"), "{log}");
 }
 
+/// The log says when the damage is gone; a broker that starts by itself needs no other arguments than before.
+#[test]
+fn recover_is_said_once() {
+    let folder = folder("recovered_once");
+    let mut segment = leave_three_messages(&folder);
+    let at = segment.find(b"payload-two");
+    segment.bytes[at] ^= 0x20;
+    segment.write();
+    let (broker, _) = start(&folder, &["--recover"]);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while segment.path.exists() {
+        assert!(Instant::now() < deadline, "the damaged segment is still there");
+        thread::sleep(Duration::from_millis(20));
+    }
+    broker.kill();
+    let (owed, _) = owed(&folder, &[], 2);
+    assert_eq!(owed, ["payload-one", "payload-three"]);
+}
+
 /// The path as the broker says it, which runs in the folder.
 fn shown(segment: &Segment) -> String {
     let name = segment.path.file_name().expect("a name").to_string_lossy();
@@ -194,12 +215,12 @@ fn a_missing_segment_is_named() {
 fn a_journal_of_a_later_format_is_refused_with_the_way_out() {
     let folder = folder("later_format");
     let mut segment = leave_three_messages(&folder);
-    segment.bytes[8..12].copy_from_slice(&2_u32.to_le_bytes());
+    segment.bytes[8..12].copy_from_slice(&3_u32.to_le_bytes());
     let checksum = crc32c::crc32c_append(crc32c::crc32c(&segment.bytes[..12]), &segment.bytes[16..HEADER]);
     segment.bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
     segment.write();
     let expected = format!(
-        "noctule: {} is of journal format 2; this release reads format 1. Start the release that wrote it, or give \
+        "noctule: {} is of journal format 3; this release reads format 2. Start the release that wrote it, or give \
          this one another data directory\n",
         shown(&segment)
     );
