@@ -170,6 +170,15 @@ impl<D: Disk> Committer<D> {
         self.table.bytes() + self.space.bytes()
     }
 
+    /// Has the journal go on in a segment of its own, so that all others can be freed.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn begin_anew(&mut self) -> Result<Committed, CommitError> {
+        self.appender.append_mark();
+        self.commit(true)
+    }
+
     /// Frees the oldest segments that hold nothing at or behind `before`, in their order. Some become spare
     /// files. Nothing is freed that is not durable, nor while a backup copies. What was said again of them at the
     /// end of the journal has to be durable before this is called.

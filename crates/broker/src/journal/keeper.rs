@@ -30,6 +30,9 @@ pub(crate) struct Keeper {
     journal: Arc<Journal>,
     /// What was in the journal when the broker started earns nothing.
     first: u64,
+    /// Segments in front of this are damaged, or behind damage, and are freed whatever that costs: then the next
+    /// start finds none.
+    damaged_before: Option<u64>,
     /// Everything before this is being said again, to be freed.
     reclaiming: Option<Reclaiming>,
     /// How much reclaim has gained since a full journal began to turn.
@@ -74,9 +77,12 @@ impl Keeper {
         preparer: SyncSender<Arc<Touch<DirectoryFile>>>,
         shared: Arc<Shared>,
         journal: Arc<Journal>,
+        is_damaged: bool,
     ) -> Self {
+        let first = journal.appender.end().get();
         Self {
-            first: journal.appender.end().get(),
+            first,
+            damaged_before: is_damaged.then_some(first),
             committer,
             preparer,
             shared,
@@ -92,6 +98,7 @@ impl Keeper {
 
     /// Works until it is told to stop, and ends the journal so that nothing of it is in doubt.
     pub(crate) fn run(mut self) {
+        self.leave_damage();
         while self.journal.bell.wait(self.patience()) != Call::Stop {
             self.commit();
             self.tell_shards();
@@ -105,11 +112,21 @@ impl Keeper {
         }
     }
 
+    /// Behind damage that was passed the journal goes on elsewhere.
+    fn leave_damage(&mut self) {
+        if self.damaged_before.is_some() {
+            if let Err(cause) = self.committer.begin_anew() {
+                error!(%cause, "the journal cannot be written; what has to be recorded is refused until it can");
+            }
+            self.journal.bell.ring_soon();
+        }
+    }
+
     /// How long to wait for a call.
     fn patience(&self) -> Option<Duration> {
         match self.said {
             // Nothing that is connected has to be given an age.
-            State::Open if self.shared.directory.clients() == 0 => None,
+            State::Open if self.shared.directory.clients() == 0 && self.damaged_before.is_none() => None,
             _ => Some(SECOND),
         }
     }
@@ -210,8 +227,17 @@ impl Keeper {
         let gained = reclaiming.segment_bytes.saturating_sub(again);
         debug!(again, gained, "the oldest segment of the journal is freed");
         self.note_gain(reclaiming, gained);
+        self.note_end_of_damage(reclaiming.before);
         self.say_state();
         self.journal.bell.ring_soon();
+    }
+
+    fn note_end_of_damage(&mut self, freed: Position) {
+        if self.damaged_before.take_if(|before| *before <= freed.0).is_some() {
+            info!(
+                "the journal is whole again: what was damaged in it is gone, and it needs no --recover any more"
+            );
+        }
     }
 
     /// A full journal turns once. Where that gains next to nothing, all of it counts, and turning it again would
@@ -254,6 +280,9 @@ impl Keeper {
         let [oldest, rest @ ..] = &segments[..] else { return false };
         if rest.is_empty() {
             return false;
+        }
+        if self.damaged_before.is_some() {
+            return true;
         }
         if self.journal.appender.state() == State::Full {
             return !self.is_resting();

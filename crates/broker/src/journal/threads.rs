@@ -27,10 +27,11 @@ impl JournalThreads {
         shared: &Arc<Shared>,
         syncs: bool,
     ) -> io::Result<(Self, Reader<Directory>)> {
-        let Opened { appender, committer, reader, .. } = opened;
+        let Opened { appender, committer, reader, report } = opened;
+        let is_damaged = !report.damage.is_empty();
         let journal = Arc::new(Journal::new(appender, spans, syncs, shared.shards()));
         let (preparer, spares) = sync_channel(1);
-        let keeper = Keeper::new(committer, preparer, Arc::clone(shared), Arc::clone(&journal));
+        let keeper = Keeper::new(committer, preparer, Arc::clone(shared), Arc::clone(&journal), is_damaged);
         let library = Library::new(Archive::new(reader.clone()), Arc::clone(shared), Arc::clone(&journal));
         let of_preparer = Arc::clone(&journal);
         let threads = vec![

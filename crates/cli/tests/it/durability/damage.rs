@@ -3,6 +3,8 @@
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use noctule_codec::{Packet, QoS};
 
@@ -115,6 +117,25 @@ fn a_flipped_byte_in_the_middle_stops_the_start_and_recover_goes_on_without_it()
     let (owed, log) = owed(&folder, &["--recover"], 2);
     assert_eq!(owed, ["payload-one", "payload-three"]);
     assert!(log.contains(&place) && log.contains("WARN"), "{log}");
+}
+
+/// The log says when the damage is gone; a broker that starts by itself needs no other arguments than before.
+#[test]
+fn recover_is_said_once() {
+    let folder = folder("recovered_once");
+    let mut segment = leave_three_messages(&folder);
+    let at = segment.find(b"payload-two");
+    segment.bytes[at] ^= 0x20;
+    segment.write();
+    let (broker, _) = start(&folder, &["--recover"]);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while segment.path.exists() {
+        assert!(Instant::now() < deadline, "the damaged segment is still there");
+        thread::sleep(Duration::from_millis(20));
+    }
+    broker.kill();
+    let (owed, _) = owed(&folder, &[], 2);
+    assert_eq!(owed, ["payload-one", "payload-three"]);
 }
 
 /// The path as the broker says it, which runs in the folder.
