@@ -7,6 +7,7 @@ mod config;
 mod durability;
 mod hostile;
 mod listeners;
+mod mosquitto;
 mod peer;
 mod prove;
 mod reload;

@@ -1,0 +1,9 @@
+//! `noctule serve --mosquitto` and `noctule import mosquitto`, beside the real mosquitto.
+
+mod brokers;
+mod cases;
+mod client;
+mod importing;
+mod probes;
+mod tls;
+mod whole;
