@@ -2,7 +2,7 @@
 //! they come to is decided in `noctule-auth`.
 //!
 //! Nothing of it runs on the thread of a shard: files are read before the broker starts and at a reload, passwords are
-//! checked by a [pool](pool) of threads.
+//! checked by a pool of threads.
 
 mod attempts;
 mod load;
