@@ -5,14 +5,12 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use crate::peer::Peer;
-use crate::support::{Broker, folder, noctule};
+use crate::support::{Broker, folder, noctule, tls_client, trusting};
 
 struct Served {
     broker: Broker,
@@ -52,16 +50,7 @@ fn bystander(address: SocketAddr) -> Peer {
 
 /// What a client says first.
 fn hello(certificate: &CertificateDer<'static>) -> Vec<u8> {
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate.clone()).expect("a certificate");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let host = "broker.lan".try_into().expect("a name");
-    let mut client = ClientConnection::new(Arc::new(config), host).expect("a client");
+    let mut client = tls_client(&trusting(certificate));
     let mut bytes = Vec::new();
     client.write_tls(&mut bytes).expect("a vector takes everything");
     bytes

@@ -6,16 +6,15 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConnection, StreamOwned};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::http::HeaderValue;
 use tungstenite::{Message, WebSocket};
 
-use crate::support::{Broker, folder, noctule, outcome};
+use crate::support::{Broker, folder, noctule, outcome, tls_client, trusting};
 
 /// Anything bytes of MQTT go through.
 trait Wire {
@@ -37,22 +36,27 @@ impl<S: Read + Write> Wire for S {
     }
 }
 
-/// Sends every byte in a frame of its own, which MQTT does not notice [MQTT-6.0.0-2].
-struct Framed<S>(WebSocket<S>);
+/// Bytes in WebSocket frames of so many at most, which MQTT does not notice [MQTT-6.0.0-2].
+struct Framed<S> {
+    websocket: WebSocket<S>,
+    frame_bytes_max: usize,
+}
 
 impl<S: Read + Write> Framed<S> {
-    fn open(stream: S) -> Self {
+    fn open(stream: S, frame_bytes_max: usize) -> Self {
         let mut request = "ws://localhost/mqtt".into_client_request().expect("a request");
         request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static("mqtt"));
         let (websocket, response) = tungstenite::client(request, stream).expect("a WebSocket");
         assert_eq!(response.headers()["Sec-WebSocket-Protocol"], "mqtt", "[MQTT-6.0.0-4]");
-        Self(websocket)
+        Self { websocket, frame_bytes_max }
     }
 }
 
 impl<S: Read + Write> Read for Framed<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Message::Binary(bytes) = self.0.read().expect("a frame") else { panic!("no binary frame") };
+        let Message::Binary(bytes) = self.websocket.read().expect("a frame") else {
+            panic!("no binary frame")
+        };
         buffer[..bytes.len()].copy_from_slice(&bytes);
         Ok(bytes.len())
     }
@@ -60,8 +64,9 @@ impl<S: Read + Write> Read for Framed<S> {
 
 impl<S: Read + Write> Write for Framed<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.send(Message::binary(bytes[..1].to_vec())).expect("the broker reads");
-        Ok(1)
+        let length = bytes.len().min(self.frame_bytes_max);
+        self.websocket.send(Message::binary(bytes[..length].to_vec())).expect("the broker reads");
+        Ok(length)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -105,17 +110,10 @@ fn over_tls(
     address: &str,
     Certified { certificate }: &Certified,
 ) -> StreamOwned<ClientConnection, TcpStream> {
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate.clone()).expect("a certificate");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let host = "broker.lan".try_into().expect("a name");
-    let client = ClientConnection::new(Arc::new(config), host).expect("a client");
-    StreamOwned::new(client, TcpStream::connect(address).expect("the broker listens"))
+    StreamOwned::new(
+        tls_client(&trusting(certificate)),
+        TcpStream::connect(address).expect("the broker listens"),
+    )
 }
 
 const LISTENERS: &str = r#"
@@ -147,8 +145,8 @@ fn mqtt_6_0_0_2_one_broker_listens_in_every_way() {
     for client_id in b'a'..b'g' {
         converse(&mut tcp("tcp://"), client_id);
         converse(&mut over_tls(&place("tls://"), &certified), client_id);
-        converse(&mut Framed::open(tcp("ws://")), client_id);
-        converse(&mut Framed::open(over_tls(&place("wss://"), &certified)), client_id);
+        converse(&mut Framed::open(tcp("ws://"), 1), client_id);
+        converse(&mut Framed::open(over_tls(&place("wss://"), &certified), 1), client_id);
         converse(&mut UnixStream::connect(folder.join("mqtt.sock")).expect("the broker listens"), client_id);
     }
     let (_, stderr) = broker.end();
@@ -177,28 +175,6 @@ fn exchange_long(wire: &mut dyn Wire, bytes: usize) {
     assert!(received == packet, "{} bytes came back otherwise", received.len());
 }
 
-/// Whole messages in frames, as libraries send them.
-struct WholeFrames<S>(WebSocket<S>);
-
-impl<S: Read + Write> Read for WholeFrames<S> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Message::Binary(bytes) = self.0.read().expect("a frame") else { panic!("no binary frame") };
-        buffer[..bytes.len()].copy_from_slice(&bytes);
-        Ok(bytes.len())
-    }
-}
-
-impl<S: Read + Write> Write for WholeFrames<S> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.send(Message::binary(bytes.to_vec())).expect("the broker reads");
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn packets_of_several_mebibytes_pass_both_ways_whatever_is_below() {
     let folder = folder("long_below");
@@ -213,8 +189,8 @@ fn packets_of_several_mebibytes_pass_both_ways_whatever_is_below() {
     const BYTES: usize = 6_000_001;
     exchange_long(&mut over_tls(&place("tls://"), &certified), BYTES);
     let tcp = TcpStream::connect(place("ws://")).expect("the broker listens");
-    exchange_long(&mut WholeFrames(Framed::open(tcp).0), BYTES);
-    exchange_long(&mut WholeFrames(Framed::open(over_tls(&place("wss://"), &certified)).0), BYTES);
+    exchange_long(&mut Framed::open(tcp, BYTES), BYTES);
+    exchange_long(&mut Framed::open(over_tls(&place("wss://"), &certified), BYTES), BYTES);
 }
 
 #[test]

@@ -11,10 +11,10 @@ use noctule_codec::{Packet, PacketId, ProtocolVersion, Publish, QoS, ReasonCode}
 use rcgen::{CertificateParams, KeyPair};
 use rustix::process::{Pid, Signal, kill_process};
 use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::peer::{Peer, publish};
-use crate::support::{Broker, folder, noctule};
+use crate::support::{Broker, folder, noctule, tls_client, trusting};
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
@@ -102,18 +102,8 @@ fn certify(folder: &Path) -> CertificateDer<'static> {
     certificate.der().clone()
 }
 
-fn trusting(certificate: &CertificateDer<'static>) -> Arc<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate.clone()).expect("a certificate");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider);
-    let builder = builder.with_safe_default_protocol_versions().expect("versions");
-    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
 fn tls(address: &str, config: &Arc<ClientConfig>) -> Tls {
-    let client = ClientConnection::new(Arc::clone(config), "broker.lan".try_into().expect("a name"));
-    StreamOwned::new(client.expect("a client"), tcp(address).expect("the broker listens"))
+    StreamOwned::new(tls_client(config), tcp(address).expect("the broker listens"))
 }
 
 const TLS: &str = r#"

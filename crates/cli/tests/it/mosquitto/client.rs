@@ -219,7 +219,8 @@ impl Client {
     pub(super) fn heard(&mut self) -> Vec<String> {
         let mut heard = Vec::new();
         loop {
-            let is_open = self.ping();
+            // At the first answer a message may still be on its way between threads of the broker.
+            let is_open = self.ping() && self.ping();
             let more = std::mem::take(&mut self.messages);
             let is_all = more.is_empty() || !self.acknowledges;
             heard.extend(more);

@@ -55,7 +55,7 @@ fn a_day_of(at: &mut Subject, panel: Hello<'_>, sensor: Hello<'_>) -> Vec<String
     seen.push(other.publish("house/cellar/pump", "away", AtLeastOnce, false));
     let mut client = Client::dial(at).expect("the broker listens");
     seen.push(format!("present: {}", client.connect(durable).session_present));
-    seen.extend(unique(client.heard()));
+    seen.extend(client.next_message());
     other.vanish();
     seen.extend(client.next_message());
     let mut fresh = Client::connected(at, Hello { client_id: "fresh", ..sensor });
@@ -97,9 +97,14 @@ fn a_day_with_rights(at: &mut Subject) -> Vec<String> {
 
 /// A WebSocket beside it.
 fn a_day_and_a_websocket(at: &mut Subject) -> Vec<String> {
+    a_day_and_at_the_second_port(at, probes::websocket)
+}
+
+/// A day at the first port, then something else at the second one.
+fn a_day_and_at_the_second_port(at: &mut Subject, probe: fn(&mut Subject) -> Vec<String>) -> Vec<String> {
     let mut seen = a_day(at);
     at.ports.swap(0, 1);
-    seen.extend(probes::websocket(at));
+    seen.extend(probe(at));
     at.ports.swap(0, 1);
     seen
 }
@@ -171,26 +176,14 @@ const WHOLE: &[Whole] = &[
         conf: "per_listener_settings true\n\nlistener {PORT} 127.0.0.1\nallow_anonymous true\n\n\
                listener {PORT2} 127.0.0.1\npassword_file passwords\nallow_anonymous false\n",
         files: probes::passwords,
-        probe: |at| {
-            let mut seen = a_day(at);
-            at.ports.swap(0, 1);
-            seen.extend(probes::users(at));
-            at.ports.swap(0, 1);
-            seen
-        },
+        probe: |at| a_day_and_at_the_second_port(at, probes::users),
     },
     Whole {
         name: "certificates",
         conf: "listener {PORT} 127.0.0.1\nallow_anonymous true\n\nlistener {PORT2} 127.0.0.1\ncafile ca.pem\n\
                certfile server.pem\nkeyfile server.key\nrequire_certificate true\ntls_version tlsv1.2\n",
         files: tls::certificates,
-        probe: |at| {
-            let mut seen = a_day(at);
-            at.ports.swap(0, 1);
-            seen.extend(tls::with_certificates(at));
-            at.ports.swap(0, 1);
-            seen
-        },
+        probe: |at| a_day_and_at_the_second_port(at, tls::with_certificates),
     },
     Whole {
         name: "tight",
