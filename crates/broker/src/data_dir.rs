@@ -127,19 +127,20 @@ mod tests {
 
     #[test]
     fn one_broker_at_a_time_and_for_its_owner_alone() {
-        let path = std::env::temp_dir().join(format!("noctule-data-dir-{}", std::process::id()));
+        let folder = tempfile::tempdir().expect("a writable folder");
+        let path = folder.path().join("data");
         let first = DataDir::open(&path).expect("the first may");
         assert!(matches!(DataDir::open(&path), Err(Error::DataDirInUse { .. })));
         drop(first);
         DataDir::open(&path).expect("the next may, once the first is gone");
         let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&path.join("lock"))), (0o700, 0o600));
-        std::fs::remove_dir_all(&path).expect("it can be removed");
     }
 
     #[test]
     fn nothing_is_freed_while_somebody_reads() {
-        let path = std::env::temp_dir().join(format!("noctule-pinned-{}", std::process::id()));
+        let folder = tempfile::tempdir().expect("a writable folder");
+        let path = folder.path().join("data");
         let broker = DataDir::open(&path).expect("it can be made");
         assert!(is_in_use(&path).expect("it is there"));
         let pins = [Pin::set(&path), Pin::set(&path)].map(|pin| pin.expect("several may read"));
@@ -149,6 +150,5 @@ mod tests {
         Pin::set(&path).expect("what is freed is freed at once");
         drop(broker);
         assert!(!is_in_use(&path).expect("it is there"));
-        std::fs::remove_dir_all(&path).expect("it can be removed");
     }
 }

@@ -219,10 +219,10 @@ mod tests {
 
     #[test]
     fn another_access_reaches_every_shard() {
-        let folder = std::env::temp_dir().join(format!("noctule-access-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
         let polls = [Poll::new().unwrap(), Poll::new().unwrap()];
         let wakers = polls.iter().map(|poll| Waker::new(poll.registry(), Token(0)).unwrap()).collect();
-        let data_dir = DataDir::open(&folder).unwrap();
+        let data_dir = DataDir::open(folder.path()).unwrap();
         let access = (Access::unconfigured(), 30);
         let shared = Shared::new(Limits::default(), 10, wakers, Instant::from_millis(0), data_dir, access);
         assert_eq!(shared.access().generation(), 0);
@@ -234,6 +234,5 @@ mod tests {
             let is_it = |parcel| matches!(parcel, Parcel::Access(access) if access.generation() == 1);
             assert_eq!(parcels.into_iter().map(is_it).collect::<Vec<_>>(), [true]);
         }
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

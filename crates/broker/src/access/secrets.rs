@@ -124,13 +124,6 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
-    fn folder(test: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("noctule-secrets-{test}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        path
-    }
-
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().mode() & 0o777
     }
@@ -141,7 +134,8 @@ mod tests {
 
     #[test]
     fn a_new_file_is_the_owners_and_an_old_one_keeps_its_permissions() {
-        let path = folder("mode").join("users");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users");
         assert!(change_secret(&path, append("a")).unwrap());
         assert_eq!(mode(&path), 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
@@ -153,8 +147,8 @@ mod tests {
 
     #[test]
     fn a_link_stays_a_link() {
-        let folder = folder("link");
-        let (file, link) = (folder.join("users"), folder.join("link"));
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("users"), folder.path().join("link"));
         symlink(&file, &link).unwrap();
         fs::write(&file, "a").unwrap();
         assert!(change_secret(&link, append("b")).unwrap());
@@ -164,10 +158,10 @@ mod tests {
 
     #[test]
     fn what_stands_in_the_place_of_the_new_file_is_not_written_to() {
-        let folder = folder("planted");
-        let (file, trap) = (folder.join("users"), folder.join("trap"));
+        let folder = tempfile::tempdir().unwrap();
+        let (file, trap) = (folder.path().join("users"), folder.path().join("trap"));
         fs::write(&trap, "untouched").unwrap();
-        symlink(&trap, folder.join("users.new")).unwrap();
+        symlink(&trap, folder.path().join("users.new")).unwrap();
         assert!(change_secret(&file, append("a")).unwrap());
         assert_eq!(fs::read_to_string(&trap).unwrap(), "untouched");
         assert_eq!(fs::read_to_string(&file).unwrap(), "a");
@@ -175,7 +169,8 @@ mod tests {
 
     #[test]
     fn who_else_can_read_it_is_told() {
-        let path = folder("warning").join("users");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users");
         fs::write(&path, "a").unwrap();
         for (mode, is_warned) in [(0o600, false), (0o640, false), (0o644, true), (0o602, true)] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
@@ -185,7 +180,8 @@ mod tests {
 
     #[test]
     fn two_changes_at_a_time_follow_each_other() {
-        let path = folder("both").join("users");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users");
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| (0..25).for_each(|_| assert!(change_secret(&path, append("x")).unwrap())));

@@ -242,6 +242,7 @@ const REWRITE_BYTES_MIN: u64 = 1 << 20;
 mod tests {
     use super::*;
     use noctule_codec::PacketId;
+    use tempfile::TempDir;
 
     fn taken(ids: &[u16]) -> Vec<u8> {
         let id = |id: &u16| PacketId::new(*id).expect("not zero");
@@ -258,10 +259,8 @@ mod tests {
         changes.iter().map(id).collect()
     }
 
-    fn folder(test: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("noctule-client-{}-{test}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        path
+    fn folder() -> TempDir {
+        tempfile::tempdir().expect("a writable folder")
     }
 
     fn open(folder: &Path) -> Result<Stored, OutboxError> {
@@ -270,54 +269,51 @@ mod tests {
 
     #[test]
     fn what_was_appended_is_there_and_a_torn_end_is_cut_at_every_byte() {
-        let folder = folder("torn");
-        let mut log = open(&folder).expect("a new one").log;
+        let folder = folder();
+        let mut log = open(folder.path()).expect("a new one").log;
         log.append(&taken(&[1, 2])).expect("room");
         let (whole, torn) = (log.bytes, taken(&[3]));
         drop(log);
         for cut in 0..torn.len() {
-            let path = folder.join(NAME);
+            let path = folder.path().join(NAME);
             let mut bytes = fs::read(&path).expect("there");
             bytes.truncate(usize::try_from(whole).expect("short"));
             bytes.extend(&torn[..cut]);
             fs::write(&path, bytes).expect("writable");
-            let mut stored = open(&folder).expect("a torn end is no damage");
+            let mut stored = open(folder.path()).expect("a torn end is no damage");
             assert_eq!(ids(&stored.changes), [1, 2]);
             stored.log.append(&taken(&[4])).expect("room");
             drop(stored);
-            assert_eq!(ids(&open(&folder).expect("whole").changes), [1, 2, 4]);
+            assert_eq!(ids(&open(folder.path()).expect("whole").changes), [1, 2, 4]);
         }
-        fs::remove_dir_all(&folder).expect("ours");
     }
 
     #[test]
     fn damage_in_the_middle_is_named_with_its_place() {
-        let folder = folder("damaged");
-        let mut log = open(&folder).expect("a new one").log;
+        let folder = folder();
+        let mut log = open(folder.path()).expect("a new one").log;
         let offset = log.bytes;
         log.append(&taken(&[1, 2])).expect("room");
         drop(log);
-        let path = folder.join(NAME);
+        let path = folder.path().join(NAME);
         let mut bytes = fs::read(&path).expect("there");
         bytes[usize::try_from(offset).expect("short") + 5] ^= 1;
         fs::write(&path, bytes).expect("writable");
-        let damaged = open(&folder).expect_err("damaged");
+        let damaged = open(folder.path()).expect_err("damaged");
         assert!(matches!(damaged, OutboxError::Damaged { offset: at, .. } if at == offset), "{damaged}");
-        fs::remove_dir_all(&folder).expect("ours");
     }
 
     #[test]
     fn it_is_one_clients_and_rewritten_in_one_step() {
-        let folder = folder("owner");
-        let mut log = open(&folder).expect("a new one").log;
-        assert!(matches!(open(&folder), Err(OutboxError::InUse { .. })));
+        let folder = folder();
+        let mut log = open(folder.path()).expect("a new one").log;
+        assert!(matches!(open(folder.path()), Err(OutboxError::InUse { .. })));
         log.append(&taken(&[1, 2, 3])).expect("room");
         log.replace(&taken(&[3])).expect("room");
         log.append(&taken(&[4])).expect("room");
         drop(log);
-        assert_eq!(ids(&open(&folder).expect("whole").changes), [3, 4]);
-        let other = Log::open(&folder, "d", &Clock::start());
+        assert_eq!(ids(&open(folder.path()).expect("whole").changes), [3, 4]);
+        let other = Log::open(folder.path(), "d", &Clock::start());
         assert!(matches!(other, Err(OutboxError::OtherClient { found, .. }) if found == "c"));
-        fs::remove_dir_all(&folder).expect("ours");
     }
 }

@@ -145,10 +145,14 @@ const GROUP_PATIENCE: Duration = Duration::from_millis(100);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tempfile::TempDir;
 
-    fn broker(test: &str, command: &str, config: Option<&str>) -> Broker {
-        let parent = std::env::temp_dir().join(format!("noctule-broker-{test}-{}", std::process::id()));
-        let workplace = Workplace::make(&parent, 1, false).expect("a writable folder");
+    fn folder() -> TempDir {
+        tempfile::tempdir().expect("a writable folder")
+    }
+
+    fn broker(parent: &TempDir, command: &str, config: Option<&str>) -> Broker {
+        let workplace = Workplace::make(parent.path(), 1, false).expect("a writable folder");
         let command = BrokerCommand::parse(command).expect("a command");
         Broker::new(BrokerCommand { config: config.map(str::to_owned), ..command }, workplace, Some(1234))
     }
@@ -163,7 +167,8 @@ mod tests {
     #[test]
     fn placeholders_are_filled_in_words_and_configuration() {
         let config = "port {port}\ndata {dir}/\n";
-        let mut broker = broker("fill", "sh -c 'echo {port} {dir}; cat {config}; exit 7'", Some(config));
+        let folder = folder();
+        let mut broker = broker(&folder, "sh -c 'echo {port} {dir}; cat {config}; exit 7'", Some(config));
         let address = broker.start().expect("a shell");
         assert_eq!(address, "127.0.0.1:1234".parse().expect("an address"));
         assert_eq!(end(&mut broker).code(), Some(7));
@@ -173,7 +178,8 @@ mod tests {
 
     #[test]
     fn a_kill_reaches_what_the_program_has_started() {
-        let mut broker = broker("kill", "sh -c 'sleep 600 & echo $!; sleep 600'", None);
+        let folder = folder();
+        let mut broker = broker(&folder, "sh -c 'sleep 600 & echo $!; sleep 600'", None);
         broker.start().expect("a shell");
         let pid = loop {
             if let Ok(pid) = broker.log_tail().trim().parse::<i32>() {
@@ -188,7 +194,8 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_an_error_that_names_it() {
-        let mut broker = broker("none", "no-such-program-of-ours", None);
+        let folder = folder();
+        let mut broker = broker(&folder, "no-such-program-of-ours", None);
         let text = broker.start().expect_err("no such program").to_string();
         assert!(text.contains("no-such-program-of-ours") && text.contains("--broker"), "{text}");
     }

@@ -156,17 +156,16 @@ mod tests {
 
     #[test]
     fn a_workplace_is_there_until_it_is_dropped() {
-        let parent = std::env::temp_dir().join(format!("noctule-place-{}", std::process::id()));
-        let workplace = Workplace::make(&parent, 7, false).expect("a writable folder");
+        let parent = tempfile::tempdir().expect("a writable folder");
+        let workplace = Workplace::make(parent.path(), 7, false).expect("a writable folder");
         let folder = workplace.folder.clone();
         assert!(workplace.data().is_dir() && folder.ends_with("noctule-prove-00000007"));
         assert_ne!(workplace.place().file_system, "unknown");
         drop(workplace);
         assert!(!folder.exists());
 
-        drop(Workplace::make(&parent, 7, true).expect("a writable folder"));
+        drop(Workplace::make(parent.path(), 7, true).expect("a writable folder"));
         assert!(folder.exists(), "it is to be kept");
-        fs::remove_dir_all(parent).expect("a folder of this test");
     }
 
     #[test]

@@ -4,25 +4,22 @@ use crate::support::body;
 use noctule_store::{Committed, Directory, Disk, DiskFile, Opened, Options, Position, Prepared};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
-/// A directory that is gone with the test.
-struct Folder(PathBuf);
+/// A directory that is gone with the test; the journal's own is made in it.
+struct Folder(TempDir);
 
 impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("noctule-store-{name}-{}", std::process::id()));
-        std::fs::remove_dir_all(&path).ok();
-        Self(path)
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a writable folder"))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("journal")
     }
 
     fn directory(&self) -> Directory {
-        Directory::open(&self.0).expect("it can be made")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).ok();
+        Directory::open(&self.path()).expect("it can be made")
     }
 }
 
@@ -50,7 +47,7 @@ fn mode(path: &Path) -> u32 {
 
 #[test]
 fn a_journal_in_a_real_directory() {
-    let folder = Folder::new("journal");
+    let folder = Folder::new();
     let (mut opened, found) = open(&folder);
     assert!(found.is_empty());
     for number in 0..60 {
@@ -63,12 +60,12 @@ fn a_journal_in_a_real_directory() {
     );
     assert!(opened.committer.segments().len() > 1);
     let names = folder.directory().list().expect("it can be read");
-    assert!(names.iter().all(|name| mode(&folder.0.join(name)) == 0o600), "{names:?}");
-    assert_eq!(mode(&folder.0), 0o700);
+    assert!(names.iter().all(|name| mode(&folder.path().join(name)) == 0o600), "{names:?}");
+    assert_eq!(mode(&folder.path()), 0o700);
     // The room is there before it is written.
     let blocks =
         |path: PathBuf| std::os::unix::fs::MetadataExt::blocks(&path.metadata().expect("it is there"));
-    let allocated: u64 = names.iter().map(|name| blocks(folder.0.join(name)) * 512).sum();
+    let allocated: u64 = names.iter().map(|name| blocks(folder.path().join(name)) * 512).sum();
     assert!(allocated >= opened.committer.bytes(), "{allocated}");
     drop(opened);
 
@@ -84,25 +81,25 @@ fn a_journal_in_a_real_directory() {
 
 #[test]
 fn files_are_new_or_are_not_made() {
-    let folder = Folder::new("create");
+    let folder = Folder::new();
     let directory = folder.directory();
     let file = directory.create("one", 10_000).expect("it is new");
     assert_eq!(file.bytes().expect("it is there"), 10_000);
     let again = directory.create("one", 10).expect_err("it is there");
     assert_eq!(again.kind(), std::io::ErrorKind::AlreadyExists);
     let endless = directory.create("two", 1 << 60).expect_err("no disk has that");
-    assert!(!folder.0.join("two").exists(), "{endless}");
+    assert!(!folder.path().join("two").exists(), "{endless}");
     let mut buffer = [1; 20];
     assert_eq!(file.read_at(&mut buffer, 9_990).expect("it can be read"), 10);
     assert_eq!(buffer[..10], [0; 10]);
     assert_ne!(directory.identity().expect("random"), directory.identity().expect("random"));
     assert!(directory.free_bytes().expect("it is known") > 0);
-    assert_eq!(directory.path("one"), folder.0.join("one").display().to_string());
+    assert_eq!(directory.path("one"), folder.path().join("one").display().to_string());
 }
 
 #[test]
 fn a_backup_from_one_directory_into_another() {
-    let (folder, copy) = (Folder::new("from"), Folder::new("to"));
+    let (folder, copy) = (Folder::new(), Folder::new());
     let (mut opened, _) = open(&folder);
     for number in 0..20 {
         say(&mut opened, &body(number, 50_000));

@@ -2,35 +2,19 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use noctule_transport::{ClientCertificates, Listener, Read, ServerTls, Stream, WhatFollows, Write};
+use tempfile::TempDir;
 
 use crate::certificates::{Authority, Signed};
 use crate::support::{accept, bind, local_addr, serve};
 
-/// A folder that goes away.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("noctule-openssl-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        let path = self.0.join(name);
-        fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// Writes a file and says where it is.
+fn file(folder: &TempDir, name: &str, text: &str) -> String {
+    let path = folder.path().join(name);
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
 }
 
 fn s_client(listener: &Listener, arguments: &[&str]) -> Child {
@@ -72,9 +56,9 @@ fn answer(stream: &mut Stream) {
 
 #[test]
 fn openssl_speaks_both_versions_and_checks_the_certificate() {
-    let folder = Folder::new("versions");
+    let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new("test");
-    let ca = folder.file("ca.pem", &authority.pem);
+    let ca = file(&folder, "ca.pem", &authority.pem);
     let mut server = Server::new(&authority.sign(&["broker.lan"]), &ClientCertificates::NotAsked);
     for version in ["-tls1_3", "-tls1_2"] {
         let name = ["-servername", "broker.lan", "-verify_hostname", "broker.lan", "-verify_return_error"];
@@ -91,11 +75,11 @@ fn openssl_speaks_both_versions_and_checks_the_certificate() {
 
 #[test]
 fn openssl_shows_a_client_certificate() {
-    let folder = Folder::new("client");
+    let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new("test");
     let own = authority.sign(&["sensor.lan"]);
-    let (ca, pem) = (folder.file("ca.pem", &authority.pem), folder.file("own.pem", &own.pem));
-    let key = folder.file("own.key", &own.key);
+    let (ca, pem) = (file(&folder, "ca.pem", &authority.pem), file(&folder, "own.pem", &own.pem));
+    let key = file(&folder, "own.key", &own.key);
     let required = ClientCertificates::Required(authority.authorities());
     let mut server = Server::new(&authority.sign(&["broker.lan"]), &required);
     let mut client = s_client(&server.listener, &["-CAfile", &ca, "-cert", &pem, "-key", &key]);
@@ -128,9 +112,9 @@ fn tls_1_1_is_refused_clearly_on_both_sides() {
 
 #[test]
 fn a_client_that_distrusts_us_is_understood() {
-    let folder = Folder::new("distrust");
+    let folder = tempfile::tempdir().unwrap();
     let (authority, foreign) = (Authority::new("ours"), Authority::new("theirs"));
-    let ca = folder.file("ca.pem", &foreign.pem);
+    let ca = file(&folder, "ca.pem", &foreign.pem);
     let mut server = Server::new(&authority.sign(&["broker.lan"]), &ClientCertificates::NotAsked);
     let client = s_client(&server.listener, &["-CAfile", &ca, "-verify_return_error"]);
     let mut stream = server.accept();

@@ -4,18 +4,10 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
 
 use noctule_transport::{BindError, ListenUrl, Listener, Peer};
 
 use crate::support::{accept, serve};
-
-/// A path of its own for each test, where nothing is.
-fn path(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("noctule-transport-{}-{name}.sock", std::process::id()));
-    let _ = fs::remove_file(&path);
-    path
-}
 
 fn url(path: &std::path::Path) -> ListenUrl {
     format!("unix:{}", path.display()).parse().expect("a listen URL")
@@ -23,7 +15,8 @@ fn url(path: &std::path::Path) -> ListenUrl {
 
 #[test]
 fn bytes_pass_through_a_socket_file_that_goes_with_its_listener() {
-    let path = path("bytes");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
     let mut listeners = Listener::bind(&url(&path)).expect("a free path");
     assert_eq!(listeners[0].url(), &url(&path));
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
@@ -38,7 +31,8 @@ fn bytes_pass_through_a_socket_file_that_goes_with_its_listener() {
 
 #[test]
 fn what_a_crash_left_behind_is_replaced() {
-    let path = path("left");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
     // The standard library leaves the file behind.
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists());
@@ -49,20 +43,19 @@ fn what_a_crash_left_behind_is_replaced() {
 
 #[test]
 fn what_somebody_uses_is_left_alone() {
-    let in_use = path("in-use");
+    let folder = tempfile::tempdir().unwrap();
+    let in_use = folder.path().join("in-use");
     let _other = UnixListener::bind(&in_use).unwrap();
     let error = Listener::bind(&url(&in_use)).expect_err("it is in use");
     assert!(matches!(error, BindError::SocketInUse { .. }), "{error}");
     UnixStream::connect(&in_use).expect("still there");
-    fs::remove_file(&in_use).unwrap();
 
-    let file = path("file");
+    let file = folder.path().join("file");
     fs::write(&file, "letter").unwrap();
     let error = Listener::bind(&url(&file)).expect_err("it is a file");
     assert!(matches!(error, BindError::NotASocket { .. }), "{error}");
     assert_eq!(fs::read(&file).unwrap(), b"letter");
-    fs::remove_file(&file).unwrap();
 
-    let error = Listener::bind(&url(&path("no-such-folder/x"))).expect_err("no folder");
+    let error = Listener::bind(&url(&folder.path().join("no-such-folder/x"))).expect_err("no folder");
     assert!(matches!(error, BindError::SocketFile { .. }), "{error}");
 }
