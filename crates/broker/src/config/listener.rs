@@ -16,9 +16,9 @@ use super::{AccessSettings, AnonymousClients, CertificateField, Config, Tls};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListenerConfig {
     /// Where it listens; checked tables have one.
-    pub(super) url: Option<ListenUrl>,
+    pub(crate) url: Option<ListenUrl>,
     /// Its name, as rules and log lines have it; empty: its URL.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Which clients are let in without user name; `None`: as `access.anonymous` says.
     pub anonymous: Option<AnonymousClients>,
     /// Who knows its clients, instead of what `[access]` says.
@@ -296,8 +296,8 @@ pub static LISTENER_KEYS: &[Key<ListenerConfig>] = &[
         name: "listener.connects_per_second_max",
         kind: Kind::Number { range: 0..=U32_MAX, field: field!(rates.connects_per_second_max) },
         flag: None,
-        help: "Connections of this listener accepted in a second; 0 for no limit",
-        details: "Those beyond are refused, as for `limits.address_connects_per_second_max`.",
+        help: "Clients let in by this listener in a second; 0 for any number",
+        details: "Further ones wait for their turn, as for `limits.connects_per_second_max`, for which they wait too.",
         hint: "",
     },
     Key {
