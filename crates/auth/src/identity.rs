@@ -149,6 +149,15 @@ impl Address {
         socket.or_else(|_| text.parse()).map_or(Self::Unknown, Self::from)
     }
 
+    /// The address with a port, as the runtime writes it; only IP addresses have ports.
+    pub fn with_port(&self, port: u16) -> String {
+        match self {
+            Self::Ip(ip) => core::net::SocketAddr::new(*ip, port).to_string(),
+            Self::Local => "unix".to_owned(),
+            Self::Unknown => self.to_string(),
+        }
+    }
+
     /// Whether the other end is on this machine.
     pub fn is_this_machine(&self) -> bool {
         match self {
@@ -202,5 +211,13 @@ mod tests {
             let address = Address::parse(text);
             assert_eq!((address.to_string().as_str(), address.is_this_machine()), (shown, is_this_machine));
         }
+    }
+
+    #[test]
+    fn an_address_with_its_port_is_written_as_it_was_read() {
+        for text in ["127.0.0.1:1883", "[::1]:1883", "unix"] {
+            assert_eq!(Address::parse(text).with_port(1883), text);
+        }
+        assert_eq!(Address::Unknown.with_port(7), "an unknown address");
     }
 }

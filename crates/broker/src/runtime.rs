@@ -8,7 +8,7 @@ use crate::memory::Settling;
 use crate::reload::{Reloaded, Reloading};
 use crate::shared::{Parcel, Shared};
 use crate::signals::Signals;
-use crate::sockets::{Buffer, FIRST_TOKEN, Moving, Sent, Socket, Sockets};
+use crate::sockets::{FIRST_TOKEN, Moving, Sent, Socket, Sockets};
 use crate::sys::SysRounds;
 use mio::event::Source as _;
 use mio::{Events, Interest, Poll, Token};
@@ -420,7 +420,7 @@ impl Runtime {
                     }
                     return Ok(());
                 }
-                let is_first = socket.unread.is_empty();
+                let is_first = !socket.has_unread();
                 if is_to_be_identified {
                     self.identify(id)?;
                 }
@@ -468,7 +468,7 @@ impl Runtime {
     /// Gives the shard what was left over and what has just been read, unless that is a part of a long packet.
     fn add_read(&mut self, id: ConnectionId, length: usize) {
         let Some(socket) = self.sockets.get_mut(id) else { return };
-        socket.unread.extend_from_slice(&self.read_buffer[..length]);
+        socket.add_unread(&self.read_buffer[..length]);
         match socket.missing_bytes() {
             Some(missing) if missing > 0 && socket.is_readable => queue(&mut self.to_read, socket),
             Some(missing) if missing > 0 => {}
@@ -480,7 +480,7 @@ impl Runtime {
     fn give_unread(&mut self, id: ConnectionId) {
         let Some(socket) = self.sockets.get_mut(id) else { return };
         let is_packet = socket.missing_bytes() == Some(0);
-        let mut unread = socket.unread.take();
+        let mut unread = socket.take_unread();
         if is_packet {
             return self.give_packet(id, unread);
         }
@@ -503,7 +503,7 @@ impl Runtime {
         };
         // It is given again later, as it is.
         if let Ok(packet) = Arc::try_unwrap(packet) {
-            socket.unread = Buffer::of(packet);
+            socket.keep_packet(packet);
         }
     }
 
@@ -738,7 +738,7 @@ impl Runtime {
         if !socket.is_ending || socket.has_unsent() {
             return Ok(());
         }
-        socket.unread = Buffer::default();
+        socket.keep_unread(Vec::new());
         socket.stream.shutdown()?;
         socket.is_readable = true;
         queue(&mut self.to_read, socket);

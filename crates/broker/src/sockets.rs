@@ -5,8 +5,8 @@ use mio::Token;
 use noctule_engine::Next;
 use noctule_session::{ConnectionId, MemoryGauge, MemoryShare, Publication};
 use noctule_transport::{Stream, Write};
-use std::io;
 use std::sync::Arc;
+use std::{io, mem};
 
 /// One connection's socket and buffers. Idle ones own no buffer.
 #[derive(Debug)]
@@ -15,14 +15,8 @@ pub(crate) struct Socket {
     pub(crate) id: ConnectionId,
     /// The number of its listener.
     pub(crate) listener: u16,
-    /// Bytes received that are not used up.
-    pub(crate) unread: Buffer,
-    /// What is known of a long packet that is not complete.
-    long: Option<Box<LongPacket>>,
-    /// Bytes encoded that the kernel has not taken.
-    unsent: Buffer,
-    /// The payload behind them, which is not copied.
-    payload: Option<Box<LongPayload>>,
+    /// What waits on either way, while something does.
+    waiting: Option<Box<Waiting>>,
     /// What the engine wants next.
     pub(crate) next: Next,
     /// The kernel may have more to read.
@@ -43,8 +37,20 @@ pub(crate) struct Socket {
 pub(crate) struct Moving {
     pub(crate) stream: Stream,
     pub(crate) listener: u16,
-    unread: Buffer,
-    long: Option<Box<LongPacket>>,
+    waiting: Option<Box<Waiting>>,
+}
+
+/// Bytes that wait. Most connections have none most of the time, so they stand apart.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Bytes received that are not used up.
+    unread: Vec<u8>,
+    /// What is known of a long packet that is not complete.
+    long: Option<LongPacket>,
+    /// Bytes encoded that the kernel has not taken.
+    unsent: Vec<u8>,
+    /// The payload behind them, which is not copied.
+    payload: Option<LongPayload>,
 }
 
 /// A long packet of which some bytes have come.
@@ -74,11 +80,6 @@ pub(crate) enum Sent {
     Blocked,
 }
 
-/// Bytes that wait: most connections have none most of the time, so they stand apart.
-#[derive(Debug, Default)]
-#[expect(clippy::box_collection, reason = "the few that have some should not widen the many that have none")]
-pub(crate) struct Buffer(Option<Box<Vec<u8>>>);
-
 /// Sockets by slot. A slot is reused with another generation, so that late events find nobody.
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
@@ -91,13 +92,13 @@ pub(crate) struct Sockets {
 impl Moving {
     /// A connection that has just been accepted.
     pub(crate) fn new(stream: Stream, listener: u16) -> Self {
-        Self { stream, listener, unread: Buffer::default(), long: None }
+        Self { stream, listener, waiting: None }
     }
 }
 
 impl Sockets {
     /// Takes a socket and gives it a name.
-    pub(crate) fn insert(&mut self, Moving { stream, listener, unread, long }: Moving) -> ConnectionId {
+    pub(crate) fn insert(&mut self, Moving { stream, listener, waiting }: Moving) -> ConnectionId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.generations.push(0);
@@ -110,10 +111,7 @@ impl Sockets {
             stream,
             id,
             listener,
-            unread,
-            long,
-            unsent: Buffer::default(),
-            payload: None,
+            waiting,
             next: Next::Read,
             is_readable: false,
             is_read_closed: false,
@@ -129,8 +127,8 @@ impl Sockets {
     pub(crate) fn take(&mut self, id: ConnectionId) -> Option<Moving> {
         self.get_mut(id)?;
         self.free.push(id.slot);
-        let Socket { stream, listener, unread, long, .. } = *self.slots[id.slot as usize].take()?;
-        Some(Moving { stream, listener, unread, long })
+        let Socket { stream, listener, waiting, .. } = *self.slots[id.slot as usize].take()?;
+        Some(Moving { stream, listener, waiting })
     }
 
     pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Socket> {
@@ -163,10 +161,33 @@ impl Socket {
         Token(id.slot as usize + FIRST_TOKEN)
     }
 
+    /// Whether it has received bytes that are not used up.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| !waiting.unread.is_empty())
+    }
+
+    /// Adds bytes to those that are not used up.
+    pub(crate) fn add_unread(&mut self, bytes: &[u8]) {
+        self.waiting().unread.extend_from_slice(bytes);
+    }
+
+    /// All bytes that are not used up; some of them are to be kept again.
+    pub(crate) fn take_unread(&mut self) -> Vec<u8> {
+        self.waiting.as_mut().map_or_else(Vec::new, |waiting| mem::take(&mut waiting.unread))
+    }
+
     /// Keeps bytes that are not a packet yet.
     pub(crate) fn keep_unread(&mut self, unread: Vec<u8>) {
-        self.long = None;
-        self.unread = Buffer::of(unread);
+        if self.waiting.is_some() || !unread.is_empty() {
+            let waiting = self.waiting();
+            (waiting.unread, waiting.long) = (unread, None);
+            self.forget_nothing();
+        }
+    }
+
+    /// Keeps a long packet that is complete.
+    pub(crate) fn keep_packet(&mut self, packet: Vec<u8>) {
+        self.waiting().unread = packet;
     }
 
     /// Keeps the beginning of a packet of this length. A long one counts as the broker's memory, has room for all of
@@ -177,23 +198,26 @@ impl Socket {
         }
         unread.reserve_exact(packet_bytes - unread.len());
         let share = gauge.take(packet_bytes as u64);
-        self.long = Some(Box::new(LongPacket { _share: share, bytes: packet_bytes }));
-        self.unread = Buffer::of(unread);
+        let waiting = self.waiting();
+        waiting.long = Some(LongPacket { _share: share, bytes: packet_bytes });
+        waiting.unread = unread;
     }
 
     /// Whether it holds a long packet that is not complete.
     pub(crate) fn is_long(&self) -> bool {
-        self.long.is_some()
+        self.waiting.as_ref().is_some_and(|waiting| waiting.long.is_some())
     }
 
     /// How many bytes the long packet still has to get.
     pub(crate) fn missing_bytes(&self) -> Option<usize> {
-        self.long.as_ref().map(|long| long.bytes.saturating_sub(self.unread.as_slice().len()))
+        let Waiting { unread, long, .. } = self.waiting.as_deref()?;
+        long.as_ref().map(|long| long.bytes.saturating_sub(unread.len()))
     }
 
     /// Whether something waits for the kernel.
     pub(crate) fn has_unsent(&self) -> bool {
-        !self.unsent.is_empty() || self.payload.is_some()
+        let is_unsent = |waiting: &Waiting| !waiting.unsent.is_empty() || waiting.payload.is_some();
+        self.waiting.as_deref().is_some_and(is_unsent)
     }
 
     /// Whether bytes wait for the kernel, here or in the stream.
@@ -205,25 +229,53 @@ impl Socket {
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         debug_assert!(!self.has_unsent(), "what is unsent goes first");
         let sent = write_all(&mut self.stream, bytes)?;
-        self.unsent = Buffer::of(bytes[sent..].to_vec());
+        if sent < bytes.len() {
+            self.waiting().unsent = bytes[sent..].to_vec();
+        }
         Ok(())
     }
 
     /// Has the payload of this message follow what has been given to [`send`](Self::send).
     pub(crate) fn send_payload(&mut self, message: Arc<Publication>) {
-        self.payload = Some(Box::new(LongPayload { message, sent: 0 }));
+        self.waiting().payload = Some(LongPayload { message, sent: 0 });
     }
 
     /// Writes what the kernel had not taken, and some of a long payload behind it.
     pub(crate) fn send_rest(&mut self) -> io::Result<Sent> {
-        let sent = write_all(&mut self.stream, self.unsent.as_slice())?;
-        self.unsent.take_away(sent);
-        if !self.unsent.is_empty() {
+        let Some(waiting) = &mut self.waiting else { return Ok(Sent::All) };
+        let sent = waiting.send(&mut self.stream);
+        self.forget_nothing();
+        sent
+    }
+
+    fn waiting(&mut self) -> &mut Waiting {
+        self.waiting.get_or_insert_default()
+    }
+
+    /// Keeps no place for what waits if nothing does.
+    fn forget_nothing(&mut self) {
+        self.waiting.take_if(|waiting| waiting.is_nothing());
+    }
+}
+
+impl Waiting {
+    fn is_nothing(&self) -> bool {
+        let Self { unread, long, unsent, payload } = self;
+        unread.is_empty() && long.is_none() && unsent.is_empty() && payload.is_none()
+    }
+
+    /// Writes what the kernel had not taken, and some of a long payload behind it.
+    fn send(&mut self, stream: &mut Stream) -> io::Result<Sent> {
+        let sent = write_all(stream, &self.unsent)?;
+        if sent < self.unsent.len() {
+            self.unsent.drain(..sent);
             return Ok(Sent::Blocked);
         }
-        let Some(LongPayload { message, sent }) = self.payload.as_deref_mut() else { return Ok(Sent::All) };
+        // A buffer that grew in a burst is given back.
+        self.unsent = Vec::new();
+        let Some(LongPayload { message, sent }) = &mut self.payload else { return Ok(Sent::All) };
         let end = message.payload.len().min(*sent + PAYLOAD_BYTES_PER_TURN);
-        *sent += write_all(&mut self.stream, &message.payload[*sent..end])?;
+        *sent += write_all(stream, &message.payload[*sent..end])?;
         match *sent {
             sent if sent == message.payload.len() => {
                 self.payload = None;
@@ -232,38 +284,6 @@ impl Socket {
             sent if sent == end => Ok(Sent::Some),
             _ => Ok(Sent::Blocked),
         }
-    }
-}
-
-impl Buffer {
-    pub(crate) fn of(bytes: Vec<u8>) -> Self {
-        Self((!bytes.is_empty()).then(|| Box::new(bytes)))
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-
-    fn as_slice(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |bytes| bytes)
-    }
-
-    /// All of them, which leaves none.
-    pub(crate) fn take(&mut self) -> Vec<u8> {
-        self.0.take().map_or_else(Vec::new, |bytes| *bytes)
-    }
-
-    /// Adds bytes at the end.
-    pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
-        if !bytes.is_empty() {
-            self.0.get_or_insert_default().extend_from_slice(bytes);
-        }
-    }
-
-    /// The first bytes are used up. A buffer that grew in a burst is given back.
-    fn take_away(&mut self, sent: usize) {
-        self.0 = self.0.take().filter(|bytes| sent < bytes.len());
-        self.0.iter_mut().for_each(|bytes| drop(bytes.drain(..sent)));
     }
 }
 
@@ -285,3 +305,14 @@ pub(crate) const FIRST_TOKEN: usize = 1024;
 const PAYLOAD_BYTES_PER_TURN: usize = 128 << 10;
 /// An incomplete packet up to this length is not counted as the broker's memory.
 const UNREAD_BYTES_FREE: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The larger part of what an idle connection costs here.
+    #[test]
+    fn an_idle_socket_is_small() {
+        assert!(size_of::<Socket>() <= 64);
+    }
+}

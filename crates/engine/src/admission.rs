@@ -166,7 +166,7 @@ impl Shard {
         let connection = self.connection(id)?;
         let State::Handshaking(handshake) = &connection.state else { return None };
         let (user_name, password) = (connect.user_name, connect.password);
-        let (address, origin) = (&*connection.address, &handshake.origin);
+        let (address, origin) = (&*handshake.address, &handshake.origin);
         Some(self.authority.admit(&Credentials { client_id, user_name, password, address, origin }))
     }
 

@@ -430,8 +430,7 @@ impl Shard {
         refused: Refused,
         turn: &mut Turn<'_>,
     ) {
-        let Some(connection) = self.connection(id) else { return };
-        let address = Arc::clone(&connection.address);
+        let address = self.address_of(id);
         self.stats.refused += 1;
         let Refused { violation: Violation { reason_code, .. }, cause } = refused;
         Self::event(turn, Event::Refused { client_id: client_id.into(), address, reason_code, cause });
@@ -473,8 +472,7 @@ impl Shard {
         session_present: bool,
         turn: &mut Turn<'_>,
     ) {
-        let Some(connection) = self.connection(id) else { return };
-        let address = Arc::clone(&connection.address);
+        let address = self.address_of(id);
         let client_id = Arc::clone(&self.sessions[slot].session.client_id);
         Self::event(turn, Event::Connected { client_id, address, version, session_present });
     }

@@ -14,9 +14,11 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
-    pub(crate) address: Arc<str>,
     pub(crate) decoder: Decoder,
     pub(crate) state: State,
+    /// The port at the other end; 0 where there is none. The address itself is that of the handshake, and then of
+    /// the session's identity.
+    port: u16,
     /// When its timer fires. One that fires earlier was armed before that one and means nothing any more.
     timer_at: Instant,
     pulse: Pulse,
@@ -26,10 +28,7 @@ pub(crate) struct Connection {
 
 /// What a connection takes with it to its home. It leaves before its CONNECT is used up, so this is little.
 #[derive(Clone, Debug)]
-pub struct Handover {
-    address: Arc<str>,
-    handshake: Box<Handshake>,
-}
+pub struct Handover(Box<Handshake>);
 
 /// How far a connection has come.
 #[derive(Debug)]
@@ -110,22 +109,19 @@ pub enum Flush {
 impl Shard {
     /// Takes a connection that was accepted.
     pub fn arrive(&mut self, id: ConnectionId, arrival: Arrival, turn: &mut Turn<'_>) {
-        let (address, handshake) = Handshake::new(arrival, turn.now);
-        self.take_in(id, Handover { address, handshake: Box::new(handshake) }, turn);
+        self.take_in(id, Handover(Box::new(Handshake::new(arrival, turn.now))), turn);
     }
 
     /// Lets a connection go that was told [`Next::Move`].
     pub fn hand_over(&mut self, id: ConnectionId) -> Option<Handover> {
         let connection = self.connections.get_mut(id.slot as usize)?.take_if(|it| it.id == id)?;
-        let Connection { address, state: State::Handshaking(handshake), .. } = *connection else {
-            return None;
-        };
-        Some(Handover { address, handshake })
+        let State::Handshaking(handshake) = connection.state else { return None };
+        Some(Handover(handshake))
     }
 
     /// Takes a connection that another shard has let go.
     pub fn take_in(&mut self, id: ConnectionId, handover: Handover, turn: &mut Turn<'_>) {
-        let Handover { address, handshake } = handover;
+        let Handover(handshake) = handover;
         let (opened_at, due) = (handshake.opened_at, self.connect_due(&handshake));
         let packet_bytes_max = handshake.terms.limits.packet_bytes_max.min(CONNECT_BYTES_MAX);
         let slot = id.slot as usize;
@@ -134,8 +130,8 @@ impl Shard {
         }
         self.connections[slot] = Some(Box::new(Connection {
             id,
-            address,
             decoder: Decoder::server(packet_bytes_max),
+            port: handshake.port(),
             state: State::Handshaking(handshake),
             timer_at: opened_at,
             pulse: Pulse::Resting,
@@ -204,6 +200,18 @@ impl Shard {
     /// The length of the packet at the front of these bytes of a connection, if that is known.
     pub fn packet_bytes(&self, id: ConnectionId, bytes: &[u8]) -> Option<usize> {
         self.connection(id)?.decoder.packet_len(bytes).ok().flatten()
+    }
+
+    /// Where a connection comes from, as text; empty once it is closing.
+    pub(crate) fn address_of(&self, id: ConnectionId) -> Arc<str> {
+        let Some(connection) = self.connection(id) else { return "".into() };
+        match &connection.state {
+            State::Handshaking(handshake) => Arc::clone(&handshake.address),
+            State::Connected { slot } => {
+                self.sessions[*slot].identity.origin.address.with_port(connection.port).into()
+            }
+            State::Closing { .. } => "".into(),
+        }
     }
 
     /// The socket is gone without a DISCONNECT.
@@ -437,7 +445,7 @@ impl Shard {
                 if due > turn.now {
                     return self.arm_connection(id, due, turn.now);
                 }
-                let address = Arc::clone(&connection.address);
+                let address = Arc::clone(&handshake.address);
                 let cause = match handshake.is_held() {
                     true => format!("its password was not checked within {connect_timeout} ms"),
                     false => format!("no CONNECT came within {connect_timeout} ms"),
@@ -604,8 +612,8 @@ mod tests {
     /// An idle connection is to take less than 1,000 bytes of the process, its topic and client id included.
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Connection>() <= 64);
-        assert!(size_of::<crate::resident::Resident>() <= 344);
+        assert!(size_of::<Connection>() <= 48);
+        assert!(size_of::<crate::resident::Resident>() <= 320);
         assert!(size_of::<noctule_session::Link>() <= 96);
     }
 }

@@ -327,8 +327,7 @@ impl Shard {
     ) {
         let session = &self.sessions[slot].session;
         let Some(link) = &session.link else { return };
-        let Some(connection) = self.connection(link.connection) else { return };
-        let address = Arc::clone(&connection.address);
+        let address = self.address_of(link.connection);
         let client_id = Arc::clone(&session.client_id);
         Self::event(turn, Event::Disconnected { client_id, address, reason_code, cause });
     }

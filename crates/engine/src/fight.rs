@@ -67,8 +67,7 @@ impl Shard {
         self.fights.make_room(turn.now);
         let fight = self.fights.0.entry((*client_id).into()).or_insert_with(|| Fight::new(turn.now));
         if fight.takes_over(free, turn.now) {
-            let address = |id| self.connection(id).map_or_else(|| "".into(), |it| Arc::clone(&it.address));
-            let addresses = [address(loser), address(winner)];
+            let addresses = [loser, winner].map(|id| self.address_of(id));
             Self::event(turn, Event::Contested { client_id, addresses });
         }
     }

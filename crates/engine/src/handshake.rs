@@ -41,6 +41,8 @@ pub enum ArrivalRefusal {
 /// A connection whose CONNECT has not come or is not answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Handshake {
+    /// Where it comes from, as text.
+    pub(crate) address: Arc<str>,
     /// When the connection was accepted.
     pub(crate) opened_at: Instant,
     /// Where it comes from.
@@ -62,10 +64,11 @@ pub(crate) struct Handshake {
 }
 
 impl Handshake {
-    pub(crate) fn new(arrival: Arrival, opened_at: Instant) -> (Arc<str>, Self) {
+    pub(crate) fn new(arrival: Arrival, opened_at: Instant) -> Self {
         let Arrival { address, listener, terms, refusal, meters, queues } = arrival;
         let origin = Origin { address: Address::parse(&address), listener, certificate: None };
-        let handshake = Self {
+        Self {
+            address,
             opened_at,
             origin,
             assigned: None,
@@ -76,8 +79,12 @@ impl Handshake {
             queues,
             turn_at: None,
             waits_until: None,
-        };
-        (address, handshake)
+        }
+    }
+
+    /// The port at the other end; 0 where there is none.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(0)
     }
 
     /// Whether CONNECT waits for the check of its password.
@@ -116,8 +123,8 @@ impl Shard {
     /// A connection broke before its CONNECT because of what stands below MQTT: TLS or WebSocket. It is to be
     /// [lost](Self::lost) as well.
     pub fn refused_below(&mut self, id: ConnectionId, cause: &str, turn: &mut Turn<'_>) {
-        let Some(connection) = self.connection(id).filter(|_| self.handshake(id).is_some()) else { return };
-        let (address, reason_code) = (Arc::clone(&connection.address), ReasonCode::UnspecifiedError);
+        let Some(handshake) = self.handshake(id) else { return };
+        let (address, reason_code) = (Arc::clone(&handshake.address), ReasonCode::UnspecifiedError);
         self.stats.refused += 1;
         let cause = cause.to_owned();
         Self::event(turn, Event::Refused { client_id: Box::default(), address, reason_code, cause });

@@ -7,7 +7,7 @@
 use std::io;
 
 use noctule_codec::{DecodeError, Decoder, Packet, ProtocolVersion};
-use noctule_transport::{Read, Stream, Write};
+use noctule_transport::{Read, Stream, WRITE_BYTES_MAX, Write};
 
 /// A socket with what surrounds it; without a socket before it is opened and after it is closed.
 #[derive(Debug)]
@@ -69,7 +69,13 @@ impl Connection {
             buffer.resize(2 * begin, 0);
         }
         buffer[..begin].copy_from_slice(&self.partial);
-        Ok(match stream.read(&mut buffer[begin..])? {
+        let was_open = stream.is_open();
+        let read = stream.read(&mut buffer[begin..])?;
+        // Readiness does not tell when a handshake below is done.
+        if !was_open && stream.is_open() {
+            self.output.is_blocked = false;
+        }
+        Ok(match read {
             Read::Bytes { length, more } => Read::Bytes { length: begin + length, more },
             other => other,
         })
@@ -86,16 +92,21 @@ impl Connection {
         self.partial.extend_from_slice(rest);
     }
 
-    /// Writes once what waits. Returns whether a write was made.
+    /// Writes what waits. Returns whether a write was made.
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
         let output = &mut self.output;
-        if output.is_blocked || output.is_empty() {
+        let Some(stream) = &mut self.stream else { return Ok(false) };
+        if output.is_blocked {
             return Ok(false);
         }
-        let Some(stream) = &mut self.stream else { return Ok(false) };
-        match stream.write(&output.bytes[output.written..])? {
-            Write::Bytes(count) => output.take(count),
-            Write::WouldBlock => output.is_blocked = true,
+        if output.is_empty() {
+            return Ok(stream.wants_write() && stream.flush()?);
+        }
+        while !output.is_blocked && !output.is_empty() {
+            match stream.write(&output.bytes[output.written..])? {
+                Write::Bytes(count) => output.take(count),
+                Write::WouldBlock => output.is_blocked = true,
+            }
         }
         Ok(true)
     }
@@ -129,8 +140,8 @@ impl Output {
             self.written = 0;
             return;
         }
-        // The socket took less than there was, so it would block now.
-        self.is_blocked = true;
+        // A socket that takes less than there is would block now; TLS and WebSocket take so much at a time.
+        self.is_blocked = count != WRITE_BYTES_MAX;
         if self.written > self.bytes.len() / 2 {
             self.bytes.drain(..self.written);
             self.written = 0;

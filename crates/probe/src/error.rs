@@ -50,6 +50,9 @@ pub enum Error {
         /// The hard limit of this process.
         limit: u64,
     },
+    /// TLS cannot be spoken.
+    #[error("TLS cannot begin: {0}")]
+    Tls(String),
     /// The broker's process cannot be read.
     #[error("cannot read what process {pid} uses: {source}; --pid is the broker's process on this machine")]
     Process {

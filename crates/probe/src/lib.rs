@@ -47,6 +47,7 @@ pub use error::Error;
 pub use incidents::{Happened, Refused};
 pub use latency::Latency;
 pub use noctule_codec::{ProtocolVersion, QoS};
+pub use noctule_transport::{Authorities, CertificateError};
 pub use options::{Options, Scenario};
 pub use process::{Memory, ProcessCost};
 pub use prove::{

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use noctule_codec::{ProtocolVersion, QoS};
+use noctule_transport::Authorities;
 use serde::Serialize;
 
 use crate::frames::PAYLOAD_BYTES_MAX;
@@ -41,6 +42,8 @@ pub struct Options {
     pub scenario: Scenario,
     /// Where the broker is.
     pub target: Target,
+    /// Who has signed the broker's certificate, if it is reached through TLS.
+    pub authorities: Option<Authorities>,
     /// The broker's process on this machine, to state what it uses.
     pub pid: Option<u32>,
     /// The version all clients speak.
@@ -174,6 +177,7 @@ impl Options {
         Self {
             scenario,
             target,
+            authorities: None,
             pid: None,
             version: ProtocolVersion::V3_1_1,
             qos: scenario.qos(),
@@ -222,6 +226,11 @@ impl Options {
         }
         if self.publishers.max(self.topics()) >= FLOWS_MAX {
             return refuse("publishers, topics and messages with a topic of their own are below 16,777,216");
+        }
+        if self.target.is_tls() && self.authorities.is_none() {
+            return refuse(
+                "--ca FILE says who has signed the broker's certificate; mqtts:// and wss:// need it",
+            );
         }
         if self.payload_bytes > PAYLOAD_BYTES_MAX {
             return refuse("--payload is at most 268,434,431; MQTT packets have no room for more");
@@ -284,7 +293,8 @@ mod tests {
     #[test]
     fn contradictions_say_what_to_change() {
         type Change = fn(&mut Options);
-        let cases: [(Scenario, Change, &str); 13] = [
+        let cases: [(Scenario, Change, &str); 14] = [
+            (Scenario::P2p, |options| options.target = "wss://here".parse().expect("a target"), "--ca"),
             (Scenario::P2p, |options| options.publishers = 0, "at least one publisher"),
             (Scenario::P2p, |options| options.window = 0, "window"),
             (Scenario::P2p, |options| options.rate = Some(0), "--rate"),

@@ -4,65 +4,72 @@ use noctule_codec::PacketId;
 
 /// Packet identifiers of QoS 2 publications between their PUBLISH and their PUBREL, kept sorted.
 ///
-/// At most 65,535 of them exist, so the set needs no bound of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Inbound {
-    ids: Vec<PacketId>,
-}
+/// At most 65,535 of them exist, so the set needs no bound of its own. Where none was taken it is a pointer and no
+/// more, because most sessions never take one.
+#[derive(Clone, Debug, Default)]
+#[expect(clippy::box_collection, reason = "the few that have some should not widen the many that have none")]
+pub struct Inbound(Option<Box<Vec<PacketId>>>);
 
 impl Inbound {
     /// Whether the identifier has been taken and not released: another PUBLISH with it is a repetition,
     /// whatever its DUP flag says [MQTT-4.3.3-10].
     pub fn contains(&self, id: PacketId) -> bool {
-        self.ids.binary_search(&id).is_ok()
+        self.ids().binary_search(&id).is_ok()
     }
 
     /// Takes the identifier of an accepted publication.
     pub fn insert(&mut self, id: PacketId) {
-        if let Err(place) = self.ids.binary_search(&id) {
-            self.ids.insert(place, id);
+        let ids = self.0.get_or_insert_default();
+        if let Err(place) = ids.binary_search(&id) {
+            ids.insert(place, id);
         }
     }
 
     /// Releases the identifier; the next PUBLISH with it is a new message [MQTT-4.3.3-12].
     /// Returns whether it had been taken.
     pub fn remove(&mut self, id: PacketId) -> bool {
-        match self.ids.binary_search(&id) {
-            Ok(place) => {
-                self.ids.remove(place);
-                true
-            }
-            Err(_) => false,
-        }
+        let Some(ids) = &mut self.0 else { return false };
+        let place = ids.binary_search(&id);
+        place.is_ok_and(|place| ids.remove(place) == id)
     }
 
     /// Forgets all of them, because the peer's half of the session is gone.
     pub(crate) fn clear(&mut self) {
-        self.ids.clear();
+        self.0 = None;
     }
 
     /// Keeps no places if none is taken.
     pub(crate) fn give_back_room(&mut self) {
-        if self.ids.is_empty() {
-            self.ids = Vec::new();
-        }
+        self.0.take_if(|ids| ids.is_empty());
     }
 
     /// The identifiers that are taken.
     pub fn iter(&self) -> impl Iterator<Item = PacketId> {
-        self.ids.iter().copied()
+        self.ids().iter().copied()
     }
 
     /// How many identifiers are taken.
     pub fn len(&self) -> usize {
-        self.ids.len()
+        self.ids().len()
     }
 
     /// Whether none is taken.
     pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
+        self.ids().is_empty()
+    }
+
+    fn ids(&self) -> &[PacketId] {
+        self.0.as_ref().map_or(&[], |ids| ids)
     }
 }
+
+impl PartialEq for Inbound {
+    fn eq(&self, other: &Self) -> bool {
+        self.ids() == other.ids()
+    }
+}
+
+impl Eq for Inbound {}
 
 #[cfg(test)]
 mod tests {

@@ -54,9 +54,16 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: URL,
         value_name: Some("URL"),
-        help: "The broker: mqtt://HOST:PORT",
+        help: "The broker: mqtt://HOST:PORT, or mqtts, ws or wss instead of mqtt",
         scenarios: &Scenario::ALL,
         default: |_| Some(DEFAULT_URL.to_owned()),
+    },
+    Flag {
+        name: CA,
+        value_name: Some("FILE"),
+        help: "Authorities that sign the broker's certificate, as PEM; for mqtts:// and wss://",
+        scenarios: &Scenario::ALL,
+        default: |_| None,
     },
     Flag {
         name: PID,
@@ -275,6 +282,7 @@ fn examples(scenario: Scenario) -> &'static str {
         Connections => {
             "  noctule bench connections --connections 10000 --pid \"$(pgrep -x noctule)\"
   noctule bench connections --connections 100000 --source 127.0.0.1,127.0.0.2,127.0.0.3,127.0.0.4
+  noctule bench connections --url mqtts://localhost:8883 --ca tls/ca.pem
 "
         }
         ConnectRate => {
@@ -316,6 +324,7 @@ Exit codes: 0 nothing lost or refused, 1 something was or the broker could not b
 pub(super) const DEFAULT_URL: &str = "mqtt://localhost:1883";
 
 pub(super) const URL: &str = "url";
+pub(super) const CA: &str = "ca";
 pub(super) const PID: &str = "pid";
 pub(super) const PUBLISHERS: &str = "publishers";
 pub(super) const SUBSCRIBERS: &str = "subscribers";

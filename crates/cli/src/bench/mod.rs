@@ -2,8 +2,11 @@
 
 mod command;
 
+use std::path::Path;
+use std::time::SystemTime;
+
 use clap::ArgMatches;
-use noctule_probe::{Comparison, Options, QoS, Report, Rival, Scenario, Target, compare, run};
+use noctule_probe::{Authorities, Comparison, Options, QoS, Report, Rival, Scenario, Target, compare, run};
 
 use crate::failure::Failure;
 use crate::values::{number, parse, print, seconds, set, text, usage, version};
@@ -37,6 +40,7 @@ pub(crate) fn bench(matches: &ArgMatches) -> Result<(), Failure> {
 fn options(scenario: Scenario, matches: &ArgMatches) -> Result<Options, Failure> {
     let target = parse(command::URL, text(matches, command::URL).unwrap_or(command::DEFAULT_URL))?;
     let mut options = Options::new(scenario, target);
+    options.authorities = text(matches, command::CA).map(authorities).transpose()?;
     options.pid = number(matches, command::PID)?;
     set(&mut options.publishers, number(matches, command::PUBLISHERS)?);
     set(&mut options.subscribers, number(matches, command::SUBSCRIBERS)?);
@@ -95,6 +99,10 @@ fn rival(text: &str) -> Result<Rival, Failure> {
     };
     let target: Target = parse(command::VS, url)?;
     Ok(Rival { name: name.to_owned(), target, pid })
+}
+
+fn authorities(path: &str) -> Result<Authorities, Failure> {
+    Authorities::load(Path::new(path), SystemTime::now()).map_err(|error| usage(&format!("--ca: {error}")))
 }
 
 fn qos(text: &str) -> Result<QoS, Failure> {

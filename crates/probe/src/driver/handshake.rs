@@ -87,7 +87,10 @@ impl Driver<'_> {
     fn begin_connection(&mut self) -> Result<Option<Stream>, Error> {
         let source = self.next_source();
         let error = match Stream::dial(self.target, source) {
-            Ok(stream) => return Ok(Some(stream)),
+            Ok(mut stream) => {
+                self.options.target.prepare(&mut stream, self.tls.as_ref())?;
+                return Ok(Some(stream));
+            }
             Err(error) => error,
         };
         match error.kind() {

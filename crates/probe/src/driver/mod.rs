@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 use noctule_codec::Packet;
-use noctule_transport::Read;
+use noctule_transport::{ClientTls, Read};
 
 use crate::client::{Client, Role, Stage};
 use crate::frames;
@@ -29,6 +29,7 @@ use crate::{Error, Options};
 pub(crate) struct Driver<'a> {
     pub(crate) options: &'a Options,
     target: SocketAddr,
+    pub(crate) tls: Option<ClientTls>,
     poll: Poll,
     events: Events,
     /// Publishers first, so that their numbers are the same.
@@ -83,6 +84,7 @@ impl<'a> Driver<'a> {
         Ok(Self {
             options,
             target: options.target.reach()?,
+            tls: options.authorities.as_ref().map(|signers| options.target.tls(signers)).transpose()?,
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS_PER_TURN),
             clients: Vec::new(),
