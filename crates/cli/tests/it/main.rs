@@ -16,4 +16,5 @@ mod serve;
 mod stop;
 mod support;
 mod tls_init;
+mod tools;
 mod usage;
