@@ -25,7 +25,7 @@ const OPTIONS: Options = Options {
     segment_bytes: 32 << 20,
     first_segment_bytes: 32 << 20,
     journal_bytes_max: 0,
-    indexed_bytes_min: 0,
+    read_whole_bytes_max: 0,
     index_share: 8,
 };
 

@@ -244,15 +244,14 @@ impl<D: Disk> Committer<D> {
     }
 
     /// The oldest segment that should have an index and has none, to be read and indexed by another thread, so that
-    /// the next start need not read it. None while there is no room to spare.
+    /// the next start need not read it. None while there is no room to spare, or the journal is read whole anyhow.
     pub fn segment_to_index(&mut self) -> Option<Indexing<D>> {
-        if !self.may_index || self.appender.state() != State::Open {
+        let is_indexed = self.may_index && self.space.is_indexed(self.table.bytes());
+        if !is_indexed || self.appender.state() != State::Open {
             return None;
         }
         let segments = self.table.all().into_iter();
-        let mut missing = segments.filter(|segment| {
-            segment.end().is_some() && segment.is_unindexed() && self.space.is_indexed(segment.bytes)
-        });
+        let mut missing = segments.filter(|segment| segment.end().is_some() && segment.is_unindexed());
         let Some(segment) = missing.next() else {
             self.may_index = false;
             return None;

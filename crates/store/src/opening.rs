@@ -27,16 +27,17 @@ pub struct Opened<D: Disk> {
 
 /// Opens the journal in this directory, which nobody else may use, or begins a new one.
 ///
-/// Every whole frame goes to `on_frame`, in order, with its position; all of them are durable when this returns. Of a
-/// segment that has an index the frames come as they were made [`Brief`](crate::Brief), and are not looked at.
+/// Every whole frame goes to `on_frame`, in order, with its position; all of them are durable when this returns. In a
+/// journal above [`Options::read_whole_bytes_max`] the frames of a segment that has an index come as they were made
+/// [`Brief`](crate::Brief), and are not looked at.
 /// The rest of interrupted writes is cut and reported. `on_progress` hears how many bytes of how many are read.
 ///
 /// # Errors
 ///
 /// [`OpenError::Damaged`] if something cannot be read that had been durable, [`OpenError::Frame`] if `on_frame`
 /// refuses what was read. With `pass_damage`, the operator's word, every byte is read, what is damaged is left out and
-/// reported instead, and reading goes on at the next whole frame; nothing is repaired, so the word is needed again until the segments concerned
-/// are released.
+/// reported instead, and reading goes on at the next whole frame; nothing is repaired, so the word is needed again
+/// until the segments concerned are released.
 pub fn open<D: Disk>(
     disk: D,
     options: Options,
@@ -45,7 +46,10 @@ pub fn open<D: Disk>(
     on_progress: &mut OnProgress<'_>,
 ) -> Result<Opened<D>, OpenError> {
     let disk = Arc::new(disk);
-    let care = if pass_damage { Care::PassesDamage } else { Care::TrustsIndexes };
+    let care = match pass_damage {
+        true => Care::PassesDamage,
+        false => Care::TrustsIndexesAbove(options.read_whole_bytes_max),
+    };
     let found = recovery::read(&disk, care, on_frame, on_progress)?;
     found.make_durable()?;
     let new_identity =
@@ -59,8 +63,8 @@ pub fn open<D: Disk>(
     Ok(Opened { appender, committer, reader, report: found.report })
 }
 
-/// Reads a whole journal, every byte of it, without changing anything and reports what it holds and what is wrong with it. Damage is
-/// in the report, and so is every frame that `on_frame` refuses.
+/// Reads a whole journal, every byte of it, without changing anything and reports what it holds and what is wrong with
+/// it. Damage is in the report, and so is every frame that `on_frame` refuses.
 ///
 /// Another process may write the journal meanwhile, but must not free segments.
 ///

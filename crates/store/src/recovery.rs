@@ -27,9 +27,9 @@ pub type OnProgress<'a> = dyn FnMut(u64, u64) + 'a;
 /// How closely a journal is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Care {
-    /// Segments that have an index are known by that: their frames are checked when somebody reads them. Damage ends
-    /// the reading.
-    TrustsIndexes,
+    /// In a journal of more bytes than this, segments that have an index are known by that: their frames are checked
+    /// when somebody reads them. Damage ends the reading.
+    TrustsIndexesAbove(u64),
     /// Every byte is read. Damage ends the reading.
     ReadsAll,
     /// Every byte is read. Damage is reported, and reading goes on at the next whole frame.
@@ -276,8 +276,9 @@ impl<D: Disk> Reading<'_, '_, D> {
         let is_there = self.found.names.binary_search(&Name::Index(candidate.number)).is_ok();
         // One that ends before its frames do is read, so that it is told.
         let is_long_enough = offset_of(end, header.start) <= candidate.bytes;
-        let is_trusted = self.care == Care::TrustsIndexes && is_there && is_long_enough;
-        is_trusted.then(|| index::read(self.found.disk.as_ref(), header, end))?
+        let is_trusted = matches!(self.care, Care::TrustsIndexesAbove(bytes) if self.bytes_all > bytes);
+        (is_trusted && is_there && is_long_enough)
+            .then(|| index::read(self.found.disk.as_ref(), header, end))?
     }
 
     /// A segment that is known by its index.

@@ -21,8 +21,9 @@ pub struct Options {
     pub first_segment_bytes: u64,
     /// What all files together may take. 0: as much as the disk has.
     pub journal_bytes_max: u64,
-    /// Segments of this size and above get an index, so that a start does not have to read all of them.
-    pub indexed_bytes_min: u64,
+    /// A journal whose files take no more than this is read whole by a start, which takes a few seconds and finds all
+    /// damage. Of a larger one full segments get indexes, which are read in their place.
+    pub read_whole_bytes_max: u64,
     /// An index takes one of so many bytes of its segment at most. Where it would take more it is not worth having.
     pub index_share: u64,
 }
@@ -33,7 +34,7 @@ impl Default for Options {
             segment_bytes: 64 << 20,
             first_segment_bytes: 1 << 20,
             journal_bytes_max: 0,
-            indexed_bytes_min: 16 << 20,
+            read_whole_bytes_max: 2 << 30,
             index_share: 8,
         }
     }
@@ -98,9 +99,9 @@ impl<D: Disk> Space<D> {
         }
     }
 
-    /// Whether a segment of this size is worth an index.
-    pub(crate) fn is_indexed(&self, segment_bytes: u64) -> bool {
-        segment_bytes >= self.options.indexed_bytes_min
+    /// Whether a journal of this size is worth indexes.
+    pub(crate) fn is_indexed(&self, journal_bytes: u64) -> bool {
+        journal_bytes > self.options.read_whole_bytes_max
     }
 
     /// How much the index of a segment of this size may take.

@@ -182,10 +182,30 @@ fn what_is_not_worth_an_index_has_none() {
     unreadable.write(&mut brief).expect_err("the disk fails");
     assert!(disk.names().iter().all(|name| !name.ends_with(".idx")));
     assert_eq!(Journal::open(&disk.copy()).frames, frames);
+}
 
-    let large_only = Options { indexed_bytes_min: 8193, ..SMALL };
-    let mut journal = Journal::try_open(&disk, large_only, false).expect("it opens");
+#[test]
+fn a_journal_that_is_not_large_is_read_whole_and_has_no_indexes() {
+    let disk = SimulatedDisk::new(1);
+    let (mut journal, frames) = full_segments(&disk);
+    let bytes = journal.committer().bytes();
+    let options = Options { read_whole_bytes_max: bytes, ..SMALL };
+    let mut journal = Journal::try_open(&disk, options, false).expect("it opens");
     assert!(journal.committer().segment_to_index().is_none());
+
+    // It had been larger.
+    let mut journal = Journal::open(&disk);
+    journal.index();
+    drop(journal);
+    let mut journal = Journal::try_open(&disk, options, false).expect("it opens");
+    assert_eq!(journal.frames, frames);
+    assert!(journal.committer().segment_to_index().is_none());
+    drop(journal);
+    let mut content = disk.content(SEGMENT).expect("it is there");
+    content[4096 + 24 + 300] ^= 1;
+    disk.set_content(SEGMENT, content);
+    assert!(matches!(Journal::try_open(&disk, options, false), Err(OpenError::Damaged(_))));
+    Journal::try_open(&disk, Options { read_whole_bytes_max: bytes - 1, ..SMALL }, false).expect("it opens");
 }
 
 const SEGMENT: &str = "0000000000000001.seg";

@@ -8,7 +8,7 @@ pub(crate) const SMALL: Options = Options {
     segment_bytes: 8192,
     first_segment_bytes: 8192,
     journal_bytes_max: 0,
-    indexed_bytes_min: 0,
+    read_whole_bytes_max: 0,
     index_share: 4,
 };
 
