@@ -3,6 +3,7 @@
 mod cancel;
 mod comeback;
 mod faces;
+mod killed;
 mod ledger;
 mod outbox;
 mod roundtrip;
