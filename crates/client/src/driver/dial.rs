@@ -15,8 +15,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 pub(super) type Way = Box<dyn Stream>;
 
 /// Opens the way to the server.
-pub(super) async fn dial(options: &Options) -> io::Result<Way> {
-    match &options.address {
+pub(super) async fn dial(options: &Options, address: &Address) -> io::Result<Way> {
+    match address {
         Address::Unix(path) => unix(path).await,
         Address::Network { host, port, websocket, .. } => {
             let tcp = match &options.proxy {

@@ -1,8 +1,9 @@
 //! Every future of the library, dropped after so many polls: nothing is half done, and the ledger holds.
 
-use crate::support::broker::{Broker, Kind, folder};
+use crate::support::broker::{self, Kind, folder};
 use crate::support::polls::at_most;
-use crate::support::{hasty, within};
+use crate::support::{hasty, in_memory, within};
+use noctule_broker::testing::Broker;
 use noctule_client::{Client, PublishHandle, QoS, State};
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ async fn up_to_the_end(client: &Client, stream: &mut noctule_client::Subscriptio
 
 #[tokio::test]
 async fn publish_has_happened_exactly_if_it_was_awaited_to_its_end() {
-    let broker = Broker::start(Kind::Noctule, "cancel_publish");
+    let broker = in_memory();
     let mut has_ended = false;
     for polls in 0..POLLS_MAX {
         let client = connect(&broker).await;
@@ -55,7 +56,7 @@ async fn publish_has_happened_exactly_if_it_was_awaited_to_its_end() {
 
 #[tokio::test]
 async fn publish_to_disk_leaves_what_was_dropped_behind_the_handover_to_the_client() {
-    let broker = Broker::start(Kind::Noctule, "cancel_disk");
+    let broker = in_memory();
     let files = folder("cancel-disk");
     let watcher = within("a connection", Client::connect(&broker.url())).await.expect("connected");
     let mut stream = watcher.subscribe("a").qos(QoS::ExactlyOnce).await.expect("granted");
@@ -86,7 +87,7 @@ async fn publish_to_disk_leaves_what_was_dropped_behind_the_handover_to_the_clie
 #[tokio::test]
 async fn what_is_acknowledged_by_hand_is_settled_and_nothing_else() {
     for polls in 0..POLLS_MAX {
-        let mut broker = Broker::start(Kind::Noctule, "cancel_ack");
+        let mut broker = broker::Broker::start(Kind::Noctule, "cancel_ack");
         let client = hasty(&broker.url(), "worker");
         let client = within("a connection", client.connect()).await.expect("connected");
         let mut jobs = client.subscribe("a").qos(QoS::ExactlyOnce).manual_acks().await.expect("granted");
@@ -113,7 +114,7 @@ async fn what_is_acknowledged_by_hand_is_settled_and_nothing_else() {
 
 #[tokio::test]
 async fn a_request_that_is_dropped_leaves_the_next_one_its_answer() {
-    let broker = Broker::start(Kind::Noctule, "cancel_request");
+    let broker = in_memory();
     let client = within("a connection", Client::connect(&broker.url())).await.expect("connected");
     let mut questions = client.subscribe("ask").await.expect("granted");
     let answering = client.clone();
@@ -140,7 +141,7 @@ async fn a_request_that_is_dropped_leaves_the_next_one_its_answer() {
 
 #[tokio::test]
 async fn a_handle_may_be_dropped_at_any_time() {
-    let broker = Broker::start(Kind::Noctule, "cancel_handle");
+    let broker = in_memory();
     for polls in 0..POLLS_MAX {
         let client = connect(&broker).await;
         let mut stream = client.subscribe("a").qos(QoS::ExactlyOnce).await.expect("granted");
@@ -152,7 +153,7 @@ async fn a_handle_may_be_dropped_at_any_time() {
 
 #[tokio::test]
 async fn subscribe_is_there_or_taken_back() {
-    let broker = Broker::start(Kind::Noctule, "cancel_subscribe");
+    let broker = in_memory();
     let mut has_ended = false;
     for polls in 0..POLLS_MAX {
         let client = connect(&broker).await;
@@ -170,7 +171,7 @@ async fn subscribe_is_there_or_taken_back() {
 
 #[tokio::test]
 async fn next_takes_a_message_or_leaves_it() {
-    let broker = Broker::start(Kind::Noctule, "cancel_next");
+    let broker = in_memory();
     for polls in 0..POLLS_MAX {
         let client = connect(&broker).await;
         let mut stream = client.subscribe("a").qos(QoS::ExactlyOnce).await.expect("granted");
@@ -189,7 +190,7 @@ async fn next_takes_a_message_or_leaves_it() {
 
 #[tokio::test]
 async fn close_goes_on_when_it_is_dropped_once_it_has_begun() {
-    let broker = Broker::start(Kind::Noctule, "cancel_close");
+    let broker = in_memory();
     for polls in 0..POLLS_MAX {
         let client = connect(&broker).await;
         let mut stream = client.subscribe("a").qos(QoS::ExactlyOnce).await.expect("granted");
@@ -209,7 +210,7 @@ async fn close_goes_on_when_it_is_dropped_once_it_has_begun() {
 
 #[tokio::test]
 async fn connect_leaves_no_client_behind() {
-    let broker = Broker::start(Kind::Noctule, "cancel_connect");
+    let broker = in_memory();
     let watcher = connect(&broker).await;
     let mut stream = watcher.subscribe("status").await.expect("granted");
     for polls in 0..POLLS_MAX {

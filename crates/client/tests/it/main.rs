@@ -3,8 +3,11 @@
 mod cancel;
 mod comeback;
 mod faces;
+mod guide;
 mod killed;
 mod ledger;
 mod outbox;
 mod roundtrip;
+mod server;
 mod support;
+mod telemetry;

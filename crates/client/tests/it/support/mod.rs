@@ -19,6 +19,11 @@ pub(crate) async fn within<T>(step: &str, future: impl Future<Output = T>) -> T 
     }
 }
 
+/// A broker that keeps nothing and cannot be killed, inside this process.
+pub(crate) fn in_memory() -> noctule_broker::testing::Broker {
+    noctule_broker::testing::Broker::start().expect("a free port")
+}
+
 /// A client of a network that is known to fail: it keeps its session, notices silence soon and comes back at once.
 pub(crate) fn hasty(url: &str, client_id: &str) -> Builder {
     Client::builder(url)
