@@ -24,6 +24,7 @@ mod sockets;
 mod spans;
 mod sync;
 mod sys;
+pub mod testing;
 mod threads;
 mod tls_files;
 pub mod upkeep;
@@ -164,30 +165,65 @@ pub fn run_and_reload(config: Config, source: Box<dyn Reloads>) -> Result<(), Er
     run_with(config, Some(source))
 }
 
-fn run_with(mut config: Config, source: Option<Box<dyn Reloads>>) -> Result<(), Error> {
+fn run_with(config: Config, source: Option<Box<dyn Reloads>>) -> Result<(), Error> {
     let open_files = raise_open_file_limit();
     let access = load_access(&config)?;
     let data_dir = open_data_dir(&config)?;
     let signals = Signals::new().map_err(Error::Poll)?;
-    let entrances = Entrance::open_all(&config)?;
-    let places: Vec<String> = entrances.iter().map(|entrance| entrance.listener.url().to_string()).collect();
-    let connections_max = connections_max(&config, open_files)?;
-    if config.limits.memory_bytes_max == 0 {
-        config.limits.memory_bytes_max = memory::usable_bytes() / 2;
-    }
-    info!(bytes = config.limits.memory_bytes_max, "memory for publications");
-    let recovered = open_journal(&config)?;
-    let reloading = source.map(|source| Reloading::new(source, config.clone(), open_files));
-    let parts = Parts { connections_max, signals, entrances, access, reloading };
-    let (runtimes, journal) = assemble(&config, parts, data_dir, recovered)?;
-    info!(shards = runtimes.len(), "threads that serve sessions");
-    let ready = format!("noctule {} ready: mqtt {}", env!("CARGO_PKG_VERSION"), places.join(" "));
+    let broker = Assembled::new(config, source, Outside { open_files, access, data_dir, signals })?;
+    let ready = format!("noctule {} ready: mqtt {}", env!("CARGO_PKG_VERSION"), broker.places());
     writeln!(std::io::stdout(), "{ready}").map_err(Error::Ready)?;
-    let stopped = threads::run(runtimes, config.pin_shards).map_err(Error::Poll);
-    journal.into_iter().for_each(JournalThreads::stop);
-    stopped?;
-    info!("stopped");
-    Ok(())
+    broker.serve()
+}
+
+/// What a broker is given from outside.
+struct Outside {
+    open_files: OpenFileLimit,
+    access: Access,
+    data_dir: DataDir,
+    signals: Signals,
+}
+
+/// A broker that listens, and serves once it is told to.
+struct Assembled {
+    runtimes: Vec<Runtime>,
+    journal: Option<JournalThreads>,
+    listens_at: Vec<ListenUrl>,
+    is_pinned: bool,
+}
+
+impl Assembled {
+    fn new(mut config: Config, source: Option<Box<dyn Reloads>>, outside: Outside) -> Result<Self, Error> {
+        let Outside { open_files, access, data_dir, signals } = outside;
+        let entrances = Entrance::open_all(&config)?;
+        let listens_at = entrances.iter().map(|entrance| entrance.listener.url().clone()).collect();
+        let connections_max = connections_max(&config, open_files)?;
+        if config.limits.memory_bytes_max == 0 {
+            config.limits.memory_bytes_max = memory::usable_bytes() / 2;
+        }
+        info!(bytes = config.limits.memory_bytes_max, "memory for publications");
+        let recovered = open_journal(&config)?;
+        let reloading = source.map(|source| Reloading::new(source, config.clone(), open_files));
+        let parts = Parts { connections_max, signals, entrances, access, reloading };
+        let (runtimes, journal) = assemble(&config, parts, data_dir, recovered)?;
+        info!(shards = runtimes.len(), "threads that serve sessions");
+        Ok(Self { runtimes, journal, listens_at, is_pinned: config.pin_shards })
+    }
+
+    /// Where it listens, in one line.
+    fn places(&self) -> String {
+        let places: Vec<String> = self.listens_at.iter().map(ListenUrl::to_string).collect();
+        places.join(" ")
+    }
+
+    /// Serves on this thread, and on others that have ended when it returns, until it is told to stop.
+    fn serve(self) -> Result<(), Error> {
+        let stopped = threads::run(self.runtimes, self.is_pinned).map_err(Error::Poll);
+        self.journal.into_iter().for_each(JournalThreads::stop);
+        stopped?;
+        info!("stopped");
+        Ok(())
+    }
 }
 
 /// Reads who may come in and what they may do.

@@ -20,10 +20,11 @@ impl Signals {
         Ok(Self { stop: pipe_of(&[SIGTERM, SIGINT])?, reload: pipe_of(&[SIGHUP])? })
     }
 
-    /// Pipes that no signal comes through.
-    #[cfg(test)]
-    pub(crate) fn deaf() -> io::Result<Self> {
-        Ok(Self { stop: pipe_of(&[])?, reload: pipe_of(&[])? })
+    /// Nothing that comes from the system: a byte written to the other end stops the broker.
+    pub(crate) fn by_hand() -> io::Result<(Self, std::os::unix::net::UnixStream)> {
+        let (stop, hand) = std::os::unix::net::UnixStream::pair()?;
+        stop.set_nonblocking(true)?;
+        Ok((Self { stop: UnixStream::from_std(stop), reload: pipe_of(&[])? }, hand))
     }
 
     /// Registers both pipes.

@@ -83,6 +83,16 @@ pub(crate) struct Written {
 }
 
 impl Address {
+    /// The port where nothing else is said.
+    pub(crate) fn default_port(tls: bool, is_websocket: bool) -> u16 {
+        match (tls, is_websocket) {
+            (false, false) => 1883,
+            (true, false) => 8883,
+            (false, true) => 80,
+            (true, true) => 443,
+        }
+    }
+
     /// Host and port, or the path of a socket, for messages.
     pub(crate) fn place(&self) -> String {
         match self {
@@ -150,11 +160,11 @@ impl Written {
 }
 
 fn network(url: &Url) -> Result<Address, AddressError> {
-    let (tls, is_websocket, default_port) = match url.scheme() {
-        "mqtt" | "tcp" => (false, false, 1883),
-        "mqtts" | "tls" | "ssl" => (true, false, 8883),
-        "ws" => (false, true, 80),
-        "wss" => (true, true, 443),
+    let (tls, is_websocket) = match url.scheme() {
+        "mqtt" | "tcp" => (false, false),
+        "mqtts" | "tls" | "ssl" => (true, false),
+        "ws" => (false, true),
+        "wss" => (true, true),
         scheme => return Err(AddressError::Scheme { scheme: scheme.to_owned() }),
     };
     let lacks = |feature| AddressError::Feature { scheme: url.scheme().to_owned(), feature };
@@ -169,7 +179,7 @@ fn network(url: &Url) -> Result<Address, AddressError> {
     let path = if matches!(url.path(), "" | "/") { "/mqtt" } else { url.path() };
     Ok(Address::Network {
         host: decode(host, "host")?,
-        port: url.port().unwrap_or(default_port),
+        port: url.port().unwrap_or_else(|| Address::default_port(tls, is_websocket)),
         tls,
         websocket: is_websocket.then(|| path.to_owned()),
     })

@@ -1,10 +1,11 @@
 //! How a client is told what it is to be.
 
 use crate::address::{AddressError, Written};
+use crate::authentication::{Authenticator, Method};
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::connection::Connection;
-use crate::core::Backoff;
+use crate::core::{Backoff, ServerReferences};
 use crate::disk::{DiskOptions, Log, OutboxError, Stored};
 use crate::error::ConnectionError;
 use crate::options::Options;
@@ -31,6 +32,8 @@ pub struct Builder {
     receive_maximum: u16,
     packet_bytes_max: u32,
     user_properties: Vec<(String, String)>,
+    authenticator: Option<Method>,
+    server_references: ServerReferences,
     presence: Option<Presence>,
     backoff: Backoff,
     connect_timeout: Duration,
@@ -110,6 +113,8 @@ impl Builder {
             receive_maximum: RECEIVE_MAXIMUM,
             packet_bytes_max: PACKET_BYTES_MAX,
             user_properties: Vec::new(),
+            authenticator: None,
+            server_references: ServerReferences::default(),
             presence: None,
             backoff: Backoff::default(),
             connect_timeout: CONNECT_TIMEOUT,
@@ -137,6 +142,19 @@ impl Builder {
             written.user_name = Some(user_name.to_owned());
             written.password = Some(password.to_owned());
         })
+    }
+
+    /// Authenticates by a method of its own [MQTT-4.12.0-3], beside user name and password or instead of them. 5.0
+    /// only: with it no older version is fallen back to.
+    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticator = Some(Method(Arc::new(authenticator)));
+        self
+    }
+
+    /// What becomes of a server's wish that this client uses another one; unless this says otherwise, nothing.
+    pub fn server_references(mut self, server_references: ServerReferences) -> Self {
+        self.server_references = server_references;
+        self
     }
 
     /// The version to speak. Without one it is 5.0, and 3.1.1 with a server that has never heard of that.
@@ -351,6 +369,8 @@ impl Builder {
                 properties,
                 ..self.connect
             },
+            authenticator: self.authenticator,
+            server_references: self.server_references,
             presence,
             backoff: self.backoff,
             connect_timeout: self.connect_timeout,

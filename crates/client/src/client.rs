@@ -1,5 +1,6 @@
 //! The client as its user holds it.
 
+use crate::authentication::ReauthenticateError;
 use crate::builder::{Builder, ConnectError};
 use crate::disk::{self, Log};
 use crate::driver;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 /// An MQTT client that looks after its connection by itself.
 ///
@@ -54,9 +56,9 @@ impl Client {
     pub(crate) fn start(start: Start, log: Option<Log>, runtime: Handle) -> Self {
         let shared = Arc::new(Shared::new(start, runtime));
         if let Some(log) = log {
-            shared.runtime.spawn(disk::run(Arc::clone(&shared), log));
+            shared.runtime.spawn(disk::run(Arc::clone(&shared), log).instrument(shared.span.clone()));
         }
-        shared.runtime.spawn(driver::run(Arc::clone(&shared)));
+        shared.runtime.spawn(driver::run(Arc::clone(&shared)).instrument(shared.span.clone()));
         Self { alive: Arc::new(Alive(shared)) }
     }
 
@@ -110,6 +112,16 @@ impl Client {
         })
     }
 
+    /// Authenticates again by the method of [`Builder::authenticator`], without a new connection [MQTT-4.12.1-1].
+    /// Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// It cannot be begun, or the server is not content, which ends the connection.
+    pub async fn reauthenticate(&self) -> Result<(), ReauthenticateError> {
+        let content = self.shared().change(|core, _| core.reauthenticate())?;
+        content.await.map_err(|_| ReauthenticateError::Ended)
+    }
+
     /// What the client is doing about its connection, to be watched.
     pub fn state(&self) -> watch::Receiver<State> {
         self.shared().state.clone()
@@ -117,7 +129,13 @@ impl Client {
 
     /// What the client has done, in numbers.
     pub fn metrics(&self) -> Metrics {
-        self.shared().with(|core, _| core.metrics())
+        self.shared().metrics()
+    }
+
+    /// The same, to be watched: told whenever something has changed, the newest numbers only. While nobody watches,
+    /// it costs nothing.
+    pub fn watch_metrics(&self) -> watch::Receiver<Metrics> {
+        self.shared().watch_metrics()
     }
 
     /// The client identifier.

@@ -67,7 +67,7 @@ impl Connection {
     /// # Errors
     /// There is no way to the server; nothing has changed then.
     pub async fn reopen(&mut self) -> Result<(), ConnectionError> {
-        let way = driver::open(&self.options).await?;
+        let way = driver::open(&self.options, &self.options.address).await?;
         let connect = self.options.connect.clone();
         self.machine.connect(connect, self.clock.now()).map_err(ConnectionError::Options)?;
         self.way = Some(tokio::io::split(way));

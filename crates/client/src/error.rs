@@ -45,6 +45,19 @@ pub enum ConnectionError {
         /// Why, in the server's words.
         reason: Option<String>,
     },
+    /// The server wants this client to use another one; see [`ServerReferences`](crate::ServerReferences).
+    #[error("the server asks to use another one{}{}", Because(server_reference), Because(reason))]
+    UseAnotherServer {
+        /// From now on (0x9D), or for a while (0x9C).
+        is_for_good: bool,
+        /// Which: hosts, each with a port or without one, and spaces between them.
+        server_reference: Option<String>,
+        /// Why, in the server's words.
+        reason: Option<String>,
+    },
+    /// The [`Authenticator`](crate::Authenticator) does not go on.
+    #[error("the authentication has failed: {0}")]
+    Authentication(Arc<dyn std::error::Error + Send + Sync>),
     /// The server broke a rule of MQTT.
     #[error("{0}")]
     Violation(#[from] Violation),
@@ -168,6 +181,27 @@ impl ConnectionError {
     pub(crate) fn lost(source: Option<io::Error>) -> Self {
         Self::Lost { source: source.map(Arc::new) }
     }
+
+    /// What CONNACK with an error says.
+    pub(crate) fn refused(reason_code: ReasonCode, properties: &Properties<'_>) -> Self {
+        let refused = |reason_code, reason| Self::Refused { reason_code, reason };
+        Self::elsewhere_or(reason_code, properties, refused)
+    }
+
+    /// What CONNACK and DISCONNECT have in common.
+    fn elsewhere_or(
+        reason_code: ReasonCode,
+        properties: &Properties<'_>,
+        or: impl FnOnce(ReasonCode, Option<String>) -> Self,
+    ) -> Self {
+        let is_for_good = match reason_code {
+            ReasonCode::UseAnotherServer => false,
+            ReasonCode::ServerMoved => true,
+            _ => return or(reason_code, reason_of(properties)),
+        };
+        let server_reference = properties.server_reference().map(str::to_owned);
+        Self::UseAnotherServer { is_for_good, server_reference, reason: reason_of(properties) }
+    }
 }
 
 impl From<machine::DisconnectCause> for ConnectionError {
@@ -176,7 +210,8 @@ impl From<machine::DisconnectCause> for ConnectionError {
         match cause {
             Cause::Requested => Self::Closed,
             Cause::Server { reason_code, properties } => {
-                Self::Disconnected { reason_code, reason: reason_of(&properties) }
+                let disconnected = |reason_code, reason| Self::Disconnected { reason_code, reason };
+                Self::elsewhere_or(reason_code, &properties, disconnected)
             }
             Cause::Violation(violation) => Self::Violation(violation),
             Cause::NoConnAck => Self::NoConnAck,

@@ -35,6 +35,7 @@
 //! Beneath it is the machine of `noctule-session`, which the broker is made of too.
 
 mod address;
+mod authentication;
 pub mod blocking;
 mod builder;
 mod client;
@@ -56,9 +57,11 @@ mod state;
 mod subscription;
 #[cfg(feature = "tls")]
 mod tls;
+mod typed;
 
-pub use crate::core::{Backoff, IdConflict, Overflow};
+pub use crate::core::{Backoff, IdConflict, Overflow, ServerReferences};
 pub use address::AddressError;
+pub use authentication::{AuthenticationError, AuthenticationExchange, Authenticator, ReauthenticateError};
 pub use builder::{BuildError, Builder, ConnectError};
 pub use client::{Client, FLUSH};
 pub use connection::{Connection, Direction};
@@ -79,8 +82,4 @@ pub use state::{Metrics, State};
 pub use subscription::{IntoFilters, Subscribe, Subscription};
 #[cfg(feature = "tls")]
 pub use tls::TlsError;
-
-/// Compiles what the guide shows.
-#[cfg(all(doctest, feature = "tls"))]
-#[doc = include_str!("../../../docs/client.md")]
-struct Guide;
+pub use typed::{FromMessage, TypedMessage, TypedSubscription, Unreadable};

@@ -1,7 +1,8 @@
 //! Everything a client can be told, checked when it is built.
 
 use crate::address::Address;
-use crate::core::Backoff;
+use crate::authentication::Method;
+use crate::core::{Backoff, ServerReferences};
 use crate::disk::DiskOptions;
 use crate::presence::Presence;
 use crate::proxy::Proxy;
@@ -19,6 +20,8 @@ pub(crate) struct Options {
     pub(crate) version: Option<ProtocolVersion>,
     /// What CONNECT says, but for what [`Options::connect_options`] decides.
     pub(crate) connect: ConnectOptions,
+    pub(crate) authenticator: Option<Method>,
+    pub(crate) server_references: ServerReferences,
     pub(crate) presence: Option<Presence>,
     pub(crate) backoff: Backoff,
     /// Time for the way to the server to open.
@@ -52,6 +55,7 @@ impl Options {
         machine: &Machine,
         version: ProtocolVersion,
         connections: u64,
+        says_credentials: bool,
     ) -> ConnectOptions {
         let is_first = connections == 0;
         let client_id = match &*self.connect.client_id {
@@ -62,6 +66,8 @@ impl Options {
             version,
             client_id,
             clean_start: self.connect.clean_start && (is_first || version != ProtocolVersion::V5),
+            user_name: self.connect.user_name.clone().filter(|_| says_credentials),
+            password: self.connect.password.clone().filter(|_| says_credentials),
             will: self.presence.as_ref().map(|presence| self.will(presence)),
             // Tools and services that keep nothing between two runs want the server's half all the same.
             resume_unknown_session: is_first && !self.connect.clean_start,

@@ -48,6 +48,7 @@ pub struct Answer {
 pub(crate) struct Outbox {
     messages: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
+    messages_max: usize,
     bytes_max: u32,
 }
 
@@ -210,11 +211,12 @@ impl Answer {
 
 impl Outbox {
     pub(crate) fn new(messages_max: usize, bytes_max: u32) -> Self {
-        let messages = Arc::new(Semaphore::new(messages_max.clamp(1, Semaphore::MAX_PERMITS)));
+        let messages_max = messages_max.clamp(1, Semaphore::MAX_PERMITS);
+        let messages = Arc::new(Semaphore::new(messages_max));
         let bytes_max = bytes_max.max(1);
         // A permit is a byte.
         let bytes = Arc::new(Semaphore::new(bytes_max as usize));
-        Self { messages, bytes, bytes_max }
+        Self { messages, bytes, messages_max, bytes_max }
     }
 
     /// Waits for room, first come, first served. `None` once it is closed.
@@ -228,6 +230,13 @@ impl Outbox {
         let message = Arc::clone(&self.messages).try_acquire_owned().ok()?;
         let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(self.permits(bytes)).ok()?;
         Some(Room { _message: message, _bytes: bytes })
+    }
+
+    /// Messages and bytes that have a place.
+    pub(crate) fn used(&self) -> (u64, u64) {
+        let messages = self.messages_max - self.messages.available_permits();
+        let bytes = self.bytes_max as usize - self.bytes.available_permits();
+        (messages as u64, bytes as u64)
     }
 
     /// Whoever waits for room is told that there will be none.

@@ -5,12 +5,13 @@ use crate::core::Core;
 use crate::disk::Disk;
 use crate::options::Options;
 use crate::publish::Outbox;
-use crate::state::State;
+use crate::state::{Metrics, State};
 use noctule_session::{Instant, SessionChange};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
+use tracing::Span;
 
 /// One client.
 #[derive(Debug)]
@@ -20,11 +21,15 @@ pub(crate) struct Shared {
     wake: Notify,
     pub(crate) clock: Clock,
     pub(crate) state: watch::Receiver<State>,
+    /// Told of every change while somebody watches.
+    metrics: watch::Sender<Metrics>,
     pub(crate) outbox: Outbox,
     pub(crate) disk: Option<Disk>,
     /// Where the driver runs.
     pub(crate) runtime: Handle,
     pub(crate) options: Arc<Options>,
+    /// What is told of this client belongs there.
+    pub(crate) span: Span,
 }
 
 /// What a client begins with.
@@ -47,10 +52,14 @@ impl Shared {
     pub(crate) fn new(start: Start, runtime: Handle) -> Self {
         let Start { options, outbox, clock, changes } = start;
         let (sender, state) = watch::channel(State::Connecting);
-        let mut core = Core::new(Arc::clone(&options), sender, changes);
+        let (client_id, server) = (&*options.connect.client_id, options.address.place());
+        let span = tracing::info_span!("mqtt", client_id, server);
+        let mut core = Core::new(Arc::clone(&options), sender, changes, span.clone());
         core.adopt(|bytes| outbox.try_room(bytes));
         let disk = options.disk.is_some().then(Disk::new);
-        Self { core: Mutex::new(core), wake: Notify::new(), clock, state, outbox, disk, runtime, options }
+        let metrics = watch::channel(Metrics::default()).0;
+        let (core, wake) = (Mutex::new(core), Notify::new());
+        Self { core, wake, clock, state, metrics, outbox, disk, runtime, options, span }
     }
 
     /// Changes something that the driver has to know.
@@ -69,7 +78,35 @@ impl Shared {
     /// Does something of which the driver need not know.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Core, Instant) -> T) -> T {
         let now = self.clock.now();
-        work(&mut self.lock(), now)
+        let mut core = self.lock();
+        let result = work(&mut core, now);
+        if self.metrics.receiver_count() > 0 {
+            self.tell_metrics(&core);
+        }
+        result
+    }
+
+    /// What the client has done.
+    pub(crate) fn metrics(&self) -> Metrics {
+        self.measure(&self.lock())
+    }
+
+    /// The same, told again whenever it has changed.
+    pub(crate) fn watch_metrics(&self) -> watch::Receiver<Metrics> {
+        let receiver = self.metrics.subscribe();
+        self.tell_metrics(&self.lock());
+        receiver
+    }
+
+    /// Called with the lock held, so that what is told last is the newest.
+    fn tell_metrics(&self, core: &Core) {
+        let now = self.measure(core);
+        self.metrics.send_if_modified(|told| std::mem::replace(told, now) != now);
+    }
+
+    fn measure(&self, core: &Core) -> Metrics {
+        let (outbox_messages, outbox_bytes) = self.outbox.used();
+        Metrics { outbox_messages, outbox_bytes, ..core.metrics() }
     }
 
     /// Waits until something has changed. A change before the call counts.

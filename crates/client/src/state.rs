@@ -51,12 +51,22 @@ impl State {
     }
 }
 
-/// What a client has done, in numbers since it was made.
+/// What a client has done, in numbers since it was made, and what it has now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
+    /// Attempts to connect.
+    pub attempts: u64,
     /// Connections that the server has let in.
     pub connections: u64,
+    /// Packets of MQTT written.
+    pub packets_sent: u64,
+    /// Bytes of MQTT written; TLS and WebSocket add theirs.
+    pub bytes_sent: u64,
+    /// Packets of MQTT read.
+    pub packets_received: u64,
+    /// Bytes of MQTT read.
+    pub bytes_received: u64,
     /// Messages taken from the application.
     pub published: u64,
     /// Messages above QoS 0 that the server has acknowledged.
@@ -65,6 +75,12 @@ pub struct Metrics {
     pub failed: u64,
     /// Messages above QoS 0 that are owed now.
     pub unsettled: u64,
+    /// Those of them that were sent and are not acknowledged.
+    pub in_flight: u64,
+    /// Messages that have a place in the outbox now, QoS 0 on its way included.
+    pub outbox_messages: u64,
+    /// The bytes they take there, of [`Builder::outbox`](crate::Builder::outbox).
+    pub outbox_bytes: u64,
     /// Messages from the server.
     pub received: u64,
     /// Messages that the server sent again and that were not delivered again.
@@ -73,4 +89,16 @@ pub struct Metrics {
     pub overflowed: u64,
     /// Messages that no stream wanted.
     pub unclaimed: u64,
+}
+
+impl Metrics {
+    /// Connections after the first one.
+    pub fn reconnections(&self) -> u64 {
+        self.connections.saturating_sub(1)
+    }
+
+    /// Messages that came and that no stream has got.
+    pub fn dropped(&self) -> u64 {
+        self.overflowed + self.unclaimed
+    }
 }

@@ -8,8 +8,10 @@ use crate::{Parts, access, assemble};
 use noctule_session::Limits;
 use noctule_transport::{ClientTls, ServerIdentity, Stream, WhatFollows};
 use std::io::{Read as _, Write as _};
+use std::fs;
 use std::net::{SocketAddr, TcpStream};
-use std::{env, fs, process};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 /// A broker of one shard that works when it is told to.
 struct Turns {
@@ -17,13 +19,16 @@ struct Turns {
     events: Events,
     tls: SocketAddr,
     tcp: SocketAddr,
+    /// Closed, it would stop the broker.
+    _hand: UnixStream,
 }
 
 impl Turns {
-    fn new(test: &str) -> Self {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let mut config = Config {
             listen: ["tls://127.0.0.1:0", "tcp://127.0.0.1:0"].map(|url| url.parse().unwrap()).into(),
-            tls: certificate(test),
+            tls: certificate(folder.path()),
             shards: 1,
             sys_interval: None,
             limits: Limits { durability: Durability::Memory, ..Limits::default() },
@@ -34,16 +39,18 @@ impl Turns {
         let addresses: Vec<SocketAddr> =
             addresses.map(|url| url.rsplit_once('/').unwrap().1.parse().unwrap()).collect();
         config.limits.memory_bytes_max = 1 << 30;
+        let (signals, hand) = Signals::by_hand().unwrap();
         let parts = Parts {
             connections_max: 1000,
-            signals: Signals::deaf().unwrap(),
+            signals,
             entrances,
             access: access::load(&config, 1).unwrap().access,
             reloading: None,
         };
         let (mut runtimes, _) = assemble(&config, parts, DataDir::none(), None).unwrap();
         let runtime = runtimes.pop().unwrap();
-        Self { runtime, events: Events::with_capacity(EVENTS_PER_TURN), tls: addresses[0], tcp: addresses[1] }
+        let (events, [tls, tcp]) = (Events::with_capacity(EVENTS_PER_TURN), [addresses[0], addresses[1]]);
+        Self { runtime, events, tls, tcp, _hand: hand }
     }
 
     fn turn(&mut self) {
@@ -76,11 +83,9 @@ impl Turns {
     }
 }
 
-fn certificate(test: &str) -> Tls {
+fn certificate(folder: &Path) -> Tls {
     let made = rcgen::generate_simple_self_signed(["broker.lan".to_owned()]).unwrap();
-    let path = |end: &str| {
-        env::temp_dir().join(format!("noctule-{test}-{}.{end}", process::id())).to_str().unwrap().to_owned()
-    };
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let (certificate, key) = (path("pem"), path("key"));
     fs::write(&certificate, made.cert.pem()).unwrap();
     fs::write(&key, made.signing_key.serialize_pem()).unwrap();
@@ -107,7 +112,7 @@ fn is_answered(stream: &mut Stream) -> bool {
 
 #[test]
 fn in_a_hello_storm_every_established_client_is_served_between_two_private_key_operations() {
-    let mut turns = Turns::new("hello-storm");
+    let mut turns = Turns::new();
     let mut established: Vec<TcpStream> = (b'A'..b'A' + 50).map(|id| turns.connect(id)).collect();
     let tls = ClientTls::new(&ServerIdentity::Unchecked, None, WhatFollows::Mqtt).unwrap();
     let mut storm: Vec<Stream> = (0..200).map(|_| turns.say_hello(&tls)).collect();

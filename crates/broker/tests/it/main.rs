@@ -3,6 +3,7 @@
 mod config;
 mod listener_tables;
 mod mailbox;
+mod testing;
 
 /// What `mailbox` takes from the standard library otherwise.
 mod sync {

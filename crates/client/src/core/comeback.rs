@@ -50,6 +50,8 @@ pub(crate) enum Ending {
     NeverConnected,
     /// The server said that another client has taken the session over.
     TakenOver,
+    /// The server has named another one, which is gone to.
+    Referred,
     /// Anything else.
     Lost,
 }
@@ -68,6 +70,8 @@ pub(crate) struct Comeback {
     attempts: u32,
     /// Endings in a row that spoke for a conflict.
     conflicts: u32,
+    /// Another server has been gone to at once, since a connection has lasted.
+    was_referred: bool,
     connected_at: Option<Instant>,
     /// When the latest short-lived connections began.
     short_lived: VecDeque<Instant>,
@@ -76,12 +80,22 @@ pub(crate) struct Comeback {
 impl Comeback {
     pub(crate) fn new(backoff: Backoff) -> Self {
         let short_lived = VecDeque::with_capacity(SHORT_LIVED_MAX);
-        Self { backoff, attempts: 0, conflicts: 0, connected_at: None, short_lived }
+        Self { backoff, attempts: 0, conflicts: 0, was_referred: false, connected_at: None, short_lived }
     }
 
     /// CONNACK has let the client in.
     pub(crate) fn connected(&mut self, now: Instant) {
         self.connected_at = Some(now);
+    }
+
+    /// Whether the present connection has lasted.
+    pub(crate) fn has_lasted(&self, now: Instant) -> bool {
+        self.connected_at.is_some_and(|since| now.millis_since(since) >= SETTLED_MS)
+    }
+
+    /// Whether the server has let this client in.
+    pub(crate) fn has_connected(&self) -> bool {
+        self.connected_at.is_some()
     }
 
     /// A connection or an attempt has ended. `random` is any number.
@@ -91,10 +105,14 @@ impl Comeback {
             Some((_, millis)) if millis >= SETTLED_MS => {
                 self.attempts = 0;
                 self.conflicts = 0;
+                self.was_referred = false;
                 self.short_lived.clear();
             }
             Some((since, _)) => self.note_short_lived(since),
             None => {}
+        }
+        if ending == Ending::Referred && !std::mem::replace(&mut self.was_referred, true) {
+            return Wait { millis: 0, conflict: None };
         }
         match self.conflict(ending, now) {
             Some(conflict) => self.wait_out(conflict, random),

@@ -8,7 +8,9 @@
 //! - Every call leaves no event behind: [`Core::digest`] is the last line of each that can cause one.
 //! - What somebody waits for is answered, or its sender is dropped, by the time the core is closed.
 
+mod authentication;
 mod comeback;
+mod elsewhere;
 mod filters;
 mod inbox;
 mod streams;
@@ -16,18 +18,22 @@ mod streams;
 mod tests;
 
 pub use comeback::{Backoff, IdConflict};
+pub use elsewhere::ServerReferences;
 pub(crate) use filters::StreamId;
 pub(crate) use inbox::Bounds;
 pub use inbox::Overflow;
 pub(crate) use streams::Wish;
 
+use crate::address::Address;
 use crate::error::{ConnectionError, PublishError, SubscribeError, reason_of};
 use crate::message::{Arrived, Holders};
 use crate::options::Options;
 use crate::publish::{Answer, Room};
 use crate::state::{Metrics, State};
+use authentication::Authentication;
 use comeback::{Comeback, Ending, Wait};
-use noctule_codec::{EncodeError, Properties, Property, ProtocolVersion, ReasonCode};
+use elsewhere::Whereabouts;
+use noctule_codec::{PacketId, Properties, Property, ProtocolVersion, ReasonCode};
 use noctule_session::client::{
     Client as Machine, DisconnectCause, Event, Flush, Message, PublishOutcome, Token,
 };
@@ -38,6 +44,8 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 use streams::Streams;
 use tokio::sync::{oneshot, watch};
+use tracing::Span;
+use tracing::field::Empty;
 
 /// A client without its driver.
 #[derive(Debug)]
@@ -51,6 +59,10 @@ pub(crate) struct Core {
     streams: Streams,
     publishing: HashMap<Token, Publishing>,
     comeback: Comeback,
+    whereabouts: Whereabouts,
+    authentication: Authentication,
+    /// The present connection is to end without another word.
+    is_given_up: bool,
     /// Why the present connection or attempt has ended.
     cause: Option<ConnectionError>,
     closing: Option<Closing>,
@@ -58,11 +70,15 @@ pub(crate) struct Core {
     birth: Option<Token>,
     state: watch::Sender<State>,
     metrics: Metrics,
+    /// What is told of this client belongs there.
+    span: Span,
 }
 
 /// A publication that is not settled.
 #[derive(Debug)]
 struct Publishing {
+    /// Lasts from the moment this client is responsible until the server's answer. No payload is told.
+    span: Span,
     /// Who asked, if that was in this run.
     answer: Option<oneshot::Sender<Result<Answer, PublishError>>>,
     /// Its place in the outbox, given back when it is settled.
@@ -94,6 +110,7 @@ impl Core {
         options: Arc<Options>,
         state: watch::Sender<State>,
         changes: Vec<SessionChange>,
+        span: Span,
     ) -> Self {
         let machine = match options.disk {
             Some(_) => Machine::restored(&options.connect.client_id, changes),
@@ -106,11 +123,15 @@ impl Core {
             streams: Streams::new(Arc::clone(&options)),
             publishing: HashMap::new(),
             comeback: Comeback::new(options.backoff),
+            whereabouts: Whereabouts::new(options.server_references.clone()),
+            authentication: Authentication::default(),
+            is_given_up: false,
             cause: None,
             closing: None,
             birth: None,
             state,
             metrics: Metrics::default(),
+            span,
             options,
         }
     }
@@ -127,7 +148,8 @@ impl Core {
         }
         let token = self.machine.publish(message, now)?;
         let (answer, receiver) = oneshot::channel();
-        self.publishing.insert(token, Publishing { answer: Some(answer), _room: room });
+        let span = self.publish_span(message);
+        self.publishing.insert(token, Publishing { span, answer: Some(answer), _room: room });
         self.metrics.published += 1;
         self.digest(now);
         Ok(receiver)
@@ -137,7 +159,7 @@ impl Core {
     pub(crate) fn adopt(&mut self, mut room: impl FnMut(usize) -> Option<Room>) {
         for owed in self.machine.session().outbound.iter() {
             let bytes = owed.message().map_or(0, |message| message.topic.len() + message.payload.len());
-            let publishing = Publishing { answer: None, _room: room(bytes) };
+            let publishing = Publishing { span: Span::none(), answer: None, _room: room(bytes) };
             self.publishing.insert(Token(owed.number.0), publishing);
         }
     }
@@ -184,11 +206,20 @@ impl Core {
     }
 
     /// Begins an attempt on a way to the server that is open.
-    pub(crate) fn begin(&mut self, now: Instant) -> Result<(), EncodeError> {
-        let options = self.options.connect_options(&self.machine, self.version, self.metrics.connections);
-        self.machine.connect(options, now)?;
+    pub(crate) fn begin(&mut self, now: Instant) -> Result<(), ConnectionError> {
+        let (version, connections) = (self.version, self.metrics.connections);
+        let says_credentials = self.whereabouts.says_credentials();
+        let mut options = self.options.connect_options(&self.machine, version, connections, says_credentials);
+        self.is_given_up = false;
+        options.properties = self.begin_authentication(options.properties)?;
+        self.machine.connect(options, now).map_err(ConnectionError::Options)?;
         self.digest(now);
         Ok(())
+    }
+
+    /// Where the next attempt goes.
+    pub(crate) fn address(&self) -> Address {
+        self.whereabouts.address(&self.options.address)
     }
 
     /// See [`Machine::receive`].
@@ -227,6 +258,9 @@ impl Core {
     /// Whether it is closed and there is no use in waiting for the server any longer: it has not let this client
     /// in, or it does not read.
     pub(crate) fn gives_up(&self, now: Instant) -> bool {
+        if self.is_given_up {
+            return true;
+        }
         let Some(closing) = &self.closing else { return false };
         let is_over = closing.deadline + LAST_WORDS_MS <= now;
         is_over || (!closing.is_said && !self.machine.is_connected() && self.is_closing_done(now))
@@ -250,15 +284,16 @@ impl Core {
             self.end(None);
             return Next::Stop;
         }
-        if self.metrics.connections == 0 && self.options.gives_up_at_once && !self.falls_back(&cause) {
-            self.end(Some(cause));
-            return Next::Stop;
-        }
         if self.falls_back(&cause) {
             self.version = ProtocolVersion::V3_1_1;
             return Next::TryAgain { millis: 0 };
         }
-        let wait = self.comeback.ended(ending(&cause), now, random);
+        let ending = self.ending(&cause, now);
+        if self.metrics.connections == 0 && self.options.gives_up_at_once && ending != Ending::Referred {
+            self.end(Some(cause));
+            return Next::Stop;
+        }
+        let wait = self.comeback.ended(ending, now, random);
         self.announce_wait(wait, cause);
         Next::TryAgain { millis: wait.millis }
     }
@@ -270,10 +305,13 @@ impl Core {
     }
 
     /// The attempt begins, as far as others can see.
-    pub(crate) fn announce_attempt(&mut self, now: Instant) {
+    /// Returns its number, beginning at one.
+    pub(crate) fn announce_attempt(&mut self, now: Instant) -> u64 {
+        self.metrics.attempts += 1;
         self.machine.expire(self.options.outbox_ttl_ms, now);
         self.digest(now);
         self.state.send_replace(State::Connecting);
+        self.metrics.attempts
     }
 
     /// Makes a stream and asks the server for its filters.
@@ -321,8 +359,18 @@ impl Core {
         self.digest(now);
     }
 
+    /// All but what the outbox knows.
     pub(crate) fn metrics(&self) -> Metrics {
-        Metrics { unsettled: self.machine.unsettled() as u64, ..self.metrics }
+        let traffic = self.machine.traffic();
+        Metrics {
+            packets_sent: traffic.packets_sent,
+            bytes_sent: traffic.bytes_sent,
+            packets_received: traffic.packets_received,
+            bytes_received: traffic.bytes_received,
+            unsettled: self.machine.unsettled() as u64,
+            in_flight: self.machine.in_flight() as u64,
+            ..self.metrics
+        }
     }
 
     pub(crate) fn client_id(&self) -> &str {
@@ -341,8 +389,13 @@ impl Core {
         if self.is_closed() {
             return;
         }
+        self.span.in_scope(|| match &cause {
+            Some(cause) => tracing::info!(%cause, "closed"),
+            None => tracing::info!("closed"),
+        });
         self.state.send_replace(State::Closed { cause });
         self.publishing.clear();
+        self.authentication = Authentication::default();
         self.streams.close();
     }
 
@@ -371,7 +424,31 @@ impl Core {
             cause,
             ConnectionError::Refused { reason_code: ReasonCode::UnsupportedProtocolVersion, .. }
         );
-        is_refused && self.options.version.is_none() && self.version == ProtocolVersion::V5
+        // Who has to authenticate by a method of 5.0 does not go without it.
+        let is_free = self.options.version.is_none() && self.options.authenticator.is_none();
+        is_refused && is_free && self.version == ProtocolVersion::V5
+    }
+
+    /// How the present connection or attempt has ended, and where that leads.
+    fn ending(&mut self, cause: &ConnectionError, now: Instant) -> Ending {
+        if self.comeback.has_lasted(now) {
+            self.whereabouts.settled();
+        }
+        if let ConnectionError::UseAnotherServer { is_for_good, server_reference, .. } = cause
+            && self.whereabouts.refer(server_reference.as_deref(), *is_for_good)
+        {
+            let server = self.address().place();
+            let says_credentials = self.whereabouts.says_credentials();
+            tracing::info!(
+                server,
+                says_credentials,
+                is_for_good,
+                "going to the server that this one has named"
+            );
+            return Ending::Referred;
+        }
+        self.whereabouts.ended(self.comeback.has_connected());
+        ending(cause)
     }
 
     /// Says DISCONNECT once nothing is owed any more, or the time for that is over.
@@ -404,16 +481,24 @@ impl Core {
 
     fn take(&mut self, event: Event, now: Instant) {
         match event {
-            Event::Connected { session_present, .. } => self.connected(session_present, now),
+            Event::Connected { session_present, properties } => {
+                if self.finish_authentication(properties.authentication_data()) {
+                    self.connected(session_present, now);
+                }
+            }
             Event::Refused { reason_code, properties } => {
-                let reason = reason_of(&properties);
-                self.cause = Some(ConnectionError::Refused { reason_code, reason });
+                self.cause = Some(ConnectionError::refused(reason_code, &properties));
+            }
+            Event::Message(delivery) if self.is_given_up => {
+                delivery.receipt.into_iter().for_each(|receipt| self.machine.abandon(receipt));
             }
             Event::Message(delivery) => {
                 self.metrics.received += 1;
                 self.streams.deliver(delivery, &mut self.machine, &mut self.metrics);
             }
-            Event::Published { token, outcome, properties } => self.settle(token, outcome, properties),
+            Event::Published { token, packet_id, outcome, properties } => {
+                self.settle(token, packet_id, outcome, properties);
+            }
             Event::Subscribed { token, reason_codes, properties } => {
                 let code = reason_codes.first().copied().unwrap_or(ReasonCode::UnspecifiedError);
                 self.streams.subscribed(token, code, reason_of(&properties));
@@ -421,8 +506,9 @@ impl Core {
             Event::Unsubscribed { token, .. } => self.streams.unsubscribed(token),
             Event::Repeated { .. } => self.metrics.repeated += 1,
             Event::Disconnected { cause } => self.disconnected(cause),
-            // A lost request is made again by the next connection; AUTH needs a method, which is not offered.
-            Event::RequestLost { .. } | Event::Auth { .. } => {}
+            Event::Auth { reason_code, properties } => self.authenticate(reason_code, &properties),
+            // A lost request is made again by the next connection.
+            Event::RequestLost { .. } => {}
             Event::Stray { packet_type, packet_id } => {
                 tracing::debug!(%packet_type, packet_id = packet_id.get(), "an answer to nothing");
             }
@@ -442,7 +528,10 @@ impl Core {
     }
 
     fn disconnected(&mut self, cause: DisconnectCause) {
-        self.cause = Some(cause.into());
+        self.authentication = Authentication::default();
+        if !self.is_given_up {
+            self.cause = Some(cause.into());
+        }
     }
 
     /// The birth message, unless an earlier one is still owed.
@@ -462,7 +551,26 @@ impl Core {
         }
     }
 
-    fn settle(&mut self, token: Token, outcome: PublishOutcome, properties: Properties<'static>) {
+    fn publish_span(&self, message: &Message<'_>) -> Span {
+        tracing::debug_span!(
+            parent: &self.span,
+            "publish",
+            topic = message.topic,
+            qos = message.qos as u8,
+            retain = message.retain,
+            payload_bytes = message.payload.len(),
+            packet_id = Empty,
+            outcome = Empty,
+        )
+    }
+
+    fn settle(
+        &mut self,
+        token: Token,
+        packet_id: Option<PacketId>,
+        outcome: PublishOutcome,
+        properties: Properties<'static>,
+    ) {
         if self.birth == Some(token) {
             self.birth = None;
         }
@@ -472,6 +580,7 @@ impl Core {
             PublishOutcome::Refused(_) | PublishOutcome::NotSent(_) => self.metrics.failed += 1,
         }
         let Some(publishing) = self.publishing.remove(&token) else { return };
+        publishing.end_span(packet_id, outcome);
         let result = match outcome {
             PublishOutcome::Sent => Ok(Answer::new(ReasonCode::Success, properties)),
             PublishOutcome::Acknowledged(reason_code) => Ok(Answer::new(reason_code, properties)),
@@ -482,6 +591,19 @@ impl Core {
         };
         // Whoever asked may not be there any more.
         let _ = publishing.answer.map(|answer| answer.send(result));
+    }
+}
+
+impl Publishing {
+    fn end_span(&self, packet_id: Option<PacketId>, outcome: PublishOutcome) {
+        if self.span.is_disabled() {
+            return;
+        }
+        if let Some(packet_id) = packet_id {
+            self.span.record("packet_id", packet_id.get());
+        }
+        self.span.record("outcome", tracing::field::debug(outcome));
+        self.span.in_scope(|| tracing::debug!("settled"));
     }
 }
 
@@ -499,6 +621,7 @@ fn ending(cause: &ConnectionError) -> Ending {
         ConnectionError::Dial { .. }
         | ConnectionError::Timeout { .. }
         | ConnectionError::Refused { .. }
+        | ConnectionError::Authentication(_)
         | ConnectionError::NoConnAck
         | ConnectionError::Options(_) => Ending::NeverConnected,
         _ => Ending::Lost,

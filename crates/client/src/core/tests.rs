@@ -24,7 +24,7 @@ impl Bench {
     fn new(builder: Builder) -> Self {
         let options = Arc::new(builder.options(false).expect("valid options"));
         let version = options.version.unwrap_or(V5);
-        let core = Core::new(options, watch::channel(State::Connecting).0, Vec::new());
+        let core = Core::new(options, watch::channel(State::Connecting).0, Vec::new(), Span::none());
         Self { core, now: T0, version }
     }
 

@@ -20,8 +20,8 @@ pub(crate) type Way = Box<dyn Stream>;
 pub(super) type Failed = (DialStep, io::Error);
 
 /// Opens the way to the server.
-pub(super) async fn dial(options: &Options) -> Result<Way, Failed> {
-    match &options.address {
+pub(super) async fn dial(options: &Options, address: &Address) -> Result<Way, Failed> {
+    match address {
         Address::Unix(path) => unix(path).await.map_err(at(DialStep::Connect)),
         Address::Network { host, port, websocket, .. } => {
             let way = secure(options, host, Box::new(network(options, host, *port).await?)).await;

@@ -6,6 +6,7 @@ mod dial;
 #[cfg(feature = "websocket")]
 mod websocket;
 
+use crate::address::Address;
 use crate::core::{Core, Next};
 use crate::disk::Disk;
 use crate::error::ConnectionError;
@@ -19,13 +20,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::time::{sleep_until, timeout};
+use tracing::Instrument as _;
 
 /// Looks after one client until it is closed.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let _ended = Ended(Arc::clone(&shared));
     loop {
-        shared.with(Core::announce_attempt);
-        let error = attempt(&shared).await;
+        let number = shared.with(Core::announce_attempt);
+        let span = tracing::info_span!("connection", number);
+        let error = attempt(&shared).instrument(span).await;
         shared.with(|core, now| core.lost(error, now));
         shared.persisted().await;
         let next = shared.with(|core, now| core.next(now, random()));
@@ -49,8 +52,9 @@ impl Drop for Ended {
 
 /// Dials, and stays as long as there is a connection. Says why there is none, as far as the core does not know.
 async fn attempt(shared: &Shared) -> Option<ConnectionError> {
+    let address = shared.with(|core, _| core.address());
     let way = tokio::select! {
-        way = open(&shared.options) => way,
+        way = open(&shared.options, &address) => way,
         () = until_closed(shared) => return None,
     };
     let way = match way {
@@ -58,15 +62,16 @@ async fn attempt(shared: &Shared) -> Option<ConnectionError> {
         Err(error) => return Some(error),
     };
     if let Err(error) = shared.with(Core::begin) {
-        return Some(ConnectionError::Options(error));
+        return Some(error);
     }
     carry(shared, way).await
 }
 
-/// Opens the way to the server, in time.
-pub(crate) async fn open(options: &Options) -> Result<Way, ConnectionError> {
-    let place = options.address.place();
-    match timeout(options.connect_timeout, dial::dial(options)).await {
+/// Opens the way to a server, in time.
+pub(crate) async fn open(options: &Options, address: &Address) -> Result<Way, ConnectionError> {
+    let place = address.place();
+    tracing::debug!(server = place, "connecting");
+    match timeout(options.connect_timeout, dial::dial(options, address)).await {
         Ok(Ok(way)) => Ok(way),
         Ok(Err(error)) => Err(ConnectionError::dial(&place, error)),
         Err(_) => Err(ConnectionError::Timeout { place, timeout: options.connect_timeout }),

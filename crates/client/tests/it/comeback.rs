@@ -1,14 +1,14 @@
 //! Coming back: what is kept, what is asked for again, who is thrown out.
 
-use crate::support::broker::{Broker, EVERY, Kind};
-use crate::support::within;
-use noctule_client::{Backoff, Client, IdConflict, ProtocolVersion, State};
+use crate::support::broker::{Broker, EVERY, Kind, every_pair};
+use crate::support::{in_memory, within};
+use noctule_client::{Backoff, Client, IdConflict, State};
 use std::time::Duration;
 
-fn builder(broker: &Broker) -> noctule_client::Builder {
+fn builder(url: &str) -> noctule_client::Builder {
     let backoff =
         Backoff { first: Duration::from_millis(20), max: Duration::from_millis(200), ..Backoff::default() };
-    Client::builder(&broker.url()).backoff(backoff)
+    Client::builder(url).backoff(backoff)
 }
 
 async fn state(client: &Client, is_it: impl FnMut(&State) -> bool) -> State {
@@ -18,25 +18,23 @@ async fn state(client: &Client, is_it: impl FnMut(&State) -> bool) -> State {
 
 #[tokio::test]
 async fn streams_and_messages_survive_a_crash_of_the_server() {
-    for kind in EVERY {
-        for version in [ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
-            let mut broker = Broker::start(kind, "crash");
-            let client = within("a connection", builder(&broker).version(version).connect()).await;
-            let client = client.expect("connected");
-            let mut messages = client.subscribe("a").await.expect("granted");
-            broker.kill();
-            state(&client, |state| !state.is_connected()).await;
-            let handle = client.publish("a", "meanwhile").await.expect("taken while nobody is there");
-            broker.crash();
-            within("PUBACK", handle).await.expect("acknowledged");
-            // Who subscribes again after what was owed has been sent does not get that.
-            let again = within("PUBACK", async {
-                client.publish("a", "after").await.expect("taken").await.expect("acknowledged");
-                messages.next().await.expect("open")
-            });
-            assert!(matches!(again.await.text(), Ok("meanwhile" | "after")), "{kind:?} {version:?}");
-            assert!(client.metrics().connections >= 2);
-        }
+    for (kind, version) in every_pair() {
+        let mut broker = Broker::start(kind, "crash");
+        let client = within("a connection", builder(&broker.url()).version(version).connect()).await;
+        let client = client.expect("connected");
+        let mut messages = client.subscribe("a").await.expect("granted");
+        broker.kill();
+        state(&client, |state| !state.is_connected()).await;
+        let handle = client.publish("a", "meanwhile").await.expect("taken while nobody is there");
+        broker.crash();
+        within("PUBACK", handle).await.expect("acknowledged");
+        // Who subscribes again after what was owed has been sent does not get that.
+        let again = within("PUBACK", async {
+            client.publish("a", "after").await.expect("taken").await.expect("acknowledged");
+            messages.next().await.expect("open")
+        });
+        assert!(matches!(again.await.text(), Ok("meanwhile" | "after")), "{kind:?} {version:?}");
+        assert!(client.metrics().connections >= 2);
     }
 }
 
@@ -45,7 +43,7 @@ async fn a_session_of_an_earlier_run_is_taken_up_with_what_it_is_owed() {
     for kind in EVERY {
         let broker = Broker::start(kind, "earlier_run");
         let durable = || {
-            let builder = builder(&broker).client_id("panel").clean_start(false);
+            let builder = builder(&broker.url()).client_id("panel").clean_start(false);
             builder.session_expiry(Duration::from_secs(600))
         };
         let first = within("a connection", durable().connect()).await.expect("connected");
@@ -53,7 +51,7 @@ async fn a_session_of_an_earlier_run_is_taken_up_with_what_it_is_owed() {
         // Closing first: what is dropped afterwards tells the server nothing.
         within("the end", first.close()).await;
         drop((stream, first));
-        let sender = within("a connection", builder(&broker).connect()).await.expect("connected");
+        let sender = within("a connection", builder(&broker.url()).connect()).await.expect("connected");
         for number in ["1", "2", "3"] {
             sender.publish("a/b", number).await.expect("taken").await.expect("acknowledged");
         }
@@ -69,10 +67,10 @@ async fn a_session_of_an_earlier_run_is_taken_up_with_what_it_is_owed() {
 
 #[tokio::test]
 async fn two_clients_with_one_id_are_told() {
-    let broker = Broker::start(Kind::Noctule, "conflict");
-    let one = builder(&broker).client_id("same");
+    let broker = in_memory();
+    let one = builder(&broker.url()).client_id("same");
     let one = within("a connection", one.connect()).await.expect("connected");
-    let other = builder(&broker).client_id("same");
+    let other = builder(&broker.url()).client_id("same");
     let _other = within("a connection", other.connect()).await.expect("connected");
     let conflict = state(&one, |state| matches!(state, State::IdConflict { .. })).await;
     let State::IdConflict { evidence, retry_in, client_id } = conflict else { unreachable!() };
@@ -84,7 +82,7 @@ async fn two_clients_with_one_id_are_told() {
 async fn a_message_that_is_dropped_without_an_acknowledgement_comes_again() {
     for kind in EVERY {
         let mut broker = Broker::start(kind, "manual");
-        let client = builder(&broker).client_id("worker").session_expiry(Duration::from_secs(600));
+        let client = builder(&broker.url()).client_id("worker").session_expiry(Duration::from_secs(600));
         let client = within("a connection", client.clean_start(false).connect()).await.expect("connected");
         let mut jobs = client.subscribe("jobs").manual_acks().await.expect("granted");
         client.publish("jobs", "1").await.expect("taken").await.expect("acknowledged");

@@ -1,16 +1,16 @@
 //! The other faces: blocking, request and response, typed payloads, proxies.
 
-use crate::support::broker::{Broker, Kind};
-use crate::support::within;
+use crate::support::{in_memory, within};
 use noctule_client::blocking::Wait as _;
 use noctule_client::{Client, RequestError};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
 #[test]
 fn everything_can_be_waited_for_without_a_runtime() {
-    let broker = Broker::start(Kind::Noctule, "blocking");
+    let broker = in_memory();
     let client = Client::builder(&broker.url()).connect_blocking().expect("connected");
     let mut messages = client.subscribe("a/#").wait().expect("granted");
     for number in 0..3 {
@@ -26,7 +26,7 @@ fn everything_can_be_waited_for_without_a_runtime() {
 
 #[tokio::test]
 async fn a_request_gets_its_answer_or_a_timeout() {
-    let broker = Broker::start(Kind::Noctule, "request");
+    let broker = in_memory();
     let client = within("a connection", Client::connect(&broker.url())).await.expect("connected");
     let server = within("a connection", Client::connect(&broker.url())).await.expect("connected");
     let mut questions = server.subscribe("square").await.expect("granted");
@@ -57,7 +57,7 @@ async fn json_goes_both_ways() {
     struct Reading {
         celsius: f64,
     }
-    let broker = Broker::start(Kind::Noctule, "json");
+    let broker = in_memory();
     let client = within("a connection", Client::connect(&broker.url())).await.expect("connected");
     let mut messages = client.subscribe("t").await.expect("granted");
     client.publish("t", noctule_client::Json(Reading { celsius: 21.5 })).await.expect("taken");
@@ -66,10 +66,30 @@ async fn json_goes_both_ways() {
     assert_eq!(message.content_type(), Some("application/json"));
 }
 
+#[cfg(feature = "json")]
+#[tokio::test]
+async fn a_typed_stream_goes_on_behind_what_it_cannot_read() {
+    let broker = in_memory();
+    let client = within("a connection", Client::connect(&broker.url())).await.expect("connected");
+    let readings = client.subscribe("t").manual_acks().await.expect("granted");
+    let mut readings = readings.typed::<noctule_client::Json<Vec<u32>>>();
+    client.publish("t", "no list").await.expect("taken");
+    client.publish("t", noctule_client::Json([1, 2, 3])).await.expect("taken");
+    let unreadable = within("a message", readings.next()).await.expect("open").expect_err("no JSON");
+    assert!(unreadable.to_string().starts_with("a message on t cannot be read: "), "{unreadable}");
+    assert!(unreadable.message.reject(noctule_client::ReasonCode::PayloadFormatInvalid));
+    let reading = within("a message", readings.next()).await.expect("open").expect("a list");
+    assert_eq!(reading.value.0, [1, 2, 3]);
+    assert!(reading.message.ack());
+    let mut texts = readings.into_inner().typed::<String>();
+    client.publish("t", "text").await.expect("taken");
+    assert_eq!(within("a message", texts.next()).await.expect("open").expect("text").value, "text");
+}
+
 /// A proxy that expects these bytes and answers with those, in turn, and then carries what comes.
-async fn proxy(broker: &Broker, talk: Vec<(Vec<u8>, Vec<u8>)>) -> std::net::SocketAddr {
+pub(crate) async fn scripted_proxy(upstream: SocketAddr, talk: Vec<(Vec<u8>, Vec<u8>)>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let (address, upstream) = (listener.local_addr().expect("bound"), broker.address);
+    let address = listener.local_addr().expect("bound");
     tokio::spawn(async move {
         let (mut client, _) = listener.accept().await.expect("a client");
         for (expected, answer) in talk {
@@ -86,12 +106,12 @@ async fn proxy(broker: &Broker, talk: Vec<(Vec<u8>, Vec<u8>)>) -> std::net::Sock
 
 #[tokio::test]
 async fn http_connect_opens_a_way() {
-    let broker = Broker::start(Kind::Noctule, "http_connect");
-    let place = broker.address;
+    let broker = in_memory();
+    let place = broker.address();
     let request =
         format!("CONNECT {place} HTTP/1.1\r\nHost: {place}\r\nProxy-Authorization: Basic dTpw\r\n\r\n");
     let answer = b"HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n".to_vec();
-    let proxy = proxy(&broker, vec![(request.into_bytes(), answer)]).await;
+    let proxy = scripted_proxy(broker.address(), vec![(request.into_bytes(), answer)]).await;
     let builder = Client::builder(&broker.url()).proxy(&format!("http://u:p@{proxy}"));
     let client = within("a connection", builder.connect()).await.expect("connected");
     within("the end", client.close()).await;
@@ -99,9 +119,9 @@ async fn http_connect_opens_a_way() {
 
 #[tokio::test]
 async fn a_proxy_that_refuses_is_quoted() {
-    let broker = Broker::start(Kind::Noctule, "http_refused");
+    let broker = in_memory();
     let answer = b"HTTP/1.1 403 Forbidden\r\n\r\n".to_vec();
-    let proxy = proxy(&broker, vec![(b"CONNECT".to_vec(), answer)]).await;
+    let proxy = scripted_proxy(broker.address(), vec![(b"CONNECT".to_vec(), answer)]).await;
     let builder = Client::builder(&broker.url()).proxy(&format!("http://{proxy}"));
     let refused = within("a refusal", builder.connect()).await.expect_err("forbidden");
     assert!(refused.to_string().contains("403 Forbidden"), "{refused}");
@@ -109,15 +129,15 @@ async fn a_proxy_that_refuses_is_quoted() {
 
 #[tokio::test]
 async fn socks5_opens_a_way() {
-    let broker = Broker::start(Kind::Noctule, "socks5");
+    let broker = in_memory();
     let mut request = b"\x05\x01\x00\x03\x09127.0.0.1".to_vec();
-    request.extend(broker.address.port().to_be_bytes());
+    request.extend(broker.address().port().to_be_bytes());
     let talk = vec![
         (b"\x05\x01\x02".to_vec(), b"\x05\x02".to_vec()),
         (b"\x01\x01u\x01p".to_vec(), b"\x01\x00".to_vec()),
         (request, b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50".to_vec()),
     ];
-    let proxy = proxy(&broker, talk).await;
+    let proxy = scripted_proxy(broker.address(), talk).await;
     let builder = Client::builder(&broker.url()).proxy(&format!("socks5://u:p@{proxy}"));
     let client = within("a connection", builder.connect()).await.expect("connected");
     within("the end", client.close()).await;

@@ -3,9 +3,7 @@
 use crate::support::broker::{Broker, EVERY, Kind, folder, free_address};
 use crate::support::within;
 use noctule_client::{Backoff, BuildError, Builder, Client, NotSent, OutboxError, PublishError, QoS};
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 fn builder(url: &str, folder: &Path) -> Builder {
@@ -102,80 +100,6 @@ fn a_process_that_is_killed_again_and_again_loses_and_doubles_nothing() {
         let more = tokio::time::timeout(Duration::from_millis(100), came.next()).await;
         assert!(more.is_err(), "and nothing else: {more:?}");
     });
-}
-
-/// What the next test starts in a process of its own, to be killed. By itself it does nothing.
-///
-/// It says a number once the client has taken responsibility for it.
-#[test]
-fn a_publisher_to_be_killed() {
-    let (Ok(url), Ok(files), Ok(round)) =
-        (std::env::var("OUTBOX_URL"), std::env::var("OUTBOX_FOLDER"), std::env::var("OUTBOX_ROUND"))
-    else {
-        return;
-    };
-    in_a_process(async {
-        let client = connect_when_free(&url, Path::new(&files));
-        for number in 0_u64.. {
-            let text = format!("{round}/{number}");
-            client.publish("t", &*text).qos(QoS::ExactlyOnce).await.expect("on disk");
-            writeln!(std::io::stderr(), "taken {text}").expect("somebody listens");
-        }
-    });
-}
-
-/// Lets that process take some messages, then kills it. Returns what it has taken.
-fn publish_and_be_killed(url: &str, files: &Path, round: usize) -> Vec<String> {
-    let mut command = Command::new(std::env::current_exe().expect("this test"));
-    command.args(["--exact", "outbox::a_publisher_to_be_killed", "--nocapture"]);
-    command.env("OUTBOX_URL", url).env("OUTBOX_FOLDER", files).env("OUTBOX_ROUND", round.to_string());
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("this test again");
-    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
-    let mut taken: Vec<String> = lines.by_ref().take(1 + 17 * round).collect();
-    child.kill().expect("a process of this test");
-    child.wait().expect("a process of this test");
-    // What it has said before it was killed counts, but for a line that it was killed in.
-    taken.extend(lines);
-    let texts = taken.iter().filter_map(|line| line.strip_prefix("taken "));
-    texts.map(str::to_owned).collect()
-}
-
-#[test]
-fn what_a_killed_process_was_responsible_for_arrives_exactly_once_and_in_order() {
-    const ROUNDS: usize = 6;
-    for kind in EVERY {
-        let files = folder(&format!("outbox-sigkill-{kind:?}"));
-        let broker = Broker::start(kind, "outbox_sigkill");
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.expect("a runtime");
-        let mut stream = runtime.block_on(async {
-            let watcher = within("a connection", Client::connect(&broker.url())).await.expect("connected");
-            watcher.subscribe("t").qos(QoS::ExactlyOnce).buffer(1 << 20, 1 << 26).await.expect("granted")
-        });
-        let taken: Vec<String> =
-            (0..ROUNDS).flat_map(|round| publish_and_be_killed(&broker.url(), &files, round)).collect();
-        let came = runtime.block_on(async {
-            let client = connect_when_free(&broker.url(), &files);
-            client.publish("t", "end").qos(QoS::ExactlyOnce).await.expect("on disk");
-            let mut came = Vec::new();
-            loop {
-                let message = within("the end", stream.next()).await.expect("open");
-                match message.text().expect("text") {
-                    "end" => return came,
-                    text => came.push(text.to_owned()),
-                }
-            }
-        });
-        let mut once = came.clone();
-        once.sort_unstable();
-        once.dedup();
-        assert_eq!(once.len(), came.len(), "{kind:?}: nothing comes twice");
-        let mut rest = came.iter();
-        for text in &taken {
-            assert!(rest.any(|came| came == text), "{kind:?}: {text} is missing or out of order");
-        }
-        assert!(taken.len() > ROUNDS);
-    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Every version, every QoS, every way to a server.
 
-use crate::support::broker::{Broker, EVERY, Kind, folder, free_address};
-use crate::support::within;
+use crate::support::broker::{Broker, EVERY, Kind, aedes_library, folder, free_address};
+use crate::support::{in_memory, within};
 use noctule_client::{
     Client, Overflow, Presence, ProtocolVersion, PublishError, QoS, ReasonCode, State, SubscribeError,
 };
@@ -56,6 +56,22 @@ async fn every_version_and_qos_goes_round() {
             within("the end", client.close()).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_server_without_5_0_is_spoken_to_in_3_1_1() {
+    if aedes_library().is_none() {
+        return;
+    }
+    let broker = Broker::start(Kind::Aedes, "no_5_0");
+    goes_round(&connect(&broker.url()).await).await;
+    for version in [ProtocolVersion::V3_1, ProtocolVersion::V3_1_1] {
+        let client = Client::builder(&broker.url()).version(version);
+        goes_round(&within("a connection", client.connect()).await.expect("connected")).await;
+    }
+    let client = Client::builder(&broker.url()).version(ProtocolVersion::V5);
+    let refused = within("a refusal", client.connect()).await.expect_err("it speaks no 5.0");
+    assert!(refused.to_string().contains("Unsupported Protocol Version"), "{refused}");
 }
 
 #[tokio::test]
@@ -142,7 +158,7 @@ async fn what_is_refused_says_why() {
     let nobody = free_address();
     let refused = Client::connect(&format!("mqtt://{nobody}")).await.expect_err("nobody listens");
     assert!(refused.to_string().contains(&nobody.to_string()), "{refused}");
-    let broker = Broker::start(Kind::Noctule, "refused");
+    let broker = in_memory();
     let client = connect(&broker.url()).await;
     assert!(matches!(client.subscribe("a/#/b").await, Err(SubscribeError::Filter { .. })));
     assert!(matches!(client.publish("a/+", "x").await, Err(PublishError::Topic(_))));
@@ -220,7 +236,7 @@ async fn a_stream_that_nobody_reads_stops_nothing_but_itself() {
 
 #[tokio::test]
 async fn a_full_buffer_drops_what_its_policy_says() {
-    let broker = Broker::start(Kind::Noctule, "policy");
+    let broker = in_memory();
     let client = connect(&broker.url()).await;
     let newest = client.subscribe("a").buffer(3, 1 << 20).overflow(Overflow::DropOldest);
     let mut newest = newest.await.expect("granted");

@@ -46,6 +46,7 @@ impl Client {
             None => Event::Stray { packet_type, packet_id: ack.packet_id },
             Some(token) => Event::Published {
                 token,
+                packet_id: Some(ack.packet_id),
                 outcome: outcome(is_refused, ack.reason_code),
                 properties: ack.properties.borrow().into_owned(),
             },

@@ -47,6 +47,8 @@ pub enum Event {
     Published {
         /// Which.
         token: Token,
+        /// The id of the acknowledgement that ended it, if one did.
+        packet_id: Option<PacketId>,
         /// How it ended.
         outcome: PublishOutcome,
         /// The properties of the acknowledgement that ended it: reason string, user properties.
@@ -93,7 +95,7 @@ pub enum Event {
 impl Event {
     /// A publication that ended without an answer that says more.
     pub(super) const fn published(token: Token, outcome: PublishOutcome) -> Self {
-        Self::Published { token, outcome, properties: Properties::EMPTY }
+        Self::Published { token, packet_id: None, outcome, properties: Properties::EMPTY }
     }
 }
 

@@ -58,6 +58,20 @@ pub struct Client {
     events: VecDeque<Event>,
     fx: SessionEffects,
     changes: Vec<SessionChange>,
+    traffic: Traffic,
+}
+
+/// What has passed between a client and its servers, over all connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Packets written.
+    pub packets_sent: u64,
+    /// Bytes written.
+    pub bytes_sent: u64,
+    /// Whole packets that have come, but for those behind the last one of a connection.
+    pub packets_received: u64,
+    /// Their bytes.
+    pub bytes_received: u64,
 }
 
 impl Client {
@@ -75,6 +89,7 @@ impl Client {
             events: VecDeque::new(),
             fx: SessionEffects::default(),
             changes: Vec::new(),
+            traffic: Traffic::default(),
         }
     }
 
@@ -133,6 +148,16 @@ impl Client {
         self.session.outbound.len()
     }
 
+    /// How many of them have been sent, or are to be sent again.
+    pub fn in_flight(&self) -> usize {
+        self.session.outbound.len() - self.session.outbound.waiting_len()
+    }
+
+    /// What has passed so far.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
     /// Tells what has happened, in order.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -154,6 +179,8 @@ impl Client {
             match connection.decoder.decode(&bytes[consumed..]) {
                 Ok(Some((packet, length))) => {
                     consumed += length;
+                    self.traffic.packets_received += 1;
+                    self.traffic.bytes_received += length as u64;
                     self.handle_packet(&packet, now);
                 }
                 Ok(None) => return consumed,
@@ -210,6 +237,7 @@ impl Client {
         let is_full = self.encode(now, bytes_max, out);
         let Some(connection) = self.connection.as_deref_mut() else { return Flush::Done };
         connection.acks_queued = 0;
+        self.traffic.bytes_sent += (out.len() - before) as u64;
         if out.len() > before {
             connection.keep_alive.sent(now);
         }
@@ -338,7 +366,8 @@ impl Client {
     fn encode(&mut self, now: Instant, bytes_max: usize, out: &mut Vec<u8>) -> bool {
         loop {
             let Some(link) = self.session.link.as_deref_mut() else { return false };
-            link.output.encode(&mut link.wire, now, bytes_max, out, &mut self.fx);
+            let (_, packets) = link.output.encode(&mut link.wire, now, bytes_max, out, &mut self.fx);
+            self.traffic.packets_sent += packets;
             self.collect();
             let Some(link) = self.session.link.as_deref() else { return false };
             if out.len() >= bytes_max && !link.output.is_empty() {

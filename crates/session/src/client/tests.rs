@@ -257,15 +257,21 @@ fn qos_1_and_2_end_with_their_acknowledgement() {
     client.handle_packet(&Packet::PubAck(ack(1, ReasonCode::NoMatchingSubscribers)), T0);
     client.handle_packet(&Packet::PubRec(ok(2)), T0);
     let outcome = PublishOutcome::Acknowledged(ReasonCode::NoMatchingSubscribers);
-    assert_eq!(events(&mut client), [Event::published(one, outcome)]);
+    assert_eq!(events(&mut client), [answered(one, 1, outcome)]);
     assert!(
         matches!(written(&mut client)[..], [Packet::PubRel(ref rel)] if rel.packet_id == id(2)),
         "[MQTT-4.3.3-4]"
     );
     client.handle_packet(&Packet::PubComp(ok(2)), T0);
     let outcome = PublishOutcome::Acknowledged(ReasonCode::Success);
-    assert_eq!(events(&mut client), [Event::published(two, outcome)]);
+    assert_eq!(events(&mut client), [answered(two, 2, outcome)]);
     assert_eq!(client.unsettled(), 0);
+}
+
+/// A publication ended by an acknowledgement with this id.
+fn answered(token: Token, packet_id: u16, outcome: PublishOutcome) -> Event {
+    let packet_id = Some(id(packet_id));
+    Event::Published { token, packet_id, outcome, properties: Properties::EMPTY }
 }
 
 #[test]
@@ -281,7 +287,7 @@ fn mqtt_4_4_0_2_an_error_ends_a_publication_and_frees_its_place() {
         assert_eq!(written(&mut client).len(), 1, "[MQTT-4.9.0-2]");
         client.handle_packet(&answer, T0);
         let outcome = PublishOutcome::Refused(ReasonCode::QuotaExceeded);
-        assert_eq!(events(&mut client), [Event::published(token, outcome)]);
+        assert_eq!(events(&mut client), [answered(token, 1, outcome)]);
         assert!(matches!(&written(&mut client)[..], [Packet::Publish(next)] if next.topic == "next"));
     }
 }
@@ -975,5 +981,8 @@ fn the_servers_answer_comes_with_its_properties() {
     let reason_code = ReasonCode::NoMatchingSubscribers;
     client.handle_packet(&Packet::PubAck(Ack { properties: properties.clone(), ..ack(1, reason_code) }), T0);
     let outcome = PublishOutcome::Acknowledged(reason_code);
-    assert_eq!(events(&mut client), [Event::Published { token, outcome, properties }]);
+    assert_eq!(
+        events(&mut client),
+        [Event::Published { token, packet_id: Some(id(1)), outcome, properties }]
+    );
 }

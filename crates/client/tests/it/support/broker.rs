@@ -1,7 +1,9 @@
-//! Brokers in processes of their own: noctule, built from this workspace, and Mosquitto as the system has it.
+//! Brokers in processes of their own: noctule, built from this workspace, Mosquitto as the system has it, and aedes,
+//! which `cargo xtask setup` installs.
 
+use noctule_client::{ProtocolVersion, QoS};
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,10 +16,60 @@ use std::time::{Duration, Instant};
 pub(crate) enum Kind {
     Noctule,
     Mosquitto,
+    /// It speaks no 5.0 and keeps nothing over a crash. When a client comes back it gets what it was owed beside what
+    /// is new, and what it has not completed under a new packet id.
+    Aedes,
 }
 
-/// Every broker the library is tried with.
+impl Kind {
+    /// What a client of this broker can count on over several connections.
+    pub(crate) fn promises(self, qos: QoS) -> Promise {
+        match (self, qos) {
+            (Self::Aedes, _) => Promise::NoneMissing,
+            (_, QoS::ExactlyOnce) => Promise::OnceInOrder,
+            _ => Promise::FirstArrivalsInOrder,
+        }
+    }
+}
+
+/// What has to hold of messages that are numbered from one on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Promise {
+    NoneMissing,
+    FirstArrivalsInOrder,
+    OnceInOrder,
+}
+
+/// Every broker that speaks all versions.
 pub(crate) const EVERY: [Kind; 2] = [Kind::Noctule, Kind::Mosquitto];
+
+/// Every broker with every version that it speaks, from 3.1.1 on.
+pub(crate) fn every_pair() -> Vec<(Kind, ProtocolVersion)> {
+    let versions = [ProtocolVersion::V3_1_1, ProtocolVersion::V5];
+    let mut pairs: Vec<_> =
+        EVERY.into_iter().flat_map(|kind| versions.map(|version| (kind, version))).collect();
+    if aedes_library().is_some() {
+        pairs.push((Kind::Aedes, ProtocolVersion::V3_1_1));
+    }
+    pairs
+}
+
+/// The library, if it is installed. Where CI runs it has to be.
+pub(crate) fn aedes_library() -> Option<&'static Path> {
+    static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let library = LIBRARY.get_or_init(|| {
+        let library = target().join("peers/node/node_modules/aedes/aedes.js");
+        let is_there = library.is_file();
+        let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+        assert!(is_there || !is_ci, "there is no {}; cargo xtask setup installs it", library.display());
+        if !is_there {
+            let missing = "NOT TESTED with aedes, which is not installed: cargo xtask setup";
+            writeln!(std::io::stderr(), "{missing}").expect("somebody listens");
+        }
+        is_there.then_some(library)
+    });
+    library.as_deref()
+}
 
 /// A broker that ends with its test.
 pub(crate) struct Broker {
@@ -94,6 +146,7 @@ fn spawn(kind: Kind, folder: &Path, address: SocketAddr, more: &[String]) -> Chi
     match kind {
         Kind::Noctule => noctule(folder, address, more),
         Kind::Mosquitto => mosquitto(folder, address),
+        Kind::Aedes => aedes(folder, address),
     }
 }
 
@@ -101,6 +154,11 @@ fn noctule(folder: &Path, address: SocketAddr, more: &[String]) -> Child {
     let mut command = Command::new(noctule_binary());
     command.current_dir(folder).env_clear().args(["--data-dir", "data", "--log", "warn"]);
     command.args(["--listen", &format!("tcp://{address}")]).args(more);
+    spawn_until_ready(command)
+}
+
+/// Starts a broker that says when it listens.
+fn spawn_until_ready(mut command: Command) -> Child {
     let spawned = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn();
     let mut child = spawned.unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let mut ready = String::new();
@@ -109,13 +167,19 @@ fn noctule(folder: &Path, address: SocketAddr, more: &[String]) -> Child {
     child
 }
 
+fn aedes(folder: &Path, address: SocketAddr) -> Child {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/aedes.mjs");
+    let library = aedes_library().expect("who asks for it has looked whether it is there");
+    let mut command = Command::new("node");
+    command.current_dir(folder).arg(script).arg(library).arg(address.port().to_string());
+    spawn_until_ready(command)
+}
+
 /// Its binary, built if it is not there.
 fn noctule_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        let test = std::env::current_exe().expect("this test");
-        let profile = test.parent().and_then(Path::parent).expect("a test lies in deps of its profile");
-        let target = profile.parent().expect("a profile lies in the target folder");
+        let (profile, target) = (profile(), target());
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--package", "noctule", "--target-dir"]).arg(target);
         if profile.ends_with("release") {
@@ -124,6 +188,16 @@ fn noctule_binary() -> &'static Path {
         assert!(build.status().expect("cargo").success(), "{build:?}");
         profile.join("noctule")
     })
+}
+
+/// The folder of the build that this test is part of.
+fn profile() -> PathBuf {
+    let test = std::env::current_exe().expect("this test");
+    test.parent().and_then(Path::parent).expect("a test lies in deps of its profile").to_owned()
+}
+
+fn target() -> PathBuf {
+    profile().parent().expect("a profile lies in the target folder").to_owned()
 }
 
 fn mosquitto(folder: &Path, address: SocketAddr) -> Child {

@@ -1,49 +1,97 @@
-//! A network that cuts connections at any byte and sometimes only falls silent.
+//! A network that is late, cuts connections at any byte, and sometimes only falls silent, both ways or one way.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// How a network treats its connections.
+/// What becomes of one direction of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Every byte arrives.
+    Carried,
+    /// So many bytes arrive, then both ends see the connection end.
+    Cut { after: u64 },
+    /// So many bytes arrive, then nothing does, not even that the sender is gone. The other direction goes on.
+    Silent { after: u64 },
+}
+
+/// What becomes of one connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Trouble {
-    /// A connection carries at most so many bytes, both ways together.
-    pub(crate) bytes_max: u64,
-    /// One in so many connections falls silent instead of being cut; 0: none.
-    pub(crate) silent_every: u64,
+pub(crate) struct Weather {
+    /// From the client to the server.
+    pub(crate) up: Fate,
+    /// From the server to the client.
+    pub(crate) down: Fate,
+    /// How long each piece is on its way.
+    pub(crate) latency: Duration,
 }
 
 /// A proxy in front of a broker.
 pub(crate) struct Proxy {
     address: SocketAddr,
-    calm: Arc<AtomicBool>,
-    connections: Arc<AtomicU64>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    is_calm: AtomicBool,
+    connections: AtomicU64,
+    bytes_up: AtomicU64,
+    bytes_down: AtomicU64,
+}
+
+impl Weather {
+    pub(crate) const CALM: Self = Self { up: Fate::Carried, down: Fate::Carried, latency: Duration::ZERO };
+
+    /// A connection of a stormy network: it may be cut or fall silent within so many bytes in either direction.
+    pub(crate) fn stormy(bytes_max: u64, random: u64) -> Self {
+        let after = random / 64 % bytes_max;
+        let silent = Fate::Silent { after };
+        let (up, down) = match random % 16 {
+            0 => (silent, silent),
+            1 => (silent, Fate::Carried),
+            2 => (Fate::Carried, silent),
+            3..=8 => (Fate::Cut { after }, Fate::Carried),
+            _ => (Fate::Carried, Fate::Cut { after }),
+        };
+        let latency = Duration::from_millis(if random.is_multiple_of(3) { random / 64 % 4 } else { 0 });
+        Self { up, down, latency }
+    }
 }
 
 impl Proxy {
-    pub(crate) async fn start(upstream: SocketAddr, trouble: Trouble, seed: u64) -> Self {
+    /// Starts one. `weather` says what becomes of each connection, counted from one.
+    pub(crate) async fn start(
+        upstream: SocketAddr,
+        weather: impl Fn(u64) -> Weather + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
-        let (calm, connections) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let proxy = Self { address, calm: Arc::clone(&calm), connections: Arc::clone(&connections) };
+        let state = Arc::new(State::default());
+        let proxy = Self { address, state: Arc::clone(&state) };
         tokio::spawn(async move {
-            let mut random = seed | 1;
             while let Ok((client, _)) = listener.accept().await {
-                random = next(random);
-                let number = connections.fetch_add(1, Ordering::Relaxed) + 1;
-                let is_calm = calm.load(Ordering::Relaxed);
-                let bytes = if is_calm { u64::MAX } else { random % trouble.bytes_max };
-                let is_silent = trouble.silent_every > 0 && number.is_multiple_of(trouble.silent_every);
+                let number = state.connections.fetch_add(1, Ordering::Relaxed) + 1;
+                let is_calm = state.is_calm.load(Ordering::Relaxed);
+                let weather = if is_calm { Weather::CALM } else { weather(number) };
+                let state = Arc::clone(&state);
                 tokio::spawn(async move {
                     if let Ok(server) = TcpStream::connect(upstream).await {
-                        carry(client, server, bytes, is_silent).await;
+                        carry(client, server, weather, &state).await;
                     }
                 });
             }
         });
         proxy
+    }
+
+    /// One whose every connection has weather of its own.
+    pub(crate) async fn stormy(upstream: SocketAddr, bytes_max: u64, seed: u64) -> Self {
+        Self::start(upstream, move |number| Weather::stormy(bytes_max, random(seed, number))).await
     }
 
     pub(crate) fn url(&self) -> String {
@@ -52,43 +100,67 @@ impl Proxy {
 
     /// From now on connections are carried faithfully.
     pub(crate) fn calm_down(&self) {
-        self.calm.store(true, Ordering::Relaxed);
+        self.state.is_calm.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn connections(&self) -> u64 {
-        self.connections.load(Ordering::Relaxed)
+        self.state.connections.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that arrived, up and down, all connections together.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        (self.state.bytes_up.load(Ordering::Relaxed), self.state.bytes_down.load(Ordering::Relaxed))
     }
 }
 
-async fn carry(mut client: TcpStream, mut server: TcpStream, mut bytes_left: u64, is_silent: bool) {
-    let (mut up, mut down) = ([0; 512], [0; 512]);
-    loop {
-        let (from_client, read) = tokio::select! {
-            read = client.read(&mut up) => (true, read),
-            read = server.read(&mut down) => (false, read),
-        };
-        let Ok(read @ 1..) = read else { return };
-        let bytes = usize::try_from(bytes_left.min(read as u64)).expect("not more than was read");
-        let written = match from_client {
-            true => server.write_all(&up[..bytes]).await,
-            false => client.write_all(&down[..bytes]).await,
-        };
-        bytes_left -= bytes as u64;
-        if written.is_err() {
-            return;
-        }
-        if bytes_left == 0 {
-            if is_silent {
-                // Both ends stay open and nothing passes, until one of them gives up.
-                drop(server);
-                while let Ok(1..) = client.read(&mut up).await {}
-            }
-            return;
-        }
+/// A number that looks random, the same in every run.
+pub(crate) fn random(seed: u64, number: u64) -> u64 {
+    let mixed = (seed ^ number.rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mixed = (mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed ^ mixed >> 32
+}
+
+/// Ends, for both, as soon as one direction has ended.
+async fn carry(client: TcpStream, server: TcpStream, weather: Weather, state: &State) {
+    for stream in [&client, &server] {
+        stream.set_nodelay(true).expect("a TCP stream");
+    }
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    tokio::select! {
+        () = pump(from_client, to_server, weather.up, weather.latency, &state.bytes_up) => {}
+        () = pump(from_server, to_client, weather.down, weather.latency, &state.bytes_down) => {}
     }
 }
 
-/// The next of a row of numbers that look random.
-pub(crate) fn next(random: u64) -> u64 {
-    random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407).rotate_left(17)
+/// One direction of a connection.
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    fate: Fate,
+    latency: Duration,
+    arrived: &AtomicU64,
+) {
+    let (mut left, is_silent) = match fate {
+        Fate::Carried => (u64::MAX, false),
+        Fate::Cut { after } => (after, false),
+        Fate::Silent { after } => (after, true),
+    };
+    let mut buffer = [0; 512];
+    while left > 0 {
+        let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        let bytes = usize::try_from(left.min(read as u64)).expect("not more than was read");
+        if to.write_all(&buffer[..bytes]).await.is_err() {
+            return;
+        }
+        left -= bytes as u64;
+        arrived.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+    if is_silent {
+        while let Ok(1..) = from.read(&mut buffer).await {}
+        std::future::pending::<()>().await;
+    }
 }
