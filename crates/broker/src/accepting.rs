@@ -1,14 +1,14 @@
 //! The listeners: who is let in, how fast, and what happens when there is no room.
 
 use crate::entrance::Entrance;
-use crate::gate::Gate;
+use crate::gate::{Gate, queue};
 use crate::reload::Reloaded;
 use crate::shared::Shared;
 use crate::sockets::FIRST_TOKEN;
 use mio::event::Source as _;
 use mio::{Interest, Registry, Token};
 use noctule_engine::ArrivalRefusal;
-use noctule_session::{Instant, MeterTable, Meters, Rates};
+use noctule_session::{ConnectQueue, Instant, MeterTable, Meters, Rates};
 use noctule_transport::{AcceptError, Peer, Stream};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
@@ -20,8 +20,8 @@ pub(crate) struct Accepting {
     /// By token; where a listener has ended there is none.
     listeners: Vec<Option<Listening>>,
     connections_max: usize,
-    /// How many connections may still be accepted, where their rate is limited.
-    rate: Option<Rate>,
+    /// Where all clients wait for their turn to connect, where that is limited.
+    queue: Option<Arc<ConnectQueue>>,
     /// The rates of addresses.
     addresses: MeterTable<IpAddr>,
     /// How many of those that come too fast are told so.
@@ -38,6 +38,8 @@ pub(crate) struct Accepted {
     pub(crate) refusal: Option<ArrivalRefusal>,
     /// The rates that it shares with others.
     pub(crate) meters: Vec<Arc<Meters>>,
+    /// Where its CONNECT has to wait for its turn.
+    pub(crate) queues: Vec<Arc<ConnectQueue>>,
 }
 
 struct Listening {
@@ -56,7 +58,7 @@ struct Surplus {
     key: &'static str,
 }
 
-/// Connections accepted, at most so many a second.
+/// At most so many a second.
 struct Rate {
     per_second: u32,
     left: u32,
@@ -69,14 +71,14 @@ impl Accepting {
         entrances: Vec<Entrance>,
         registry: &Registry,
         connections_max: usize,
-        per_second_max: Option<u32>,
+        connects_per_second_max: u32,
         address_rates: Rates,
     ) -> io::Result<Self> {
         let start = Instant::from_millis(0);
         let mut accepting = Self {
             listeners: Vec::new(),
             connections_max,
-            rate: per_second_max.map(|per_second| Rate::new(per_second, start)),
+            queue: queue(connects_per_second_max),
             addresses: MeterTable::new(address_rates),
             told: Rate::new(TOLD_PER_SECOND_MAX, start),
             refused: 0,
@@ -99,10 +101,10 @@ impl Accepting {
     }
 
     /// Lets connections in as another configuration says, from now on.
-    pub(crate) fn reload(&mut self, reloaded: Reloaded, registry: &Registry, now: Instant) {
+    pub(crate) fn reload(&mut self, reloaded: Reloaded, registry: &Registry) {
         let Reloaded { listeners, connections_max, connects_per_second_max, address_rates, .. } = reloaded;
         self.connections_max = connections_max;
-        self.rate = connects_per_second_max.map(|per_second| Rate::new(per_second, now));
+        self.set_pace(connects_per_second_max);
         self.addresses.set_rates(address_rates);
         for place in &mut self.listeners {
             let Some(Listening { entrance, .. }) = place else { continue };
@@ -115,6 +117,14 @@ impl Accepting {
             if let Err(cause) = self.listen(entrance, registry) {
                 error!(%cause, "a listener cannot be watched");
             }
+        }
+    }
+
+    /// Lets so many in a second; those who wait already keep their turns.
+    fn set_pace(&mut self, connects_per_second_max: u32) {
+        let pace = self.queue.as_ref().map_or(0, |queue| queue.per_second());
+        if pace != u64::from(connects_per_second_max) {
+            self.queue = queue(connects_per_second_max);
         }
     }
 
@@ -175,15 +185,9 @@ impl Accepting {
         if listening.paused_until.is_some_and(|until| until > now) || !listening.is_readable {
             return None;
         }
-        listening.paused_until = self.rate.as_mut().and_then(|rate| rate.pause(now));
-        if listening.paused_until.is_some() {
-            return None;
-        }
+        listening.paused_until = None;
         match listening.entrance.listener.accept() {
-            Ok(Some((stream, peer))) => {
-                self.rate.iter_mut().for_each(|rate| rate.left -= 1);
-                return Some((stream, peer, Arc::clone(&listening.entrance.gate)));
-            }
+            Ok(Some((stream, peer))) => return Some((stream, peer, Arc::clone(&listening.entrance.gate))),
             Ok(None) => listening.is_readable = false,
             Err(AcceptError::Exhausted(cause)) => {
                 warn!(%cause, "no connection can be accepted for now: out of open files");
@@ -209,7 +213,7 @@ impl Accepting {
     ) -> Option<Accepted> {
         let address = peer.address().map(|address| network(address.ip()));
         let of_address = address.and_then(|address| self.addresses.of(address, now));
-        let haste = self.haste_of(of_address.as_deref(), &gate, now);
+        let haste = self.haste_of(of_address.as_deref(), now);
         let surplus = self.surplus_of(&gate, shared).or(haste);
         if let Some(Surplus { is_told, key, .. }) = &surplus {
             self.refused += 1;
@@ -223,22 +227,20 @@ impl Accepting {
         }
         shared.begin_serving(gate.number);
         let meters = of_address.into_iter().chain(gate.meters.clone()).collect();
-        Some(Accepted { stream, peer, gate, refusal: surplus.map(|surplus| surplus.refusal), meters })
+        let refusal = surplus.map(|surplus| surplus.refusal);
+        // Whoever is refused anyhow takes nobody's turn.
+        let queues = gate.queue.clone().into_iter().chain(self.queue.clone());
+        let queues = queues.filter(|_| refusal.is_none()).collect();
+        Some(Accepted { stream, peer, gate, refusal, meters, queues })
     }
 
-    /// Whether connections come too fast from this address or to this listener.
-    fn haste_of(&mut self, address: Option<&Meters>, gate: &Gate, now: Instant) -> Option<Surplus> {
-        let is_slow = |meters: Option<&Meters>| meters.is_none_or(|meters| meters.take_connect(now));
-        let (refusal, key) = if !is_slow(address) {
-            (ArrivalRefusal::AddressTooFast, "limits.address_connects_per_second_max")
-        } else if !is_slow(gate.meters.as_deref()) {
-            (ArrivalRefusal::ListenerTooFast, "listener.connects_per_second_max")
-        } else {
+    /// Whether connections come too fast from this address.
+    fn haste_of(&mut self, address: Option<&Meters>, now: Instant) -> Option<Surplus> {
+        if address.is_none_or(|meters| meters.take_connect(now)) {
             return None;
-        };
-        let is_told = self.told.pause(now).is_none();
-        self.told.left -= u32::from(is_told);
-        Some(Surplus { is_told, refusal, key })
+        }
+        let (refusal, key) = (ArrivalRefusal::AddressTooFast, "limits.address_connects_per_second_max");
+        Some(Surplus { is_told: self.told.take(now), refusal, key })
     }
 
     /// By how much there are too many connections already.
@@ -260,12 +262,14 @@ impl Rate {
         Self { per_second, left: per_second, since: now }
     }
 
-    /// Until when nobody is accepted because this second's share is used up.
-    fn pause(&mut self, now: Instant) -> Option<Instant> {
+    /// Takes one of this second's share, if there is one left.
+    fn take(&mut self, now: Instant) -> bool {
         if now >= self.since + 1000 {
             *self = Self::new(self.per_second, now);
         }
-        (self.left == 0).then_some(self.since + 1000)
+        let has_one = self.left > 0;
+        self.left -= u32::from(has_one);
+        has_one
     }
 }
 

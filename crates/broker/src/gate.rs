@@ -7,7 +7,7 @@ use crate::Error;
 use crate::config::{ListenerConfig, TlsClients};
 use crate::tls_files::{TlsFiles, TlsProblem};
 use noctule_auth::Listener as ListenerName;
-use noctule_session::{Meters, Terms};
+use noctule_session::{ConnectQueue, Meters, Rates, Terms};
 use noctule_transport::{ListenUrl, Origins, Peer, ServerTls, Stream, WebSocketRules, WhatFollows};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -24,6 +24,8 @@ pub(crate) struct Gate {
     pub(crate) connections_max: Option<u32>,
     /// What all its connections have left of their common rates, where these are limited.
     pub(crate) meters: Option<Arc<Meters>>,
+    /// Where its clients wait for their turn to connect, where that is limited.
+    pub(crate) queue: Option<Arc<ConnectQueue>>,
     /// Whether its TLS clients may show certificates.
     pub(crate) asks_certificates: bool,
     tls: Option<ServerTls>,
@@ -39,7 +41,8 @@ impl Gate {
             name: config.name().as_str().into(),
             terms: Arc::new(config.terms()),
             connections_max: config.connections_max,
-            meters: (!config.rates.are_unlimited()).then(|| Arc::new(Meters::new(config.rates))),
+            meters: meters(config.rates),
+            queue: queue(config.rates.connects_per_second_max),
             asks_certificates: config.tls.client_certificates != TlsClients::None,
             tls: tls(config)?,
             websocket: websocket(config),
@@ -59,6 +62,17 @@ impl Gate {
         }
         Some(stream)
     }
+}
+
+/// What all connections of a listener share of its rates, but for the one at which they come.
+fn meters(rates: Rates) -> Option<Arc<Meters>> {
+    let rates = Rates { connects_per_second_max: 0, ..rates };
+    (!rates.are_unlimited()).then(|| Arc::new(Meters::new(rates)))
+}
+
+/// A queue for those who connect faster than this; 0: nobody does.
+pub(crate) fn queue(per_second: u32) -> Option<Arc<ConnectQueue>> {
+    (per_second > 0).then(|| Arc::new(ConnectQueue::new(per_second)))
 }
 
 /// How a listener speaks TLS, if it does; every file it names is read.

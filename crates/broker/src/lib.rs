@@ -262,9 +262,9 @@ fn assemble(
     let registry = polls[0].registry();
     signals.register(registry, STOP, RELOAD).map_err(Error::Poll)?;
     shared.directory.set_user_rates(config.user_rates);
-    let (per_second, address_rates) = (config.connects_per_second_max, config.address_rates);
-    let accepting = Accepting::new(entrances, registry, connections_max, per_second, address_rates)
-        .map_err(Error::Poll)?;
+    let (pace, address_rates) = (config.connects_per_second_max, config.address_rates);
+    let accepting =
+        Accepting::new(entrances, registry, connections_max, pace, address_rates).map_err(Error::Poll)?;
     let sys = config.sys_interval.map(SysRounds::new);
     reloading.iter().for_each(|reloading| reloading.watch(&shared));
     let mut front = Some(Front { accepting, signals, sys, reloading });

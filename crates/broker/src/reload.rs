@@ -62,7 +62,7 @@ pub(crate) struct Reloaded {
     pub(crate) access: Access,
     pub(crate) attempts_per_minute_max: u32,
     pub(crate) connections_max: usize,
-    pub(crate) connects_per_second_max: Option<u32>,
+    pub(crate) connects_per_second_max: u32,
     pub(crate) address_rates: Rates,
     pub(crate) user_rates: Rates,
     pub(crate) drop_ledger_entries_max: u32,

@@ -196,7 +196,7 @@ impl Runtime {
             self.shared.set_limits(&reloaded.limits, reloaded.drop_ledger_entries_max);
             self.shared.directory.set_user_rates(reloaded.user_rates);
             set_sys_interval(&mut front.sys, reloaded.sys_interval);
-            front.accepting.reload(*reloaded, self.poll.registry(), self.now);
+            front.accepting.reload(*reloaded, self.poll.registry());
             info!("the configuration has been reloaded");
         }
         if front.reloading.as_mut().is_some_and(Reloading::end) {
@@ -282,8 +282,8 @@ impl Runtime {
 
     fn accept(&mut self) {
         let Some(front) = &mut self.front else { return };
-        for Accepted { stream, peer, gate, refusal, meters } in front.accepting.accept(self.now, &self.shared)
-        {
+        for accepted in front.accepting.accept(self.now, &self.shared) {
+            let Accepted { stream, peer, gate, refusal, meters, queues } = accepted;
             let Some(id) = self.insert(Moving::new(stream, gate.number)) else { continue };
             if let Some(socket) = self.sockets.get_mut(id) {
                 socket.is_to_be_identified = gate.asks_certificates;
@@ -294,6 +294,7 @@ impl Runtime {
                 terms: Arc::clone(&gate.terms),
                 refusal,
                 meters,
+                queues,
             };
             let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
             self.shard.arrive(id, arrival, &mut turn);

@@ -142,6 +142,7 @@ impl Sys {
             ("store/messages/bytes", held.retained_bytes),
             // Mosquitto has no names for these.
             ("clients/refused", stats.refused),
+            ("clients/connects_delayed", stats.connects_delayed),
             ("clients/takeovers", stats.takeovers),
             ("clients/takeovers_delayed", stats.takeovers_delayed),
             ("clients/pauses", stats.pauses),

@@ -32,6 +32,14 @@ impl Shard {
         if home != self.config.id {
             return Next::Move(home);
         }
+        match self.await_turn(id, turn.now) {
+            Ok(None) => {}
+            Ok(Some(until)) => return Next::Wait(until),
+            Err(violation) => {
+                self.refuse_connect(id, connect, violation.into(), turn);
+                return Next::Close;
+            }
+        }
         if let Some(until) = self.delay_takeover(id, client_id, turn.now) {
             return Next::Wait(until);
         }

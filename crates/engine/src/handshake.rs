@@ -7,7 +7,7 @@ use crate::mail::Violation;
 use crate::shard::{Shard, Turn};
 use noctule_auth::{Address, Listener, Origin};
 use noctule_codec::{Connect, ReasonCode};
-use noctule_session::{ConnectionId, Instant, Limits, Meters, Pause, Terms, Versions};
+use noctule_session::{ConnectQueue, ConnectionId, Instant, Limits, Meters, Pause, Terms, Versions};
 use std::sync::Arc;
 
 /// A connection that has just been accepted.
@@ -23,6 +23,8 @@ pub struct Arrival {
     pub refusal: Option<ArrivalRefusal>,
     /// The rates that it shares with other connections of its address and its listener.
     pub meters: Vec<Arc<Meters>>,
+    /// Where its CONNECT has to wait for its turn: the queue of its listener, and that of the broker.
+    pub queues: Vec<Arc<ConnectQueue>>,
 }
 
 /// Why a connection that was accepted is refused as soon as its client can be told.
@@ -34,8 +36,6 @@ pub enum ArrivalRefusal {
     ListenerFull,
     /// Too many connections come from its address.
     AddressTooFast,
-    /// Too many connections come to its listener.
-    ListenerTooFast,
 }
 
 /// A connection whose CONNECT has not come or is not answered.
@@ -53,16 +53,31 @@ pub(crate) struct Handshake {
     pub(crate) terms: Arc<Terms>,
     pub(crate) refusal: Option<ArrivalRefusal>,
     pub(crate) meters: Vec<Arc<Meters>>,
-    /// Its CONNECT has come and is not looked at before then.
+    /// The queues in which its CONNECT has no turn yet.
+    pub(crate) queues: Vec<Arc<ConnectQueue>>,
+    /// The turn of its CONNECT, which is not looked at before.
+    pub(crate) turn_at: Option<Instant>,
+    /// Its CONNECT has come and may not take over a session before then.
     pub(crate) waits_until: Option<Instant>,
 }
 
 impl Handshake {
     pub(crate) fn new(arrival: Arrival, opened_at: Instant) -> (Arc<str>, Self) {
-        let Arrival { address, listener, terms, refusal, meters } = arrival;
+        let Arrival { address, listener, terms, refusal, meters, queues } = arrival;
         let origin = Origin { address: Address::parse(&address), listener, certificate: None };
-        let (assigned, stage, waits_until) = (None, Stage::Unasked, None);
-        (address, Self { opened_at, origin, assigned, stage, terms, refusal, meters, waits_until })
+        let handshake = Self {
+            opened_at,
+            origin,
+            assigned: None,
+            stage: Stage::Unasked,
+            terms,
+            refusal,
+            meters,
+            queues,
+            turn_at: None,
+            waits_until: None,
+        };
+        (address, handshake)
     }
 
     /// Whether CONNECT waits for the check of its password.
@@ -85,10 +100,6 @@ impl ArrivalRefusal {
             Self::AddressTooFast => (
                 ReasonCode::ConnectionRateExceeded,
                 "too many connections come from this address (limits.address_connects_per_second_max)",
-            ),
-            Self::ListenerTooFast => (
-                ReasonCode::ConnectionRateExceeded,
-                "too many connections come to this listener (limits.listener_connects_per_second_max)",
             ),
         };
         Violation::new(reason_code, cause)
@@ -202,7 +213,8 @@ impl Shard {
     /// A connection whose CONNECT waits is not too slow.
     pub(crate) fn connect_due(&self, handshake: &Handshake) -> Instant {
         let due = handshake.opened_at + self.limits.connect_timeout_ms;
-        handshake.waits_until.map_or(due, |until| due.max(until + self.limits.connect_timeout_ms))
+        let until = handshake.turn_at.max(handshake.waits_until);
+        until.map_or(due, |until| due.max(until + self.limits.connect_timeout_ms))
     }
 
     /// Takes a connection that was accepted where nothing special holds. One that is surplus has its CONNECT answered
@@ -214,6 +226,7 @@ impl Shard {
             terms: Arc::clone(&self.terms),
             refusal: is_surplus.then_some(ArrivalRefusal::BrokerFull),
             meters: Vec::new(),
+            queues: Vec::new(),
         };
         self.arrive(id, arrival, turn);
     }

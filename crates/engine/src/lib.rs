@@ -48,6 +48,7 @@ mod sessions;
 mod shard;
 mod share;
 mod stats;
+mod storm;
 mod subscribe;
 mod timers;
 

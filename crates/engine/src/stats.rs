@@ -14,6 +14,8 @@ pub struct Stats {
     pub publishes_sent: u64,
     pub publish_bytes_received: u64,
     pub connects: u64,
+    /// Clients that waited for their turn because too many came at once.
+    pub connects_delayed: u64,
     pub takeovers: u64,
     pub takeovers_delayed: u64,
     /// How often a client was not read because it was over its rates.
@@ -46,6 +48,7 @@ impl Stats {
         self.publishes_sent += other.publishes_sent;
         self.publish_bytes_received += other.publish_bytes_received;
         self.connects += other.connects;
+        self.connects_delayed += other.connects_delayed;
         self.takeovers += other.takeovers;
         self.takeovers_delayed += other.takeovers_delayed;
         self.pauses += other.pauses;

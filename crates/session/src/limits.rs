@@ -16,6 +16,9 @@ pub struct Limits {
     pub durability_rules: Vec<DurabilityRule>,
     /// Time between a connection and its complete CONNECT, in milliseconds.
     pub connect_timeout_ms: u64,
+    /// Longest time that a client which connects in a storm waits for its turn, in milliseconds; whoever would have to
+    /// wait longer is refused.
+    pub connect_wait_ms_max: u64,
     /// Longest packet accepted, in bytes; announced as Maximum Packet Size.
     pub packet_bytes_max: u32,
     /// Longest payload accepted, in bytes; a longer publication is refused, and its connection goes on. `0`: as long as
@@ -118,6 +121,7 @@ impl Default for Limits {
             durability: Durability::Disk,
             durability_rules: Vec::new(),
             connect_timeout_ms: 10_000,
+            connect_wait_ms_max: 5_000,
             packet_bytes_max: 8 << 20,
             payload_bytes_max: 0,
             receive_maximum: 1024,

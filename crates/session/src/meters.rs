@@ -39,8 +39,9 @@ pub struct MeterTable<K> {
     looks_at: usize,
 }
 
+/// One rate: a second's worth may come at once, and then as much as it earns.
 #[derive(Debug, Default)]
-struct Meter {
+pub(crate) struct Meter {
     per_second: u64,
     /// When everything that was taken is earned, in nanoseconds.
     earned_at: AtomicU64,
@@ -131,18 +132,42 @@ impl<K: Eq + Hash> MeterTable<K> {
 }
 
 impl Meter {
-    fn new(per_second: u64) -> Self {
+    pub(crate) fn new(per_second: u64) -> Self {
         Self { per_second, earned_at: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn per_second(&self) -> u64 {
+        self.per_second
+    }
+
+    /// Takes one, unless what was taken before is paid only after `latest`. Says when it is: that is the turn of this one.
+    pub(crate) fn take_by(&self, latest: Instant, now: Instant) -> Option<Instant> {
+        if self.per_second == 0 {
+            return Some(now);
+        }
+        let (cost, latest) = (self.cost_of(1), nanos(latest));
+        let mut paid_at = 0;
+        let taken = self.earned_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |at| {
+            paid_at = at.saturating_sub(SECOND_NANOS);
+            (paid_at <= latest).then(|| at.max(nanos(now)).saturating_add(cost))
+        });
+        taken.ok()?;
+        Some(now.max(Instant::from_millis(paid_at.div_ceil(MILLI_NANOS))))
     }
 
     fn take(&self, amount: u64, now: Instant) {
         if self.per_second == 0 || amount == 0 {
             return;
         }
-        let cost = u128::from(amount) * u128::from(SECOND_NANOS) / u128::from(self.per_second);
-        let cost = u64::try_from(cost).unwrap_or(u64::MAX);
+        let cost = self.cost_of(amount);
         let earn = |at: u64| Some(at.max(nanos(now)).saturating_add(cost));
         let _ = self.earned_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earn);
+    }
+
+    /// In how many nanoseconds so much is earned.
+    fn cost_of(&self, amount: u64) -> u64 {
+        let cost = u128::from(amount) * u128::from(SECOND_NANOS) / u128::from(self.per_second);
+        u64::try_from(cost).unwrap_or(u64::MAX)
     }
 
     /// When what was taken beyond a second's worth is paid; `None`: it is.

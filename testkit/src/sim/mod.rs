@@ -37,7 +37,7 @@ use noctule_engine::{
     Arrival, Carrier, CheckAnswer, Directory, Drop, Effects, Event, Flush, Mail, Next, PasswordCheck, Record,
     Request, Shard, ShardId, Stats, Turn,
 };
-use noctule_session::{ConnectionId, Instant, Limits, Meters, Position, Rates, Session, Terms};
+use noctule_session::{ConnectQueue, ConnectionId, Instant, Limits, Meters, Position, Rates, Session, Terms};
 use noctule_store::simulated::SimulatedDisk;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -217,6 +217,16 @@ impl Sim {
 
     /// The same, where it shares these rates with others.
     pub fn open_sharing(&mut self, terms: &Arc<Terms>, meters: Vec<Arc<Meters>>) -> usize {
+        self.open_behind(terms, meters, Vec::new())
+    }
+
+    /// The same, where it has to wait for its turn in these queues.
+    pub fn open_behind(
+        &mut self,
+        terms: &Arc<Terms>,
+        meters: Vec<Arc<Meters>>,
+        queues: Vec<Arc<ConnectQueue>>,
+    ) -> usize {
         let wire = self.open();
         let Wire { id, shard, .. } = self.wires[wire];
         let arrival = Arrival {
@@ -225,6 +235,7 @@ impl Sim {
             terms: Arc::clone(terms),
             refusal: None,
             meters,
+            queues,
         };
         self.turn(shard, |shard, turn| shard.arrive(id, arrival, turn));
         wire

@@ -3,7 +3,7 @@
 use noctule_codec::ProtocolVersion::{V3_1_1, V5};
 use noctule_codec::{Packet, ProtocolVersion, QoS, ReasonCode};
 use noctule_engine::Event;
-use noctule_session::{Limits, Meters, Rates, Terms};
+use noctule_session::{ConnectQueue, Limits, Meters, Rates, Terms};
 use noctule_testkit::sim::{ConnectOptions, Sim, SimOptions, connect, publish};
 use std::sync::Arc;
 
@@ -95,6 +95,93 @@ fn a_client_that_never_keeps_to_its_rate_is_disconnected_in_the_end() {
         sim.expect_end(wire, ReasonCode::MessageRateTooHigh);
         assert!(sim.stats().publishes_received < 50, "{:?}", sim.stats().publishes_received);
     }
+}
+
+/// Connections that come at once and wait in these queues, each with its CONNECT.
+fn storm(sim: &mut Sim, queues: &[&Arc<ConnectQueue>], clients: usize) -> Vec<usize> {
+    let mut dial = || {
+        let queues = queues.iter().map(|queue| Arc::clone(queue)).collect();
+        let wire = sim.open_behind(&Arc::default(), Vec::new(), queues);
+        sim.send(wire, &connect(V5, &format!("storm-{wire}")));
+        wire
+    };
+    (0..clients).map(|_| dial()).collect()
+}
+
+/// What was answered to the first of these connections that have an answer.
+fn answers(sim: &mut Sim, wires: &[usize]) -> Vec<ReasonCode> {
+    let answer = |wire: &usize| match sim.receive(*wire)? {
+        Packet::ConnAck(connack) => Some(connack.reason_code),
+        packet => panic!("{packet:?} instead of CONNACK"),
+    };
+    wires.iter().map_while(answer).collect()
+}
+
+#[test]
+fn a_connect_storm_is_let_in_at_the_pace_and_in_its_order_and_others_are_served_meanwhile() {
+    for shards in [1, 3] {
+        let mut sim = Sim::with(SimOptions {
+            limits: Limits { connect_timeout_ms: 1_000, ..Limits::default() },
+            shards,
+            ..SimOptions::default()
+        });
+        let others = sim.connect(V5, "others");
+        sim.subscribe(others, "own", QoS::AtMostOnce);
+        let queue = Arc::new(ConnectQueue::new(100));
+        let wires = storm(&mut sim, &[&queue], 600);
+        let mut let_in = answers(&mut sim, &wires).len();
+        assert_eq!(let_in, 101, "a second's worth at once");
+        for _ in 0..49 {
+            sim.advance(100);
+            let more = answers(&mut sim, &wires[let_in..]);
+            assert!(more.iter().all(|code| !code.is_error()), "nobody who waits is too slow");
+            assert_eq!(more.len(), 10, "and then the pace");
+            let_in += more.len();
+            assert!(
+                wires[let_in..].iter().all(|wire| sim.receive(*wire).is_none()),
+                "in the order of the storm"
+            );
+            sim.publish(others, "own", "ping", QoS::AtMostOnce);
+            assert_eq!(sim.payloads(others), ["ping"]);
+        }
+        sim.advance(100);
+        assert_eq!(answers(&mut sim, &wires[let_in..]).len(), 600 - let_in);
+        assert_eq!(sim.stats().connects_delayed, 499);
+    }
+}
+
+#[test]
+fn whoever_would_wait_too_long_in_a_storm_is_told_to_come_again() {
+    for version in [V3_1_1, V5] {
+        let mut sim = sim_with(Limits { connect_wait_ms_max: 1_000, ..Limits::default() });
+        let queue = Arc::new(ConnectQueue::new(10));
+        let wires = storm(&mut sim, &[&queue], 21);
+        let late = sim.open_behind(&Arc::default(), Vec::new(), vec![Arc::clone(&queue)]);
+        sim.send(late, &connect(version, "late"));
+        let told =
+            if version == V5 { ReasonCode::ConnectionRateExceeded } else { ReasonCode::ServerUnavailable };
+        assert_eq!(answers(&mut sim, &[late]), [told]);
+        assert!(sim.is_closed(late));
+        sim.advance(1_000);
+        assert_eq!(answers(&mut sim, &wires), [ReasonCode::Success; 21]);
+        sim.advance(100);
+        let again = sim.open_behind(&Arc::default(), Vec::new(), vec![queue]);
+        sim.send(again, &connect(version, "late"));
+        assert!(matches!(sim.receive(again), Some(Packet::ConnAck(ack)) if !ack.reason_code.is_error()));
+    }
+}
+
+#[test]
+fn a_client_waits_for_its_turn_at_its_listener_and_at_the_broker() {
+    let mut sim = Sim::new();
+    let (broker, listener) = (Arc::new(ConnectQueue::new(100)), Arc::new(ConnectQueue::new(10)));
+    let wires = storm(&mut sim, &[&listener, &broker], 31);
+    assert_eq!(answers(&mut sim, &wires).len(), 11, "the listener is the slower one");
+    let elsewhere = storm(&mut sim, &[&broker], 150);
+    assert_eq!(answers(&mut sim, &elsewhere).len(), 70, "what it has let wait counts for the broker too");
+    sim.advance(1_000);
+    assert_eq!(answers(&mut sim, &wires[11..]).len(), 10);
+    assert_eq!(answers(&mut sim, &elsewhere[70..]).len(), 80);
 }
 
 /// Sends so many publications on each of these connections, and says how many the broker has read at once.

@@ -384,8 +384,26 @@ pub static KEYS: &[Key] = &[
         name: "limits.connects_per_second_max",
         kind: Kind::Number { range: 0..=U32_MAX, field: field!(connects_per_second_max) },
         flag: None,
-        help: "Connections accepted in a second; 0 for no limit",
-        details: "Further ones wait in the operating system's queue until their turn comes.",
+        help: "Clients let in a second; 0 for any number",
+        details: "A second's worth may come at once. The CONNECT of every further one waits for its turn, in the order \
+                  in which they came and before its password is looked at; nobody who is connected notices, and \
+                  `$SYS/broker/clients/connects_delayed` counts those that waited. How long they wait at most says \
+                  `limits.connect_wait_max`.",
+        hint: "",
+    },
+    Key {
+        name: "limits.connect_wait_max",
+        kind: Kind::Duration {
+            unit: Unit::Milliseconds,
+            range: 0..=HOUR_MS,
+            field: field!(limits.connect_wait_ms_max),
+        },
+        flag: None,
+        help: "Longest wait of a client for its turn to connect; 0 for none",
+        details: "It bounds the queues of `limits.connects_per_second_max` and `listener.connects_per_second_max`: with \
+                  100 clients a second and 5 seconds no more than 500 wait. Whoever would have to wait longer is told \
+                  at once to come again (0x9F; 3.x: code 3). It should be shorter than the time that clients give the \
+                  broker to answer, or their turns come when they have left.",
         hint: "",
     },
     Key {

@@ -296,8 +296,8 @@ pub static LISTENER_KEYS: &[Key<ListenerConfig>] = &[
         name: "listener.connects_per_second_max",
         kind: Kind::Number { range: 0..=U32_MAX, field: field!(rates.connects_per_second_max) },
         flag: None,
-        help: "Connections of this listener accepted in a second; 0 for no limit",
-        details: "Those beyond are refused, as for `limits.address_connects_per_second_max`.",
+        help: "Clients let in by this listener in a second; 0 for any number",
+        details: "Further ones wait for their turn, as for `limits.connects_per_second_max`, for which they wait too.",
         hint: "",
     },
     Key {

@@ -85,8 +85,8 @@ pub struct Config {
     pub sys_interval: Option<Duration>,
     /// Connections served at a time; `None`: as many as the limit of open files allows.
     pub connections_max: Option<u32>,
-    /// Connections accepted in a second; `None`: no limit.
-    pub connects_per_second_max: Option<u32>,
+    /// Clients let in a second; 0: any number.
+    pub connects_per_second_max: u32,
     /// What may come from one address.
     pub address_rates: Rates,
     /// What may come from the clients of one user.
@@ -247,7 +247,7 @@ impl Default for Config {
             reload_on_change: false,
             sys_interval: Some(Duration::from_secs(10)),
             connections_max: None,
-            connects_per_second_max: None,
+            connects_per_second_max: 0,
             address_rates: Rates::default(),
             user_rates: Rates::default(),
             drop_ledger_entries_max: 10_000,

@@ -55,6 +55,7 @@ server_moved = false                       # default
 [limits]
 connections_max = 0                        # default
 connects_per_second_max = 0                # default
+connect_wait_max = "5s"                    # default
 sessions_max = 1000000                     # default
 journal_bytes_max = "0B"                   # default
 memory_bytes_max = "0B"                    # default

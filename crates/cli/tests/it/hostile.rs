@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -358,6 +359,28 @@ fn connections_that_come_too_fast_from_one_address_are_told_so_and_others_are_se
     let admitted = answers.iter().filter(|answer| **answer == Some(ReasonCode::Success)).count();
     let told = answers.iter().filter(|answer| **answer == Some(ReasonCode::ConnectionRateExceeded)).count();
     assert!((15..90).contains(&admitted) && told > 0, "{admitted} admitted, {told} told: {answers:?}");
+}
+
+#[test]
+fn a_storm_of_connections_is_let_in_by_and_by_and_others_are_served_meanwhile() {
+    let (_broker, address) = start("storm", &["limits.connects_per_second_max=50"]);
+    let mut others = bystander(address);
+    let began = Instant::now();
+    let mut storm: Vec<Peer> = (0..150)
+        .map(|n| {
+            let mut peer = Peer::dial(address);
+            peer.send(&connect(&format!("storm-{n}")));
+            peer
+        })
+        .collect();
+    for peer in &mut storm {
+        others.round_trip("bystander");
+        let is_let_in =
+            peer.receive(|packet| matches!(packet, Packet::ConnAck(ack) if !ack.reason_code.is_error()));
+        assert_eq!(is_let_in, Some(true));
+    }
+    // 50 and the one that is paid for later come in at once, the other 99 at 50 a second.
+    assert!(began.elapsed() > Duration::from_millis(1_900), "{:?}", began.elapsed());
 }
 
 #[test]
