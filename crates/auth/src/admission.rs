@@ -89,6 +89,8 @@ pub struct Anonymous {
 /// From where clients without user name are let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnonymousFrom {
+    /// From nowhere; that it is asked says where this is written.
+    Nowhere,
     /// From this machine.
     ThisMachine,
     /// From everywhere.
@@ -299,7 +301,11 @@ impl Backends {
         let rule = "clients from this address need a user name and a password";
         let mut decision = Decision::deny(rule, "anonymous clients");
         let anonymous = self.list.iter().filter_map(Backend::anonymous);
-        let from: Vec<String> = anonymous.map(ToString::to_string).collect();
+        let (from, sources): (Vec<String>, Vec<&str>) =
+            anonymous.map(|anonymous| (anonymous.to_string(), &*anonymous.source)).unzip();
+        if !sources.is_empty() {
+            decision.source = sources.join(" and ").into();
+        }
         let from = if from.is_empty() { "from nowhere".to_owned() } else { from.join(" and ") };
         let address = credentials.origin.address;
         let cause =
@@ -391,6 +397,7 @@ impl Anonymous {
             return Claim::NotMine;
         }
         let rule = match self.from {
+            AnonymousFrom::Nowhere => return Claim::NotMine,
             AnonymousFrom::ThisMachine => "clients from this machine need no password",
             AnonymousFrom::Everywhere => "clients need no password",
         };
@@ -400,6 +407,7 @@ impl Anonymous {
 
     fn lets_in(&self, credentials: &Credentials<'_>) -> bool {
         let is_from_there = match self.from {
+            AnonymousFrom::Nowhere => false,
             AnonymousFrom::ThisMachine => credentials.origin.address.is_this_machine(),
             AnonymousFrom::Everywhere => true,
         };
@@ -410,6 +418,7 @@ impl Anonymous {
 impl fmt::Display for Anonymous {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let from = match self.from {
+            AnonymousFrom::Nowhere => "from nowhere",
             AnonymousFrom::ThisMachine => "from this machine",
             AnonymousFrom::Everywhere => "from everywhere",
         };

@@ -157,6 +157,21 @@ pub fn set_hash(text: &str, name: &str, hash: &PasswordHash) -> Result<String, N
     Ok(format!("{text}{}{name}:{hash}\n", if is_open { "\n" } else { "" }))
 }
 
+/// Gives a user who has a line these groups, in place of those it had.
+///
+/// # Errors
+/// There is no such user, or a name cannot stand in the file: it is empty, has spaces at its ends, or contains `,`, `:`
+/// or a character that is not printed.
+pub fn set_groups(text: &str, name: &str, groups: &[&str]) -> Result<String, GroupsError> {
+    if let Some(group) = groups.iter().find(|group| !is_group(group)) {
+        return Err(GroupsError::Name { group: (*group).into() });
+    }
+    let (line, fields) = line_of(text, name).ok_or(GroupsError::NoSuchUser)?;
+    let behind_hash = line.start + fields.hash.end..line.start + text[line.clone()].trim_end().len();
+    let groups = if groups.is_empty() { String::new() } else { format!(":{}", groups.join(",")) };
+    Ok(replaced(text, behind_hash, &groups))
+}
+
 /// Gives a user a new hash for an old one. `None` if the user no longer has the old one: somebody was faster.
 pub fn replace_hash(text: &str, name: &str, old: &PasswordHash, new: &PasswordHash) -> Option<String> {
     let place = hash_of(text, name)?;
@@ -176,6 +191,28 @@ pub fn remove(text: &str, name: &str) -> Option<String> {
     "a user name is not empty, does not begin with `#`, and has no `:`, control characters or spaces at its ends"
 )]
 pub struct NameError;
+
+/// A user cannot be given these groups.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GroupsError {
+    /// The user has no line.
+    #[error("there is no such user")]
+    NoSuchUser,
+    /// The name cannot stand in the file.
+    #[error(
+        "{group:?} is no name of a group, which has no `,`, `:`, control characters or spaces at its ends"
+    )]
+    Name {
+        /// It.
+        group: Box<str>,
+    },
+}
+
+fn is_group(name: &str) -> bool {
+    !name.is_empty()
+        && name.trim() == name
+        && !name.contains(|c: char| matches!(c, ',' | ':') || c.is_control())
+}
 
 fn check_name(name: &str) -> Result<(), NameError> {
     let is_wrong = name.is_empty()

@@ -112,7 +112,7 @@ fn a_connection_is_explained_without_its_password() {
         "question: may client \"c1\" connect from 10.0.0.1:5 without user name?\n\
          answer:   denied\n\
          rule:     clients from this address need a user name and a password\n\
-         source:   anonymous clients\n\
+         source:   built in\n\
          cause:    it has no user name, comes from 10.0.0.1, and clients without one are let in from this machine\n\
          note:     users (users) does not know the client\n\
          note:     anonymous from this machine (built in) does not know the client\n\

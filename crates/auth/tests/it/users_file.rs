@@ -2,7 +2,7 @@
 
 use crate::words::groups;
 use noctule_auth::password::{PasswordHash, Scheme};
-use noctule_auth::users::{NameError, Users, remove, replace_hash, set_hash};
+use noctule_auth::users::{GroupsError, NameError, Users, remove, replace_hash, set_groups, set_hash};
 use proptest::prelude::*;
 
 fn hash(password: &str) -> PasswordHash {
@@ -71,6 +71,27 @@ fn a_change_touches_one_line() {
     assert_eq!(set_hash("", "carl", &new), Ok(format!("carl:{new}\n")));
     assert_eq!(remove(&text, "anna"), Some(format!("# anna:not her\r\n\tbert :{old}\r\n# end")));
     assert_eq!(remove(&text, "carl"), None);
+}
+
+#[test]
+fn groups_are_given_and_taken_and_the_rest_stays() {
+    let hash = hash("x");
+    let text = format!("# bert:not him\n anna : {hash} : a, b \r\nbert:{hash}\ncarl:!");
+    let bert = set_groups(&text, "bert", &["night", "plant 1"]).expect("groups");
+    assert_eq!(bert, format!("# bert:not him\n anna : {hash} : a, b \r\nbert:{hash}:night,plant 1\ncarl:!"));
+    let groups = |text: &str, name: &str| -> Vec<String> {
+        let users = Users::parse("users", text).expect("a file of users");
+        users.get(name).expect("a user").groups.iter().map(str::to_owned).collect()
+    };
+    assert_eq!(groups(&bert, "bert"), ["night", "plant 1"]);
+    let anna = set_groups(&text, "anna", &["c"]).expect("groups");
+    assert_eq!((groups(&anna, "anna"), groups(&anna, "bert")), (vec!["c".to_owned()], vec![]));
+    assert_eq!(set_groups(&anna, "anna", &[]), Ok(text.replace(" : a, b ", " ")));
+    assert_eq!(groups(&set_groups(&text, "carl", &["c"]).expect("groups"), "carl"), ["c"]);
+    assert_eq!(set_groups(&text, "dora", &["c"]), Err(GroupsError::NoSuchUser));
+    for group in ["", " a", "a,b", "a:b", "a\nb", "\u{1b}[31m"] {
+        assert_eq!(set_groups(&text, "anna", &[group]), Err(GroupsError::Name { group: group.into() }));
+    }
 }
 
 /// The last one is the one that counts.

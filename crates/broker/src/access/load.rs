@@ -2,7 +2,8 @@
 
 use super::secrets::read_secret;
 use crate::config::{
-    AccessSettings, AnonymousClients, Config, ListenerConfig, Place, Problem, Problems, WithoutRules,
+    AccessSettings, AnonymousClients, Config, ListenerAccess, ListenerConfig, Place, Problem, Problems,
+    WithoutRules,
 };
 use noctule_auth::admission::{Anonymous, AnonymousFrom, Backend, Backends, Certificates};
 use noctule_auth::rules::{self, RuleSet};
@@ -30,9 +31,51 @@ pub fn load(config: &Config, generation: u64) -> Result<Loaded, Problems> {
     load_with(&config.access, &of_listeners(config), generation)
 }
 
+/// What holds for the clients of a listener that differs from `[access]`.
+struct OfListener {
+    name: String,
+    settings: AccessSettings,
+    keys: Keys,
+}
+
+/// The keys that say something; decisions that come from them name them.
+struct Keys {
+    anonymous: Arc<str>,
+    certificate_name: Arc<str>,
+    rules: &'static str,
+    mosquitto_acl_file: &'static str,
+}
+
+impl Keys {
+    /// Those of the section.
+    fn of_section() -> Self {
+        Self {
+            anonymous: "access.anonymous".into(),
+            certificate_name: "access.certificate_name".into(),
+            rules: "access.rules",
+            mosquitto_acl_file: "access.mosquitto_acl_file",
+        }
+    }
+
+    /// Those of a listener's table where it sets them, with its name.
+    fn of_listener(listener: &ListenerConfig) -> Self {
+        let mut keys = Self::of_section();
+        if listener.anonymous.is_some() {
+            keys.anonymous = format!("listener.anonymous of {}", listener.name()).into();
+        }
+        if listener.certificate_name.is_some() {
+            keys.certificate_name = format!("listener.certificate_name of {}", listener.name()).into();
+        }
+        if listener.access != ListenerAccess::default() {
+            (keys.rules, keys.mosquitto_acl_file) = ("listener.rules", "listener.mosquitto_acl_file");
+        }
+        keys
+    }
+}
+
 /// The files that [`load`] reads.
 pub(crate) fn files(config: &Config) -> impl Iterator<Item = String> {
-    let of_listeners = of_listeners(config).into_iter().map(|(_, settings)| settings);
+    let of_listeners = of_listeners(config).into_iter().map(|listener| listener.settings);
     of_listeners.chain([config.access.clone()]).flat_map(|settings| {
         let AccessSettings { users, rules, mosquitto_password_file, mosquitto_acl_file, .. } = settings;
         let others = [rules, mosquitto_password_file, mosquitto_acl_file];
@@ -40,25 +83,26 @@ pub(crate) fn files(config: &Config) -> impl Iterator<Item = String> {
     })
 }
 
-/// The listeners that differ from `[access]`, by name.
-fn of_listeners(config: &Config) -> Vec<(String, AccessSettings)> {
-    let own = |listener: ListenerConfig| Some((listener.name(), listener.own_access(&config.access)?));
+/// The listeners that differ from `[access]`.
+fn of_listeners(config: &Config) -> Vec<OfListener> {
+    let own = |listener: ListenerConfig| {
+        let settings = listener.own_access(&config.access)?;
+        Some(OfListener { name: listener.name(), settings, keys: Keys::of_listener(&listener) })
+    };
     config.listeners().filter_map(own).collect()
 }
 
-/// The same with listeners, by name, for whose clients these settings hold and no others.
-///
-/// # Errors
-/// Everything that is wrong in the files of all of them.
-pub fn load_with(
+/// The same with listeners for whose clients their settings hold and no others.
+fn load_with(
     settings: &AccessSettings,
-    listeners: &[(String, AccessSettings)],
+    listeners: &[OfListener],
     generation: u64,
 ) -> Result<Loaded, Problems> {
     let mut reader = Reader::default();
-    let mut access = reader.part(settings).map(|(backends, rules)| Access::new(backends, rules, generation));
-    for (name, settings) in listeners {
-        let part = reader.part(settings);
+    let part = reader.part(settings, &Keys::of_section());
+    let mut access = part.map(|(backends, rules)| Access::new(backends, rules, generation));
+    for OfListener { name, settings, keys } in listeners {
+        let part = reader.part(settings, keys);
         access =
             access.zip(part).map(|(access, (backends, rules))| access.with_listener(name, backends, rules));
     }
@@ -77,15 +121,15 @@ struct Reader {
 
 impl Reader {
     /// Who may come in, and what they may do; `None` where the files do not say.
-    fn part(&mut self, settings: &AccessSettings) -> Option<(Backends, RuleSet)> {
-        let backends = self.backends(settings);
-        Some((backends, self.rules(settings)?))
+    fn part(&mut self, settings: &AccessSettings, keys: &Keys) -> Option<(Backends, RuleSet)> {
+        let backends = self.backends(settings, keys);
+        Some((backends, self.rules(settings, keys)?))
     }
 
     /// Those who may know a client: certificates, then files of users in their order, then anonymous clients.
-    fn backends(&mut self, settings: &AccessSettings) -> Backends {
+    fn backends(&mut self, settings: &AccessSettings, keys: &Keys) -> Backends {
         let certificates = settings.certificate_name.field().map(|name| {
-            let source = "access.certificate_name".into();
+            let source = Arc::clone(&keys.certificate_name);
             Backend::Certificates(Certificates { name, listeners: Vec::new(), source })
         });
         let mut list: Vec<Backend> = certificates.into_iter().collect();
@@ -93,7 +137,7 @@ impl Reader {
         if !settings.mosquitto_password_file.is_empty() {
             list.extend(self.mosquitto_users(&settings.mosquitto_password_file));
         }
-        list.extend(anonymous(settings.anonymous));
+        list.push(anonymous(settings.anonymous, keys));
         Backends::new(list, remedy(settings))
     }
 
@@ -117,7 +161,7 @@ impl Reader {
     }
 
     /// The rules; `None` where they cannot be read.
-    fn rules(&mut self, settings: &AccessSettings) -> Option<RuleSet> {
+    fn rules(&mut self, settings: &AccessSettings, keys: &Keys) -> Option<RuleSet> {
         match (settings.rules.as_str(), settings.mosquitto_acl_file.as_str()) {
             ("", "") => Some(match settings.without_rules {
                 WithoutRules::FirstLevel => Access::unconfigured_rules(),
@@ -126,8 +170,11 @@ impl Reader {
             (file, "") => self.own_rules(file),
             ("", file) => self.mosquitto_rules(file),
             (_, file) => {
-                let message = "access.rules and access.mosquitto_acl_file are both set; keep one of them";
-                self.problems.push(Problem { place: Place::WholeFile(file.into()), message: message.into() });
+                let Keys { rules, mosquitto_acl_file, .. } = keys;
+                self.whole_file(
+                    file,
+                    format!("{rules} and {mosquitto_acl_file} are both set; keep one of them"),
+                );
                 None
             }
         }
@@ -186,14 +233,14 @@ impl Reader {
     }
 }
 
-fn anonymous(from: AnonymousClients) -> Option<Backend> {
+fn anonymous(from: AnonymousClients, keys: &Keys) -> Backend {
     let from = match from {
-        AnonymousClients::Never => return None,
+        AnonymousClients::Never => AnonymousFrom::Nowhere,
         AnonymousClients::Loopback => AnonymousFrom::ThisMachine,
         AnonymousClients::Always => AnonymousFrom::Everywhere,
     };
-    let source = "access.anonymous".into();
-    Some(Backend::Anonymous(Anonymous { from, listeners: Vec::new(), believes_names: true, source }))
+    let source = Arc::clone(&keys.anonymous);
+    Backend::Anonymous(Anonymous { from, listeners: Vec::new(), believes_names: true, source })
 }
 
 /// The command that lets in a client that was refused.
@@ -213,7 +260,8 @@ fn problem(error: &FileError) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use noctule_auth::{Action, Address, Authority as _, Credentials, Origin};
+    use crate::config::CertificateField;
+    use noctule_auth::{Action, Address, Authority as _, Certificate, Credentials, Origin};
 
     fn origin(listener: &str) -> Origin {
         Origin { address: Address::parse("192.0.2.1"), listener: listener.into(), certificate: None }
@@ -241,6 +289,34 @@ mod tests {
     }
 
     #[test]
+    fn a_decision_names_the_key_that_it_comes_from() {
+        let listener = ListenerConfig::plain("tcp://127.0.0.1:1".parse().unwrap(), &Config::default());
+        let named = |name: &str| ListenerConfig { name: name.to_owned(), ..listener.clone() };
+        let open = ListenerConfig { anonymous: Some(AnonymousClients::Always), ..named("open") };
+        let shut = ListenerConfig { anonymous: Some(AnonymousClients::Never), ..named("shut") };
+        let shown = ListenerConfig { certificate_name: Some(CertificateField::CommonName), ..named("shown") };
+        let config = Config { listener_tables: vec![open, shut, shown], ..Config::default() };
+        let access = load(&config, 1).unwrap().access;
+        let certificate = Certificate { common_name: Some("anna".into()), ..Certificate::default() };
+        for (listener, address, certificate, allowed, source) in [
+            ("open", "192.0.2.1", None, true, "listener.anonymous of open"),
+            ("shut", "127.0.0.1", None, false, "listener.anonymous of shut"),
+            ("shown", "192.0.2.1", Some(Arc::new(certificate)), true, "listener.certificate_name of shown"),
+            ("shown", "127.0.0.1", None, true, "access.anonymous"),
+            ("elsewhere", "127.0.0.1", None, true, "access.anonymous"),
+            ("elsewhere", "192.0.2.1", None, false, "access.anonymous"),
+        ] {
+            let origin = Origin { address: Address::parse(address), listener: listener.into(), certificate };
+            let (client_id, user_name, password) = ("c", None, None);
+            let credentials = Credentials { client_id, user_name, password, address, origin: &origin };
+            let decision = access.connect(&credentials);
+            assert_eq!((decision.allowed, &*decision.source), (allowed, source), "{listener} {address}");
+            assert_eq!(access.explain_connect(&credentials).decision.source, source);
+            assert!(allowed || decision.refusal_cause().contains(source), "{}", decision.refusal_cause());
+        }
+    }
+
+    #[test]
     fn a_listener_with_settings_of_its_own_has_no_others() {
         let open = AccessSettings {
             anonymous: AnonymousClients::Always,
@@ -248,7 +324,8 @@ mod tests {
             ..AccessSettings::default()
         };
         let settings = AccessSettings::default();
-        let access = load_with(&settings, &[("open".to_owned(), open)], 3).unwrap().access;
+        let open = OfListener { name: "open".to_owned(), settings: open, keys: Keys::of_section() };
+        let access = load_with(&settings, &[open], 3).unwrap().access;
         for (listener, allowed) in [("open", true), ("other", false), ("", false)] {
             let origin = origin(listener);
             let (client_id, user_name, password, address) = ("c", None, None, "192.0.2.1:1");

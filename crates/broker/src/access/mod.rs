@@ -11,6 +11,6 @@ mod renew;
 pub mod secrets;
 
 pub(crate) use load::files;
-pub use load::{Loaded, load, load_with};
+pub use load::{Loaded, load};
 /// What decides.
 pub use noctule_auth as auth;

@@ -16,9 +16,9 @@ use super::{AccessSettings, AnonymousClients, CertificateField, Config, Tls};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListenerConfig {
     /// Where it listens; checked tables have one.
-    pub(super) url: Option<ListenUrl>,
+    pub(crate) url: Option<ListenUrl>,
     /// Its name, as rules and log lines have it; empty: its URL.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Which clients are let in without user name; `None`: as `access.anonymous` says.
     pub anonymous: Option<AnonymousClients>,
     /// Who knows its clients, instead of what `[access]` says.

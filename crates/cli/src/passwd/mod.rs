@@ -9,7 +9,7 @@ use std::path::Path;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use noctule_broker::access::auth::password::PasswordHash;
-use noctule_broker::access::auth::users::{remove, set_hash};
+use noctule_broker::access::auth::users::{GroupsError, remove, set_groups, set_hash};
 use noctule_broker::access::secrets::{change_secret, random_bytes};
 use thiserror::Error;
 
@@ -32,6 +32,9 @@ pub(crate) enum PasswdError {
     /// The name cannot stand in the file.
     #[error("{0}")]
     Name(#[from] noctule_broker::access::auth::users::NameError),
+    /// The groups cannot stand in the file.
+    #[error("{0}")]
+    Groups(#[from] GroupsError),
     /// A line is not understood.
     #[error("Corrupt password file at line {line}.")]
     Corrupt {
@@ -46,7 +49,7 @@ pub(crate) enum PasswdError {
     Mismatch,
 }
 
-/// The command and its flags, which are those of `mosquitto_passwd`.
+/// The command and its flags: those of `mosquitto_passwd`, and groups, which its files do not have.
 pub(crate) fn command() -> Command {
     let flag = |name: char, id: &'static str, help: &'static str| {
         Arg::new(id).short(name).long(id).action(ArgAction::SetTrue).help(help)
@@ -62,6 +65,14 @@ pub(crate) fn command() -> Command {
         .arg(flag('b', BATCH, "Takes the password from the command line, where others may see it"))
         .arg(flag('D', DELETE, "Removes the user").conflicts_with_all([BATCH, HASH]))
         .arg(flag('U', HASH, "Hashes the passwords of a file that has plain ones").conflicts_with(BATCH))
+        .arg(
+            Arg::new(GROUPS)
+                .short('g')
+                .long(GROUPS)
+                .value_name("GROUP,GROUP")
+                .conflicts_with_all([DELETE, HASH])
+                .help("Puts the user in these groups and no others; \"\" for none. A user that is there keeps its password"),
+        )
         .arg(Arg::new(FILE).value_name("FILE").required(true))
         .arg(
             Arg::new(NAME)
@@ -89,27 +100,66 @@ pub(crate) fn passwd(matches: &ArgMatches) -> Result<(), Failure> {
     if matches.get_flag(DELETE) {
         return Ok(delete(file, name)?);
     }
-    // A name that cannot be used is told before a password is asked for.
+    let groups = matches.get_one::<String>(GROUPS).map(|groups| split(groups));
+    // What cannot stand in the file is told before a password is asked for.
     let any = PasswordHash::parse(ANY_HASH).expect("it is one");
-    set_hash("", name, &any).map_err(PasswdError::from)?;
-    let password = match matches.get_one::<String>(PASSWORD) {
+    with_user("", name, &any, groups.as_deref())?;
+    let (is_new, given) = (matches.get_flag(CREATE), matches.get_one::<String>(PASSWORD));
+    if let (Some(groups), None, false) = (&groups, given, is_new)
+        && regroup(file, name, groups)?
+    {
+        return Ok(());
+    }
+    let password = match given {
         Some(password) => password.clone(),
         None => secret::ask(&format!("Password for {name}: "), "The same again: ")?,
     };
-    let is_new = matches.get_flag(CREATE);
-    Ok(set(file, name, &password, is_new)?)
+    Ok(set(file, name, &password, groups.as_deref(), is_new)?)
 }
 
-fn set(file: &str, name: &str, password: &str, is_new: bool) -> Result<(), PasswdError> {
+/// The names in a list of groups; none in an empty one.
+fn split(groups: &str) -> Vec<&str> {
+    if groups.is_empty() { Vec::new() } else { groups.split(',').collect() }
+}
+
+/// Puts a user in these groups. Says whether there is such a user.
+fn regroup(file: &str, name: &str, groups: &[&str]) -> Result<bool, PasswdError> {
+    change_secret(Path::new(file), |text| match set_groups(text, name, groups) {
+        Err(GroupsError::NoSuchUser) => Ok(None),
+        changed => Ok::<_, PasswdError>(Some(changed?)),
+    })
+}
+
+fn set(
+    file: &str,
+    name: &str,
+    password: &str,
+    groups: Option<&[&str]>,
+    is_new: bool,
+) -> Result<(), PasswdError> {
     if password.is_empty() {
         return Err(PasswdError::Empty);
     }
     let hash = hash(password)?;
     change_secret(Path::new(file), |text| {
         let text = if is_new { "" } else { text };
-        Ok::<_, PasswdError>(Some(set_hash(text, name, &hash)?))
+        with_user(text, name, &hash, groups).map(Some)
     })?;
     Ok(())
+}
+
+/// A file with this user: with these groups, or with those that it has.
+fn with_user(
+    text: &str,
+    name: &str,
+    hash: &PasswordHash,
+    groups: Option<&[&str]>,
+) -> Result<String, PasswdError> {
+    let text = set_hash(text, name, hash)?;
+    match groups {
+        Some(groups) => Ok(set_groups(&text, name, groups)?),
+        None => Ok(text),
+    }
 }
 
 fn delete(file: &str, name: &str) -> Result<(), PasswdError> {
@@ -127,6 +177,7 @@ const CREATE: &str = "create";
 const BATCH: &str = "batch";
 const DELETE: &str = "delete";
 const HASH: &str = "hash-plain";
+const GROUPS: &str = "groups";
 const FILE: &str = "file";
 const NAME: &str = "name";
 const PASSWORD: &str = "password";

@@ -51,6 +51,25 @@ fn users_are_added_changed_and_removed() {
 }
 
 #[test]
+fn users_are_put_in_groups_and_keep_their_passwords() {
+    let folder = folder("passwd_groups");
+    assert_eq!(passwd(&folder, &["-g", "night,staff", "users.txt", "anna"], "one\n"), (0, String::new()));
+    assert_eq!(users(&folder), [user("anna", "night,staff")], "a new user has a password too");
+    let before = fs::read_to_string(folder.join("users.txt")).expect("it is there");
+    assert_eq!(passwd(&folder, &["--groups", "day", "users.txt", "anna"], ""), (0, String::new()));
+    let after = fs::read_to_string(folder.join("users.txt")).expect("it is there");
+    assert_eq!(after, before.replace("night,staff", "day"), "nothing else has changed");
+    assert_eq!(passwd(&folder, &["-b", "-g", "", "users.txt", "anna", "two"], ""), (0, String::new()));
+    assert_eq!(users(&folder), [user("anna", "")], "with a password both change");
+    let after = fs::read_to_string(folder.join("users.txt")).expect("it is there");
+    assert!(!before.starts_with(after.trim_end()), "the password is another one");
+    for groups in ["a b:c", ",", " a"] {
+        let (code, stderr) = passwd(&folder, &["-g", groups, "users.txt", "anna"], "");
+        assert!(code == 1 && stderr.contains("is no name of a group"), "{groups:?}: {stderr}");
+    }
+}
+
+#[test]
 fn plain_passwords_are_hashed_and_hashes_left_alone() {
     let folder = folder("passwd_plain");
     assert_eq!(passwd(&folder, &["-b", "users.txt", "anna", "one"], "").0, 0);
@@ -74,6 +93,7 @@ fn what_cannot_be_done_is_told_and_changes_nothing() {
         (&["-b", "none/users.txt", "bert", "x"], "", 1, "No such file"),
         (&["-b", "users.txt", "bert"], "", 2, "PASSWORD"),
         (&["users.txt"], "", 2, "NAME"),
+        (&["-D", "-g", "a", "users.txt", "anna"], "", 2, "cannot be used with"),
         (&["-c", "-D", "users.txt", "anna"], "", 2, "cannot be used with"),
     ] {
         let (found, stderr) = passwd(&folder, arguments, input);
