@@ -23,7 +23,7 @@ impl Access {
     pub fn explain_connect(&self, credentials: &Credentials<'_>) -> Explanation {
         let Credentials { client_id, user_name, address, .. } = credentials;
         let user = user_name.map_or("without user name".to_owned(), |name| format!("as user {name:?}"));
-        let question = format!("may client {client_id:?} connect from {address} {user}?");
+        let question = format!("may client {client_id:?} connect from {} {user}?", address.escape_debug());
         let (decision, notes) = self.backends(credentials.origin).explain(credentials);
         Explanation { question, decision, notes }
     }
@@ -34,7 +34,7 @@ impl Access {
         let rules = self.rules(&identity.origin);
         let mut decision = rules.permit(identity, action);
         if !decision.allowed && decision.remedy.is_empty() {
-            decision.remedy = format!("above it, the rule `{}`", rule_for(identity, action)).into();
+            decision.remedy = remedy(identity, action).into();
         }
         let client = format!("client {:?}{}", identity.client_id, Who(identity));
         let question = format!("may {client} {}?", What(action));
@@ -97,6 +97,17 @@ impl fmt::Display for What<'_> {
             }
             Action::Receive { topic } => write!(formatter, "receive {topic:?}"),
         }
+    }
+}
+
+/// A line that allows it, unless a name has characters that are not shown: whoever copied such a line would not see what
+/// it says.
+fn remedy(identity: &Identity, action: &Action<'_>) -> String {
+    let rule = rule_for(identity, action);
+    let is_shown = |c: char| matches!(c, '"' | '\'' | '\\') || c.escape_debug().eq([c]);
+    match rule.chars().all(is_shown) {
+        true => format!("above it, the rule `{rule}`"),
+        false => "above it, a rule with wildcards: a name has characters that are not shown".to_owned(),
     }
 }
 

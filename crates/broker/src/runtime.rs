@@ -131,7 +131,7 @@ impl Runtime {
         self.accept();
         self.end_waits();
         self.read_sockets();
-        self.answer_hellos();
+        self.answer_hello();
         self.receive_parcels();
         self.handle_timeouts();
         self.publish_sys();
@@ -443,17 +443,17 @@ impl Runtime {
         Ok(())
     }
 
-    /// Answers a few TLS clients. Each answer costs a private-key operation, for which nobody else should wait
-    /// long.
-    fn answer_hellos(&mut self) {
-        for _ in 0..self.hellos.len().min(HELLOS_PER_TURN) {
-            let Some(id) = self.hellos.pop_front() else { return };
+    /// Answers one TLS client. An answer costs a private-key operation, with an RSA key of 2,048 bits about a
+    /// millisecond; between two of them everybody else is served, which is what a turn does.
+    fn answer_hello(&mut self) {
+        while let Some(id) = self.hellos.pop_front() {
             let Some(socket) = self.sockets.get_mut(id) else { continue };
             socket.is_greeting = false;
             match socket.stream.answer_hello() {
                 Ok(()) => queue(&mut self.to_read, socket),
                 Err(cause) => self.fail(id, &cause),
             }
+            return;
         }
     }
 
@@ -889,8 +889,6 @@ fn queue(to_read: &mut VecDeque<ConnectionId>, socket: &mut Socket) {
 pub(crate) const MAILBOX: Token = Token(2);
 const EVENTS_PER_TURN: usize = 1024;
 const READS_PER_TURN: usize = 1024;
-/// With an RSA key of 2,048 bits an answer takes about a millisecond.
-const HELLOS_PER_TURN: usize = 2;
 const PARCELS_PER_TURN: usize = 4096;
 /// One read takes at most this, which bounds what one connection does in a turn.
 const READ_BYTES: usize = 64 << 10;
@@ -904,3 +902,6 @@ const BLOCKED_MILLIS: u64 = 1;
 const STOP_MILLIS_MAX: u64 = 3_000;
 const STOP_POLL_MILLIS: u64 = 5;
 const _: () = assert!(FIRST_LISTENER < FIRST_TOKEN, "listeners and connections have tokens of their own");
+
+#[cfg(test)]
+mod tests;

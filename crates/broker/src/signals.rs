@@ -20,6 +20,12 @@ impl Signals {
         Ok(Self { stop: pipe_of(&[SIGTERM, SIGINT])?, reload: pipe_of(&[SIGHUP])? })
     }
 
+    /// Pipes that no signal comes through.
+    #[cfg(test)]
+    pub(crate) fn deaf() -> io::Result<Self> {
+        Ok(Self { stop: pipe_of(&[])?, reload: pipe_of(&[])? })
+    }
+
     /// Registers both pipes.
     pub(crate) fn register(&mut self, registry: &Registry, stop: Token, reload: Token) -> io::Result<()> {
         self.stop.register(registry, stop, Interest::READABLE)?;

@@ -5,6 +5,7 @@ mod below;
 mod bench;
 mod config;
 mod durability;
+mod forged_lines;
 mod hostile;
 mod listeners;
 mod mosquitto;
