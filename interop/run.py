@@ -23,6 +23,7 @@ sys.dont_write_bytecode = True
 from cases import load_cases  # noqa: E402
 from suite.broker import Broker, start_mosquitto, start_noctule  # noqa: E402
 from suite.case import CASES, Case, CaseFailed  # noqa: E402
+from suite.certificate import Certificate, make_certificate  # noqa: E402
 from suite.peers import Peers  # noqa: E402
 from suite.scene import Scene  # noqa: E402
 
@@ -49,7 +50,8 @@ def main() -> int:
         print(f"FAIL --only: no case matches {options.only}")
         return 1
     print("peers:", ", ".join(versions), flush=True)
-    return Run(options, peers).all(chosen)
+    with tempfile.TemporaryDirectory(prefix="interop-") as folder:
+        return Run(options, peers, make_certificate(Path(folder))).all(chosen)
 
 
 def parse_options() -> argparse.Namespace:
@@ -74,9 +76,10 @@ def matches(name: str, patterns: list[str]) -> bool:
 class Run:
     """One run over the chosen cases: counts, prints, keeps the logs of what failed."""
 
-    def __init__(self, options: argparse.Namespace, peers: Peers):
+    def __init__(self, options: argparse.Namespace, peers: Peers, certificate: Certificate):
         self.options = options
         self.peers = peers
+        self.certificate = certificate
         self.against_mosquitto = options.broker == "mosquitto"
         self.differences = read_differences() if self.against_mosquitto else {}
         self.logs = TARGET / "interop-logs"
@@ -133,9 +136,9 @@ class Run:
 
     def start_broker(self, folder: Path) -> Broker:
         if self.against_mosquitto:
-            return start_mosquitto(folder)
+            return start_mosquitto(folder, self.certificate)
         shards = ["--shards", str(self.options.shards)]
-        return start_noctule(Path(self.options.broker).resolve(), folder, shards)
+        return start_noctule(Path(self.options.broker).resolve(), folder, self.certificate, shards)
 
     def report(self, name: str, why: str | None) -> None:
         reason = self.differences.get(name)

@@ -13,6 +13,9 @@ from suite.client_program import main
 from suite.wire import Kind, Packet, Verdict, Wire
 
 LARGE_BYTES = 2 * 1024 * 1024
+# Lengths around the borders of a frame's length, of a TLS record, of the broker's buffers and of its pieces of a payload.
+BORDERS = tuple(border + more for border in (126, 16 << 10, 40 << 10, 64 << 10, 128 << 10) for more in (-14, -1, 0, 1))
+STALL_BYTES = 5_000_000
 QOS2_KINDS = (Kind.PUBLISH, Kind.PUBREC, Kind.PUBREL, Kind.PUBCOMP)
 
 
@@ -431,6 +434,71 @@ def sys_topics(port: int, version: str):
     peer.subscribe("$SYS/broker/version")
     message = peer.wait_count(1)[0]
     check_equal((message.topic, message.retain), ("$SYS/broker/version", 1), "topic and retain")
+
+
+def over_websockets(name: str, versions: tuple[str, ...] = VERSIONS):
+    """Registers the case once per version and kind of WebSocket."""
+    return case_for("v{version}/{websocket}/" + name, version=versions, websocket=("ws", "wss"))
+
+
+def patterned(length: int) -> bytes:
+    period = bytes((index * 31 + (index >> 8)) & 0xff for index in range(65_521))
+    return (period * (length // len(period) + 1))[:length]
+
+
+@over_websockets("every_length")
+def every_length(port: int, version: str, websocket: str):
+    """Payloads around every border arrive as they were sent, in both directions at once."""
+    left, right = (Peer(port, version, name, websocket=websocket) for name in ("left", "right"))
+    for peer in (left, right):
+        peer.connect()
+        peer.subscribe(f"to/{peer.client_id}", qos=1)
+    infos = {"left": [], "right": []}
+    for length in BORDERS:
+        infos["left"].append(left.publish_later("to/right", patterned(length), 1))
+        infos["right"].append(right.publish_later("to/left", patterned(length), 1))
+    for peer in (left, right):
+        peer.wait_published(infos[peer.client_id])
+        messages = peer.wait_count(len(BORDERS))
+        check_equal([len(message.payload) for message in messages], list(BORDERS), "lengths")
+        check(all(message.payload == patterned(len(message.payload)) for message in messages), "a payload differs")
+        peer.disconnect()
+
+
+@over_websockets("five_megabytes", versions=("5",))
+def five_megabytes(port: int, version: str, websocket: str):
+    """Large publications go through from and to WebSockets in every QoS, also both ways at once."""
+    left, right = (Peer(port, version, name, websocket=websocket) for name in ("left", "right"))
+    plain = Peer(port, version, "plain")
+    for peer in (left, right, plain):
+        peer.connect()
+        peer.subscribe("large")
+    payload = patterned(STALL_BYTES)
+    # One of QoS 0 at a time: a further one would be dropped while a receiver has as much to read.
+    for publishers, qos in (((left,), 0), ((plain,), 2), ((right, plain), 1)):
+        infos = [(peer, peer.publish_later("large", payload, qos)) for peer in publishers]
+        for peer, info in infos:
+            peer.wait_published([info])
+        for peer in (left, right, plain):
+            messages = peer.wait_count(len(publishers))
+            check(all(message.payload == payload for message in messages), "a payload differs")
+            peer.messages.clear()
+
+
+@over_websockets("slow_reader", versions=("311",))
+def slow_reader(port: int, version: str, websocket: str):
+    """A client that stops reading for a while gets everything when it reads again, and nobody waits for it."""
+    slow, other = (Peer(port, version, name, websocket=websocket) for name in ("slow", "other"))
+    for peer in (slow, other):
+        peer.connect()
+        peer.subscribe("large", qos=1)
+    slow.fall_silent()
+    payload = patterned(STALL_BYTES // 5)
+    other.wait_published([other.publish_later("large", payload, 1) for _ in range(10)])
+    other.wait_count(10)
+    slow.client.loop_start()
+    messages = slow.wait_count(10)
+    check(all(message.payload == payload for message in messages), "a payload differs")
 
 
 if __name__ == "__main__":

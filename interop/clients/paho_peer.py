@@ -1,11 +1,13 @@
 """One face for paho-mqtt 1.6 and 2.x: a client whose events a case can wait for."""
 
+import os
 import queue
 import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -15,6 +17,7 @@ from suite.case import CaseFailed, check, check_equal
 
 IS_PAHO_2 = hasattr(mqtt, "CallbackAPIVersion")
 PROTOCOLS = {"31": mqtt.MQTTv31, "311": mqtt.MQTTv311, "5": mqtt.MQTTv5}
+WebsocketWrapper = getattr(mqtt, "_WebsocketWrapper", None) or mqtt.WebsocketWrapper
 WAIT_SECONDS = 15.0
 QUIET_SECONDS = 0.4
 FOR_EVER = 0xFFFF_FFFF
@@ -53,8 +56,9 @@ class Peer:
 
     def __init__(self, port: int, version: str = "5", client_id: str = "", *, clean: bool = True,
                  expiry: int | None = None, keep_alive: int = 60, will: Will | None = None,
-                 manual_ack: bool = False, **connect_properties):
+                 manual_ack: bool = False, websocket: str | None = None, **connect_properties):
         self.port = port
+        self.websocket = websocket
         self.version = version
         self.keep_alive = keep_alive
         self.clean = clean
@@ -78,12 +82,21 @@ class Peer:
 
     def _create(self, manual_ack: bool) -> mqtt.Client:
         options = {"client_id": self.client_id, "protocol": PROTOCOLS[self.version], "reconnect_on_failure": False}
+        if self.websocket:
+            options["transport"] = "websockets"
         if self.version != "5":
             options["clean_session"] = self.clean
         if IS_PAHO_2:
             client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, manual_ack=manual_ack, **options)
         else:
             client = mqtt.Client(**options)
+        if self.websocket:
+            _keep_what_is_sent_in_parts()
+            place = urlsplit(os.environ[f"BROKER_{self.websocket.upper()}"])
+            self.port = place.port
+            client.ws_set_options(path=place.path)
+        if self.websocket == "wss":
+            client.tls_set(os.environ["BROKER_CA"])
         client.max_inflight_messages_set(20)
         client.on_connect = self._on_connect
         client.on_message = self._on_message
@@ -208,6 +221,27 @@ class Peer:
     def _on_disconnect(self, _client, _userdata, *rest) -> None:
         # 2.x puts flags before the code.
         self.disconnects.put(_number(rest[1] if IS_PAHO_2 else rest[0]))
+
+
+def _keep_what_is_sent_in_parts() -> None:
+    """Mends paho 1.6 and 2.x: of a packet whose WebSocket frame the kernel takes only a part of, they forget the rest.
+
+    Their wrapper then says that nothing was sent, and the sender drops a packet of which nothing was sent. Any broker
+    waits for the end of that frame for ever (eclipse-paho/paho.mqtt.python#887). Saying that it has to be tried again
+    keeps the packet.
+    """
+    send = WebsocketWrapper._send_impl
+    if getattr(send, "is_mended", False):
+        return
+
+    def send_or_wait(wrapper, data):
+        sent = send(wrapper, data)
+        if data and not sent:
+            raise BlockingIOError
+        return sent
+
+    send_or_wait.is_mended = True
+    WebsocketWrapper._send_impl = send_or_wait
 
 
 def _number(code) -> int:

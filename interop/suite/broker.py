@@ -10,28 +10,43 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .case import CaseFailed, check, check_equal
+from .certificate import Certificate
 from .program import Program
 
-READY_LINE = re.compile(r"^noctule \S+ ready: mqtt tcp://127\.0\.0\.1:(\d+)")
+READY_LINE = re.compile(r"^noctule \S+ ready: mqtt tcp://127\.0\.0\.1:(\d+) "
+                        r"ws://127\.0\.0\.1:(\d+)/mqtt wss://127\.0\.0\.1:(\d+)/mqtt$")
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
 
-# Without these, mosquitto 2.0 drops messages that the cases expect to be queued.
+# With bounded queues mosquitto 2.0 drops messages that the cases expect to be queued, and as root it becomes a user who
+# cannot read the key.
 MOSQUITTO_SETTINGS = """\
 listener {port} 127.0.0.1
+listener {ws} 127.0.0.1
+protocol websockets
+listener {wss} 127.0.0.1
+protocol websockets
+certfile {certificate}
+keyfile {key}
 allow_anonymous true
+user root
 max_queued_messages 0
 sys_interval 1
 """
 
 
 class Broker:
-    """A started broker on a port of its own; `stop` checks that it ends well."""
+    """A started broker on ports of its own; `stop` checks that it ends well."""
 
-    def __init__(self, program: Program, port: int):
+    def __init__(self, program: Program, ports: tuple[int, int, int], certificate: Certificate):
         self.program = program
-        self.port = port
+        self.port, self.ws_port, self.wss_port = ports
+        self.certificate = certificate
         self._is_stopped = False
+
+    def websocket(self, scheme: str) -> str:
+        """Where it listens with `ws` or `wss`."""
+        return f"{scheme}://127.0.0.1:{self.wss_port if scheme == 'wss' else self.ws_port}/mqtt"
 
     def stop(self) -> None:
         """SIGTERM must end the broker with exit code 0, and nothing may have panicked; a second call does nothing."""
@@ -48,11 +63,13 @@ class Broker:
         return " / ".join(self.program.err[-3:]) or "it said nothing"
 
 
-def start_noctule(path: Path, folder: Path, extra: Iterable[str] = ()) -> Broker:
-    """Starts the binary on a port the system chooses and reads that from its ready line."""
+def start_noctule(path: Path, folder: Path, certificate: Certificate, extra: Iterable[str] = ()) -> Broker:
+    """Starts the binary on ports the system chooses and reads them from its ready line."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("NOCTULE_")}
-    program = Program([path, "--listen", "tcp://127.0.0.1:0", "--data-dir", folder / "data",
-                       "--durability", "memory", *extra], cwd=folder, env=clean)
+    listeners = [word for scheme in ("tcp", "ws", "wss") for word in ("--listen", f"{scheme}://127.0.0.1:0")]
+    tls = ["--set", f"tls.certificate={certificate.path}", "--set", f"tls.key={certificate.key}"]
+    program = Program([path, *listeners, *tls, "--data-dir", folder / "data", "--durability", "memory", *extra],
+                      cwd=folder, env=clean)
     try:
         program.wait_until(lambda: program.out or not program.is_running(), "the ready line", START_SECONDS)
     except CaseFailed:
@@ -63,19 +80,20 @@ def start_noctule(path: Path, folder: Path, extra: Iterable[str] = ()) -> Broker
     if not ready:
         program.kill()
         raise CaseFailed(f"not a ready line: {first!r} {' / '.join(program.err[-3:])}")
-    return Broker(program, int(ready[1]))
+    return Broker(program, (int(ready[1]), int(ready[2]), int(ready[3])), certificate)
 
 
-def start_mosquitto(folder: Path) -> Broker:
-    """Starts Debian's mosquitto on a free port; another process may take the port first, so it tries again."""
+def start_mosquitto(folder: Path, certificate: Certificate) -> Broker:
+    """Starts Debian's mosquitto on free ports; another process may take one first, so it tries again."""
     path = find_mosquitto()
     for _ in range(5):
-        port = free_port()
+        ports = (free_port(), free_port(), free_port())
         settings = folder / "mosquitto.conf"
-        settings.write_text(MOSQUITTO_SETTINGS.format(port=port))
+        settings.write_text(MOSQUITTO_SETTINGS.format(
+            port=ports[0], ws=ports[1], wss=ports[2], certificate=certificate.path, key=certificate.key))
         program = Program([path, "-c", settings], cwd=folder)
-        if _answers(program, port):
-            return Broker(program, port)
+        if all(_answers(program, port) for port in ports):
+            return Broker(program, ports, certificate)
         program.kill()
     raise CaseFailed("mosquitto did not start on any of five ports")
 

@@ -14,7 +14,8 @@ from .case import CaseFailed, check
 ANSWER_SECONDS = 60.0
 
 # Programs of Debian's packages and of the system.
-TOOLS = ("mosquitto_pub", "mosquitto_sub", "mosquitto_rr", "paho_c_pub", "paho_c_sub", "node", "stdbuf")
+TOOLS = ("mosquitto_pub", "mosquitto_sub", "mosquitto_rr", "paho_c_pub", "paho_c_sub", "node", "stdbuf",
+         "openssl", "chromium")
 # Virtual environment, package, and how its version begins.
 PYTHON_PACKAGES = (("paho1", "paho-mqtt", "1.6.1"), ("paho2", "paho-mqtt", "2."), ("paho2", "gmqtt", "0."),
                    ("paho2", "aiomqtt", "2."))

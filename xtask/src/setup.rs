@@ -21,6 +21,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("node", "nodejs"),
     ("npm", "npm"),
     ("strace", "strace"),
+    ("openssl", "openssl"),
+    ("chromium", "chromium"),
 ];
 
 /// Folders of the build folder's `peers`, with the pinned requirements each is made from.
