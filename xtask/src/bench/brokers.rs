@@ -69,8 +69,8 @@ impl Broker {
         let mut more = vec!["--set", "tls.versions=1.3"];
         let certificate = data_dir.with_extension("tls");
         let files = ["server.pem", "server.key"].map(|name| certificate.join(name).display().to_string());
-        let [shown, key] = [("certificate", &files[0]), ("key", &files[1])]
-            .map(|(name, file)| format!("tls.{name}={file}"));
+        let [shown, key] =
+            [("certificate", &files[0]), ("key", &files[1])].map(|(name, file)| format!("tls.{name}={file}"));
         if door.is_tls() {
             let mut init = lab.project.command(lab.project.release_binary());
             init.args(["tls", "init", "--name", "127.0.0.1", "--dir"]).arg(&certificate);
