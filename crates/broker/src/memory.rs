@@ -19,18 +19,18 @@ impl Settling {
         self.due.get_or_insert(now + SETTLE_MILLIS);
     }
 
-    /// When [`settle`](Self::settle) wants to be called next.
+    /// When [`is_time`](Self::is_time) wants to be asked next.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Lets memory go, if it is time.
-    pub(crate) fn settle(&mut self, now: Instant) {
-        if self.due.is_none_or(|due| due > now) {
-            return;
+    /// Whether it is time to let memory go, which is said once.
+    pub(crate) fn is_time(&mut self, now: Instant) -> bool {
+        let is_time = self.due.is_some_and(|due| due <= now);
+        if is_time {
+            self.due = self.worked_at.take().map(|at| at + SETTLE_MILLIS).filter(|due| *due > now);
         }
-        self.due = self.worked_at.take().map(|at| at + SETTLE_MILLIS).filter(|due| *due > now);
-        release_freed();
+        is_time
     }
 }
 
@@ -38,7 +38,7 @@ impl Settling {
 /// empty (up to 4 MiB for long blocks), and returns what was freed only when it frees a page of its own, which may be
 /// never again in a broker that has gone quiet. Before it refuses a block it looks everywhere; nobody can have one of
 /// this length. It takes 30 µs when there is nothing to give back.
-fn release_freed() {
+pub(crate) fn release_freed() {
     let refused = hint::black_box(Vec::<u8>::new()).try_reserve_exact(MORE_THAN_THERE_IS);
     debug_assert!(refused.is_err(), "no machine has so much memory");
 }
@@ -77,11 +77,11 @@ mod tests {
         assert_eq!(settling.due(), None);
         settling.work(at(0));
         settling.work(at(4_000));
-        settling.settle(at(4_999));
+        assert!(!settling.is_time(at(4_999)));
         assert_eq!(settling.due(), Some(at(5_000)));
-        settling.settle(at(5_000));
+        assert!(settling.is_time(at(5_000)));
         assert_eq!(settling.due(), Some(at(9_000)), "what the last work freed");
-        settling.settle(at(9_000));
+        assert!(settling.is_time(at(9_000)) && !settling.is_time(at(9_000)));
         assert_eq!(settling.due(), None);
     }
 

@@ -4,7 +4,7 @@ use crate::accepting::{Accepted, Accepting, FIRST_LISTENER};
 use crate::access::pool::PasswordPool;
 use crate::archive::Scratch;
 use crate::journal::Journal;
-use crate::memory::Settling;
+use crate::memory::{self, Settling};
 use crate::reload::{Reloaded, Reloading};
 use crate::shared::{Parcel, Shared};
 use crate::signals::Signals;
@@ -139,7 +139,7 @@ impl Runtime {
         self.flush_connections();
         self.carry_out();
         self.close_ended();
-        self.settling.settle(self.now);
+        self.settle();
     }
 
     /// Gives the shard something to do before it serves anybody, and carries it out.
@@ -156,6 +156,24 @@ impl Runtime {
         let (written, durable) = journal.committed();
         let mut turn = Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
         self.shard.committed(written, durable, &mut turn);
+    }
+
+    /// Lets memory go that a burst has left, if it is time: the room of lists, and then what the allocator keeps.
+    fn settle(&mut self) {
+        if !self.settling.is_time(self.now) {
+            return;
+        }
+        self.sockets.give_back_room();
+        self.fx.give_back_room();
+        self.inbox.shrink_to(ROOM_KEPT);
+        self.outboxes.iter_mut().for_each(|outbox| outbox.shrink_to(ROOM_KEPT));
+        for list in [&mut self.to_read, &mut self.hellos] {
+            list.shrink_to(ROOM_KEPT);
+        }
+        self.to_flush.shrink_to(ROOM_KEPT);
+        self.blocked.shrink_to(ROOM_KEPT);
+        self.ending.shrink_to(ROOM_KEPT);
+        memory::release_freed();
     }
 
     fn heed_signals(&mut self) {
@@ -890,6 +908,8 @@ pub(crate) const MAILBOX: Token = Token(2);
 const EVENTS_PER_TURN: usize = 1024;
 const READS_PER_TURN: usize = 1024;
 const PARCELS_PER_TURN: usize = 4096;
+/// What a list holds at most when a burst is over, if it does not have to hold more.
+const ROOM_KEPT: usize = 256;
 /// One read takes at most this, which bounds what one connection does in a turn.
 const READ_BYTES: usize = 64 << 10;
 /// One flush encodes about this much.

@@ -80,13 +80,15 @@ pub(crate) enum Sent {
     Blocked,
 }
 
-/// Sockets by slot. A slot is reused with another generation, so that late events find nobody.
+/// Sockets by slot. A slot is reused with another generation, so that late events find nobody; generations are counted
+/// over all slots, so that a slot may go and come again.
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
     /// Boxed, because the table doubles.
     slots: Vec<Option<Box<Socket>>>,
-    generations: Vec<u32>,
+    /// Slots below the end of the table that nobody has.
     free: Vec<u32>,
+    generation: u32,
 }
 
 impl Moving {
@@ -101,13 +103,11 @@ impl Sockets {
     pub(crate) fn insert(&mut self, Moving { stream, listener, waiting }: Moving) -> ConnectionId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
-            self.generations.push(0);
             u32::try_from(self.slots.len() - 1).expect("fewer connections than open files")
         });
-        let place = slot as usize;
-        self.generations[place] = self.generations[place].wrapping_add(1);
-        let id = ConnectionId { slot, generation: self.generations[place] };
-        self.slots[place] = Some(Box::new(Socket {
+        self.generation = self.generation.wrapping_add(1);
+        let id = ConnectionId { slot, generation: self.generation };
+        self.slots[slot as usize] = Some(Box::new(Socket {
             stream,
             id,
             listener,
@@ -147,6 +147,15 @@ impl Sockets {
         self.slots[id.slot as usize] = None;
         self.free.push(id.slot);
         served_by
+    }
+
+    /// Gives back the end of the table where nobody is connected any more.
+    pub(crate) fn give_back_room(&mut self) {
+        while self.slots.pop_if(|last| last.is_none()).is_some() {}
+        let slots = self.slots.len();
+        self.free.retain(|slot| (*slot as usize) < slots);
+        self.slots.shrink_to(slots + slots / 4);
+        self.free.shrink_to(self.free.len() * 2);
     }
 
     /// The names of all connections.
@@ -309,6 +318,23 @@ const UNREAD_BYTES_FREE: usize = 64 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn the_table_gives_back_its_end_and_late_events_find_nobody() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let socket = || Moving::new(Stream::dial(address, None).expect("it listens"), 0);
+        let mut sockets = Sockets::default();
+        let ids: Vec<ConnectionId> = (0..100).map(|_| sockets.insert(socket())).collect();
+        ids.iter().filter(|id| id.slot != 10).for_each(|id| assert_eq!(sockets.remove(*id), Some(0)));
+        sockets.give_back_room();
+        assert!(sockets.slots.capacity() < 20 && sockets.free.capacity() < 40);
+        assert_eq!(sockets.ids(), [ids[10]]);
+        let again: Vec<ConnectionId> = (0..20).map(|_| sockets.insert(socket())).collect();
+        assert!(again.iter().all(|id| sockets.get_mut(*id).is_some()));
+        assert!(ids.iter().filter(|id| id.slot != 10).all(|id| sockets.get_mut(*id).is_none()));
+    }
 
     /// The larger part of what an idle connection costs here.
     #[test]

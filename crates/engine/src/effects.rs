@@ -117,6 +117,21 @@ pub enum Event {
 }
 
 impl Effects {
+    /// Lets empty lists keep little room. Called between turns, when all of them are.
+    pub fn give_back_room(&mut self) {
+        self.records.shrink_to(ROOM_KEPT);
+        self.changes.shrink_to(ROOM_KEPT);
+        self.mail.shrink_to(ROOM_KEPT);
+        self.promises.shrink_to(ROOM_KEPT);
+        self.wills.shrink_to(ROOM_KEPT);
+        self.dirty.shrink_to(ROOM_KEPT);
+        self.drops.shrink_to(ROOM_KEPT);
+        self.events.shrink_to(ROOM_KEPT);
+        self.requests.shrink_to(ROOM_KEPT);
+        self.retained_again.shrink_to(ROOM_KEPT);
+        self.debts.shrink_to(ROOM_KEPT);
+    }
+
     /// Takes the changes to make visible.
     pub fn take_changes(&mut self) -> std::vec::Drain<'_, Change> {
         if !self.retained_staged.is_empty() {
@@ -193,3 +208,6 @@ impl Effects {
 const WORK_PER_TURN: usize = 16_384;
 /// Drops that a turn lists for the ledger.
 const DROPS_PER_TURN: usize = 10_000;
+
+/// Entries that a list keeps room for after a burst.
+const ROOM_KEPT: usize = 64;

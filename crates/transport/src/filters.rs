@@ -58,6 +58,8 @@ impl Filters {
 
     /// See [`crate::Stream::write`].
     pub(crate) fn write(&mut self, socket: &mut Socket, bytes: &[u8]) -> io::Result<Write> {
+        // A client that has just connected asks for its WebSocket now.
+        self.send_unsealed()?;
         if !self.flush(socket)? || !self.is_open() || self.is_ending {
             return Ok(Write::WouldBlock);
         }

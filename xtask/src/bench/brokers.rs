@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -11,16 +11,44 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::lab::Lab;
-use crate::setup;
+use crate::{project, setup};
 
 /// A broker that runs.
 #[derive(Debug)]
 pub(super) struct Broker {
     pub(super) name: &'static str,
     pub(super) port: u16,
+    door: Door,
     child: Child,
+    /// Who has signed its certificate.
+    authority: Option<PathBuf>,
     /// Of one of ours.
     data_dir: Option<PathBuf>,
+}
+
+/// What is spoken below MQTT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    Tcp,
+    Tls,
+    WebSocket,
+    WebSocketInTls,
+}
+
+impl Door {
+    /// As the broker and as the generator write it.
+    fn schemes(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Tcp => ("tcp", "mqtt"),
+            Self::Tls => ("tls", "mqtts"),
+            Self::WebSocket => ("ws", "ws"),
+            Self::WebSocketInTls => ("wss", "wss"),
+        }
+    }
+
+    fn is_tls(self) -> bool {
+        matches!(self, Self::Tls | Self::WebSocketInTls)
+    }
 }
 
 impl Broker {
@@ -33,6 +61,26 @@ impl Broker {
     /// This broker with so many shards, and like Mosquitto without a window for 3.x clients.
     pub(super) fn noctule(lab: &Lab<'_>, shards: u16) -> Result<Self> {
         Self::noctule_in(lab, shards, fresh_data_dir(lab), &[])
+    }
+
+    /// This broker with one shard, reached through something else than plain TCP.
+    pub(super) fn noctule_behind(lab: &Lab<'_>, door: Door) -> Result<Self> {
+        let data_dir = fresh_data_dir(lab);
+        let mut more = vec!["--set", "tls.versions=1.3"];
+        let certificate = data_dir.with_extension("tls");
+        let files = ["server.pem", "server.key"].map(|name| certificate.join(name).display().to_string());
+        let [shown, key] =
+            [("certificate", &files[0]), ("key", &files[1])].map(|(name, file)| format!("tls.{name}={file}"));
+        if door.is_tls() {
+            let mut init = lab.project.command(lab.project.release_binary());
+            init.args(["tls", "init", "--name", "127.0.0.1", "--dir"]).arg(&certificate);
+            project::run(init.stdout(Stdio::null()))?;
+            more.extend(["--set", &shown, "--set", &key]);
+        }
+        let mut broker =
+            Self::start_noctule_at(pinned(lab, lab.project.release_binary()), door, 1, data_dir, &more)?;
+        broker.authority = door.is_tls().then(|| certificate.join("ca.pem"));
+        Ok(broker)
     }
 
     /// This broker with one shard and this durability.
@@ -51,12 +99,23 @@ impl Broker {
         Self::start_noctule(pinned(lab, lab.project.release_binary()), shards, data_dir, more)
     }
 
-    fn start_noctule(mut command: Command, shards: u16, data_dir: PathBuf, more: &[&str]) -> Result<Self> {
-        command.args(["--listen", "tcp://127.0.0.1:0", "--log", "off", "--shards", &shards.to_string()]);
+    fn start_noctule(command: Command, shards: u16, data_dir: PathBuf, more: &[&str]) -> Result<Self> {
+        Self::start_noctule_at(command, Door::Tcp, shards, data_dir, more)
+    }
+
+    fn start_noctule_at(
+        mut command: Command,
+        door: Door,
+        shards: u16,
+        data_dir: PathBuf,
+        more: &[&str],
+    ) -> Result<Self> {
+        command.args(["--listen", &format!("{}://127.0.0.1:0", door.schemes().0)]);
+        command.args(["--log", "off", "--shards", &shards.to_string()]);
         command.args(["--set", "limits.inflight_messages_max_v3=65535"]);
         command.args(["--set", "sys_interval=1s"]).args(more).arg("--data-dir").arg(&data_dir);
         let mut broker = Self::start_and_read_port("noctule", &mut command)?;
-        broker.data_dir = Some(data_dir);
+        (broker.door, broker.data_dir) = (door, Some(data_dir));
         Ok(broker)
     }
 
@@ -75,8 +134,8 @@ impl Broker {
         fs::write(&file, format!("listener {port} 127.0.0.1\n{MOSQUITTO_SETTINGS}"))
             .with_context(|| format!("cannot write {}", file.display()))?;
         let child = pinned(lab, program).arg("-c").arg(file).stderr(Stdio::null()).spawn();
-        let mut broker =
-            Self { name: "mosquitto", port, child: child.context("cannot start mosquitto")?, data_dir: None };
+        let mut broker = Self::new("mosquitto", child.context("cannot start mosquitto")?);
+        broker.port = port;
         broker.wait_until_it_listens()?;
         Ok(broker)
     }
@@ -86,24 +145,33 @@ impl Broker {
         Ok(self.data_dir.as_ref().context("it has no data directory of ours")?.join("journal"))
     }
 
+    fn new(name: &'static str, child: Child) -> Self {
+        Self { name, port: 0, door: Door::Tcp, child, authority: None, data_dir: None }
+    }
+
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     pub(super) fn url(&self) -> String {
-        format!("mqtt://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", self.door.schemes().1, self.port)
     }
 
-    /// Both of ours say where they listen as soon as they do: `... ready: ...:PORT`.
+    /// Who has signed its certificate, if it shows one.
+    pub(super) fn authority(&self) -> Option<&Path> {
+        self.authority.as_deref()
+    }
+
+    /// Both of ours say where they listen as soon as they do: `... ready: ...:PORT`, maybe with a path behind it.
     fn start_and_read_port(name: &'static str, command: &mut Command) -> Result<Self> {
         let mut child =
             command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {name}"))?;
         let stdout = child.stdout.take().context("standard output was asked for")?;
-        let mut broker = Self { name, port: 0, child, data_dir: None };
+        let mut broker = Self::new(name, child);
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         ensure!(line.contains("ready"), "{name} did not start");
-        let port = line.trim_end().rsplit(':').next().and_then(|port| port.parse().ok());
+        let port = line.trim_end().rsplit(':').next().and_then(|rest| rest.split('/').next()?.parse().ok());
         broker.port = port.with_context(|| format!("no port in: {line}"))?;
         Ok(broker)
     }

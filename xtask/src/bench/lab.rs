@@ -93,6 +93,9 @@ impl<'a> Lab<'a> {
         let mut command = self.project.command(&line[0]);
         command.args(&line[1..]).arg(self.project.release_binary()).arg("bench").args(words);
         command.args(["--json", "--url", &broker.url(), "--pid", &broker.pid().to_string()]);
+        if let Some(authority) = broker.authority() {
+            command.arg("--ca").arg(authority);
+        }
         command
     }
 }

@@ -83,6 +83,36 @@ fn every_scenario_is_clean_and_says_what_it_measured() {
 }
 
 /// The first publication a new subscriber gets is its own: no retained message of an earlier run.
+/// Payloads are longer than what one write through TLS or WebSocket takes.
+#[test]
+fn a_broker_is_measured_through_tls_and_websocket() {
+    let place = folder("bench_doors");
+    let (code, _, stderr) = outcome(&mut noctule(&place, &["tls", "init", "--name", "127.0.0.1"]));
+    assert_eq!(code, 0, "{stderr}");
+    let authority = place.join("tls/ca.pem").display().to_string();
+    for (door, scheme) in [("ws", "ws"), ("tls", "mqtts"), ("wss", "wss")] {
+        let listen = format!("{door}://127.0.0.1:0");
+        let tls = ["--set", "tls.certificate=tls/server.pem", "--set", "tls.key=tls/server.key"];
+        let mut command = noctule(&place, &[&["--listen", &listen, "--log", "off"], &tls[..]].concat());
+        let mut broker = Broker::start(&mut command);
+        let ready = broker.ready();
+        let (_, rest) = ready.rsplit_once("://").expect("where it listens");
+        let url = format!("{scheme}://{rest}");
+        let load = ["--payload", "300000", "--publishers", "2", "--subscribers", "2", "--window", "2"];
+        let short = ["p2p", "--qos", "1", "--seconds", "0.3", "--warm-up", "0.1"];
+        let trust = ["--ca", authority.as_str()];
+        let trust = if door == "ws" { &trust[..0] } else { &trust };
+        let report = clean_json(&url, &[&short[..], &load, trust].concat());
+        assert!(report["messages"]["received"].as_u64() > Some(0), "{report}");
+    }
+}
+
+#[test]
+fn a_certificate_is_believed_only_if_somebody_says_so() {
+    let (code, _, stderr) = bench(&["p2p", "--url", "mqtts://127.0.0.1:1"]);
+    assert!(code != 0 && stderr.contains("--ca FILE says who has signed"), "{code}: {stderr}");
+}
+
 fn assert_nothing_is_left(url: &str) {
     let mut peer = Peer::connect(url["mqtt://".len()..].parse().expect("an address"), "witness");
     peer.subscribe("bench/#");

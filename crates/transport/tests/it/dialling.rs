@@ -146,6 +146,17 @@ fn a_client_shows_its_certificate() {
 }
 
 #[test]
+fn a_websocket_is_asked_for_before_anything_is_read() {
+    let (mut dialled, mut accepted) = connected();
+    dialled.dial_websocket("broker.lan:8083", "/mqtt");
+    accepted.serve_websocket(rules());
+    assert_eq!(dialled.write(b"call").unwrap(), Write::WouldBlock);
+    let mut buffer = vec![0; 64 << 10];
+    while accepted.read(&mut buffer).unwrap() == Read::WouldBlock {}
+    assert!(accepted.is_open() && !dialled.is_open(), "the request is there, the answer on its way");
+}
+
+#[test]
 fn a_server_that_speaks_something_else_is_recognised() {
     let (mut dialled, mut accepted) = connected();
     dialled.dial_websocket("broker.lan:8083", "/elsewhere");
