@@ -63,7 +63,7 @@ pub use handshake::{Arrival, ArrivalRefusal};
 pub use journal::{Content, Request};
 pub use mail::{Mail, Promise, ShardId, Then, Violation};
 pub use record::{
-    Frame, FrameTarget, Frames, PayloadPart, Record, RecordError, content, contents, has_one_receiver,
+    Frame, FrameTarget, Frames, PayloadPart, Record, RecordError, brief, content, contents, has_one_receiver,
     is_in_parts, moved_bytes, part,
 };
 pub use replay::{Given, Remembered, RememberedGroup, RememberedPhase, RememberedSession, Replay, Span};

@@ -21,8 +21,13 @@ const BODY_BYTES: [usize; 2] = [100, 4096];
 const KEPT_BYTES: u64 = 64 << 20;
 const RECOVERED_BYTES: u64 = 1 << 30;
 /// All segments have one size, so that only their blocks differ.
-const OPTIONS: Options =
-    Options { segment_bytes: 32 << 20, first_segment_bytes: 32 << 20, journal_bytes_max: 0 };
+const OPTIONS: Options = Options {
+    segment_bytes: 32 << 20,
+    first_segment_bytes: 32 << 20,
+    journal_bytes_max: 0,
+    indexed_bytes_min: 0,
+    index_share: 8,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blocks {

@@ -8,7 +8,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::format::{SEGMENT_HEADER_BYTES, offset_of};
 use crate::names::Name;
 use crate::reader::Reader;
-use crate::recovery::{self, OnProgress};
+use crate::recovery::{self, Care, OnProgress};
 use crate::report::Report;
 use crate::table::Segment;
 use crate::trouble::Trouble;
@@ -68,7 +68,7 @@ pub fn backup_from_outside<S: Disk, D: Disk>(
 ) -> Result<Report, BackupError> {
     let source = Arc::new(source);
     let reading = &mut |done, all| on_progress(done, 3 * all);
-    let found = recovery::read(&source, false, &mut |_, _| Ok(()), reading)?;
+    let found = recovery::read(&source, Care::ReadsAll, &mut |_, _| Ok(()), reading)?;
     let copying = &mut |done, all| on_progress(all / 2 + done, all / 2 * 3);
     copy(&*source, &found.segments, found.end, destination, copying)
 }
@@ -109,7 +109,7 @@ fn read_back<D: Disk>(
     on_progress: &mut OnProgress<'_>,
 ) -> Result<Report, BackupError> {
     let destination = Arc::new(destination);
-    let copy = recovery::read(&destination, true, &mut |_, _| Ok(()), on_progress)?;
+    let copy = recovery::read(&destination, Care::PassesDamage, &mut |_, _| Ok(()), on_progress)?;
     if let Some(damage) = copy.report.damage.first() {
         return Err(BackupError::Damaged(damage.clone()));
     }

@@ -14,6 +14,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::format::{
     FRAME_HEADER_BYTES, Identity, SEGMENT_HEADER_BYTES, SegmentHeader, frames_that_fit, seal,
 };
+use crate::index::Indexing;
 use crate::names::Name;
 use crate::space::{SPARES_MADE, Space, Spare};
 use crate::table::{Segment, Table};
@@ -40,6 +41,8 @@ pub struct Committer<D: Disk> {
     durable: Position,
     /// Where the next write goes. Goes back to the durable position when something fails.
     written: Position,
+    /// A segment was sealed, and may have no index yet.
+    may_index: bool,
     /// Failed syncs of segments since the last that succeeded.
     sync_failures: u32,
     /// Room that is spoken for.
@@ -119,6 +122,7 @@ impl<D: Disk> Committer<D> {
             kept: Vec::new(),
             durable: end,
             written: end,
+            may_index: true,
             sync_failures: 0,
             dues: 0,
             failed: None,
@@ -199,6 +203,7 @@ impl<D: Disk> Committer<D> {
                 _ => trouble.into(),
             })?;
             self.table.remove_oldest();
+            self.space.discard(&Name::Index(oldest.header.number).text());
             released.segments += 1;
             released.bytes += oldest.bytes;
         }
@@ -236,6 +241,26 @@ impl<D: Disk> Committer<D> {
             Some(_) => Ok(Prepared::More),
             None => Ok(Prepared::Done),
         }
+    }
+
+    /// The oldest segment that should have an index and has none, to be read and indexed by another thread, so that
+    /// the next start need not read it. None while there is no room to spare.
+    pub fn segment_to_index(&mut self) -> Option<Indexing<D>> {
+        if !self.may_index || self.appender.state() != State::Open {
+            return None;
+        }
+        let segments = self.table.all().into_iter();
+        let mut missing = segments.filter(|segment| {
+            segment.end().is_some() && segment.is_unindexed() && self.space.is_indexed(segment.bytes)
+        });
+        let Some(segment) = missing.next() else {
+            self.may_index = false;
+            return None;
+        };
+        let bytes_max = self.space.index_bytes_max(segment.bytes);
+        // The next segment's file comes first.
+        let has_room = self.space.makeable_bytes(self.table.bytes()) >= self.last_bytes + bytes_max;
+        has_room.then(|| Indexing::new(self.disk.clone(), self.table.clone(), segment, bytes_max))
     }
 
     /// Writes and syncs everything and says at the end of the journal that it did, so that after this any damage
@@ -351,6 +376,7 @@ impl<D: Disk> Committer<D> {
         let segment = Arc::new(Segment::new(name, header, spare.bytes, spare.file));
         (self.last_number, self.last_bytes) = (number, spare.bytes);
         self.table.push(segment.clone());
+        self.may_index = true;
         self.current = Some(segment);
         Ok(())
     }

@@ -5,6 +5,8 @@
 pub(crate) enum Name {
     /// The segment of this number.
     Segment(u64),
+    /// The index of the segment of this number.
+    Index(u64),
     /// A file that is ready to become a segment. Its number means nothing.
     Spare(u64),
 }
@@ -15,6 +17,7 @@ impl Name {
         let number = u64::from_str_radix(stem, 16).ok()?;
         let parsed = match kind {
             "seg" => Self::Segment(number),
+            "idx" => Self::Index(number),
             "spare" => Self::Spare(number),
             _ => return None,
         };
@@ -25,6 +28,7 @@ impl Name {
     pub(crate) fn text(self) -> String {
         match self {
             Self::Segment(number) => format!("{number:016x}.seg"),
+            Self::Index(number) => format!("{number:016x}.idx"),
             Self::Spare(number) => format!("{number:x}.spare"),
         }
     }
@@ -36,10 +40,11 @@ mod tests {
 
     #[test]
     fn only_our_own_names_are_ours() {
-        for name in [Name::Segment(1), Name::Segment(u64::MAX), Name::Spare(31)] {
+        for name in [Name::Segment(1), Name::Segment(u64::MAX), Name::Index(7), Name::Spare(31)] {
             assert_eq!(Name::parse(&name.text()), Some(name));
         }
-        for other in ["1.seg", "000000000000000g.seg", "01.spare", "lock", "1.spare.bak", ".seg", "+1.spare"]
+        for other in
+            ["1.seg", "1.idx", "000000000000000g.seg", "01.spare", "lock", "1.spare.bak", ".seg", "+1.spare"]
         {
             assert_eq!(Name::parse(other), None, "{other}");
         }

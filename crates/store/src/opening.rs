@@ -5,7 +5,7 @@ use crate::appender::Appender;
 use crate::committer::Committer;
 use crate::disk::Disk;
 use crate::reader::Reader;
-use crate::recovery::{self, OnFrame, OnProgress};
+use crate::recovery::{self, Care, OnFrame, OnProgress};
 use crate::report::Report;
 use crate::space::{Options, Space};
 use crate::table::Table;
@@ -27,14 +27,15 @@ pub struct Opened<D: Disk> {
 
 /// Opens the journal in this directory, which nobody else may use, or begins a new one.
 ///
-/// Every whole frame goes to `on_frame`, in order, with its position; all of them are durable when this returns.
+/// Every whole frame goes to `on_frame`, in order, with its position; all of them are durable when this returns. Of a
+/// segment that has an index the frames come as they were made [`Brief`](crate::Brief), and are not looked at.
 /// The rest of interrupted writes is cut and reported. `on_progress` hears how many bytes of how many are read.
 ///
 /// # Errors
 ///
 /// [`OpenError::Damaged`] if something cannot be read that had been durable, [`OpenError::Frame`] if `on_frame`
-/// refuses what was read. With `pass_damage`, the operator's word, it is left out and reported instead, and reading
-/// goes on at the next whole frame; nothing is repaired, so the word is needed again until the segments concerned
+/// refuses what was read. With `pass_damage`, the operator's word, every byte is read, what is damaged is left out and
+/// reported instead, and reading goes on at the next whole frame; nothing is repaired, so the word is needed again until the segments concerned
 /// are released.
 pub fn open<D: Disk>(
     disk: D,
@@ -44,7 +45,8 @@ pub fn open<D: Disk>(
     on_progress: &mut OnProgress<'_>,
 ) -> Result<Opened<D>, OpenError> {
     let disk = Arc::new(disk);
-    let found = recovery::read(&disk, pass_damage, on_frame, on_progress)?;
+    let care = if pass_damage { Care::PassesDamage } else { Care::TrustsIndexes };
+    let found = recovery::read(&disk, care, on_frame, on_progress)?;
     found.make_durable()?;
     let new_identity =
         || disk.identity().map_err(|source| Trouble::new("read random bytes for", disk.path(""), source));
@@ -57,7 +59,7 @@ pub fn open<D: Disk>(
     Ok(Opened { appender, committer, reader, report: found.report })
 }
 
-/// Reads a whole journal without changing anything and reports what it holds and what is wrong with it. Damage is
+/// Reads a whole journal, every byte of it, without changing anything and reports what it holds and what is wrong with it. Damage is
 /// in the report, and so is every frame that `on_frame` refuses.
 ///
 /// Another process may write the journal meanwhile, but must not free segments.
@@ -70,6 +72,6 @@ pub fn verify<D: Disk>(
     on_frame: &mut OnFrame<'_>,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<Report, OpenError> {
-    let found = recovery::read(&Arc::new(disk), true, on_frame, on_progress)?;
+    let found = recovery::read(&Arc::new(disk), Care::PassesDamage, on_frame, on_progress)?;
     Ok(found.report)
 }

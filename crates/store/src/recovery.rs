@@ -8,6 +8,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::format::{
     FORMAT_VERSION, HeaderError, Identity, SEGMENT_HEADER_BYTES, SegmentHeader, offset_of, position_at,
 };
+use crate::index::{self, Index};
 use crate::names::Name;
 use crate::report::{Report, SegmentFile, Torn};
 use crate::scan::{Frame, Scan};
@@ -22,6 +23,18 @@ pub type OnFrame<'a> = dyn FnMut(Position, &[u8]) -> Result<(), String> + 'a;
 
 /// Hears how many bytes of how many are read.
 pub type OnProgress<'a> = dyn FnMut(u64, u64) + 'a;
+
+/// How closely a journal is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// Segments that have an index are known by that: their frames are checked when somebody reads them. Damage ends
+    /// the reading.
+    TrustsIndexes,
+    /// Every byte is read. Damage ends the reading.
+    ReadsAll,
+    /// Every byte is read. Damage is reported, and reading goes on at the next whole frame.
+    PassesDamage,
+}
 
 /// A journal as it is on the disk.
 #[derive(Debug)]
@@ -65,11 +78,10 @@ impl<F> Candidate<F> {
     }
 }
 
-/// Reads all segments and gives every whole frame to `on_frame`. Damage, and a frame that is refused, ends the reading;
-/// with `pass_damage` it is reported, and reading goes on at the next whole frame.
+/// Reads all segments, or their indexes, and gives every whole frame to `on_frame`. A frame that is refused is damage.
 pub(crate) fn read<D: Disk>(
     disk: &Arc<D>,
-    pass_damage: bool,
+    care: Care,
     on_frame: &mut OnFrame<'_>,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<Found<D>, OpenError> {
@@ -93,7 +105,7 @@ pub(crate) fn read<D: Disk>(
         torn_end: 0,
         report: Report::default(),
     };
-    let mut reading = Reading { found, pass_damage, on_frame, on_progress, bytes_done: 0, bytes_all };
+    let mut reading = Reading { found, care, on_frame, on_progress, bytes_done: 0, bytes_all };
     reading.segments(&candidates)?;
     Ok(reading.found)
 }
@@ -149,7 +161,7 @@ fn refuse_strangers<F>(candidates: &mut [Candidate<F>]) {
 /// The story of one look at a journal.
 struct Reading<'a, 'b, D: Disk> {
     found: Found<D>,
-    pass_damage: bool,
+    care: Care,
     on_frame: &'a mut OnFrame<'b>,
     on_progress: &'a mut OnProgress<'b>,
     bytes_done: u64,
@@ -184,7 +196,10 @@ impl<D: Disk> Reading<'_, '_, D> {
                 None => Limit::Last,
                 Some(next) => next.limit_behind(&header),
             };
-            self.segment(candidate, &header, limit)?;
+            match self.index_of(candidate, &header, limit) {
+                Some(index) => self.indexed(candidate, &header, limit, &index)?,
+                None => self.segment(candidate, &header, limit)?,
+            }
         }
         self.found.report.files = candidates.iter().map(|candidate| self.file_of(candidate)).collect();
         (self.on_progress)(self.bytes_all, self.bytes_all);
@@ -250,13 +265,55 @@ impl<D: Disk> Reading<'_, '_, D> {
         Ok(scan.next_whole(SEGMENT_HEADER_BYTES, candidate.bytes).map_err(failed)?.is_some())
     }
 
+    /// The index of a segment that ends where the next begins, if there is one and it may be trusted.
+    fn index_of(
+        &self,
+        candidate: &Candidate<D::File>,
+        header: &SegmentHeader,
+        limit: Limit,
+    ) -> Option<Index> {
+        let Limit::Next(end) = limit else { return None };
+        let is_there = self.found.names.binary_search(&Name::Index(candidate.number)).is_ok();
+        // One that ends before its frames do is read, so that it is told.
+        let is_long_enough = offset_of(end, header.start) <= candidate.bytes;
+        let is_trusted = self.care == Care::TrustsIndexes && is_there && is_long_enough;
+        is_trusted.then(|| index::read(self.found.disk.as_ref(), header, end))?
+    }
+
+    /// A segment that is known by its index.
+    fn indexed(
+        &mut self,
+        candidate: &Candidate<D::File>,
+        header: &SegmentHeader,
+        limit: Limit,
+        index: &Index,
+    ) -> Result<(), OpenError> {
+        let mut end = SEGMENT_HEADER_BYTES;
+        for (position, body) in index.entries() {
+            self.found.report.frames += 1;
+            end = offset_of(position, header.start);
+            (self.on_frame)(position, body).map_err(|what| {
+                let file = self.found.disk.path(&Name::Index(candidate.number).text());
+                OpenError::Frame { file, offset: end, what }
+            })?;
+        }
+        if let Limit::Next(next) = limit {
+            self.found.report.bytes += next.get() - header.start.get();
+        }
+        self.finish(candidate, header, limit, end);
+        let segment = self.found.segments.last().expect("it was just finished");
+        segment.set_index_bytes(index.bytes());
+        (self.on_progress)(self.bytes_done, self.bytes_all);
+        Ok(())
+    }
+
     fn segment(
         &mut self,
         candidate: &Candidate<D::File>,
         header: &SegmentHeader,
         limit: Limit,
     ) -> Result<(), OpenError> {
-        let unreadable = if self.pass_damage { Unreadable::IsZero } else { Unreadable::Fails };
+        let unreadable = if self.care == Care::PassesDamage { Unreadable::IsZero } else { Unreadable::Fails };
         let path = self.found.disk.path(&candidate.name);
         let failed = |source| Trouble::new("read", path.clone(), source);
         let mut scan = Scan::new(&*candidate.file, header, unreadable).map_err(failed)?;
@@ -291,7 +348,7 @@ impl<D: Disk> Reading<'_, '_, D> {
         self.found.report.frames += 1;
         let Err(what) = (self.on_frame)(frame.position, frame.body) else { return Ok(()) };
         let (file, bytes) = (path.to_owned(), frame.end - offset);
-        if !self.pass_damage {
+        if self.care != Care::PassesDamage {
             return Err(OpenError::Frame { file, offset, what });
         }
         self.damage(Damage { file, offset, bytes, what })
@@ -352,7 +409,7 @@ impl<D: Disk> Reading<'_, '_, D> {
     }
 
     fn damage(&mut self, damage: Damage) -> Result<(), OpenError> {
-        if !self.pass_damage {
+        if self.care != Care::PassesDamage {
             return Err(OpenError::Damaged(damage));
         }
         self.found.report.damage.push(damage);

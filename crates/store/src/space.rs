@@ -21,11 +21,21 @@ pub struct Options {
     pub first_segment_bytes: u64,
     /// What all files together may take. 0: as much as the disk has.
     pub journal_bytes_max: u64,
+    /// Segments of this size and above get an index, so that a start does not have to read all of them.
+    pub indexed_bytes_min: u64,
+    /// An index takes one of so many bytes of its segment at most. Where it would take more it is not worth having.
+    pub index_share: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, first_segment_bytes: 1 << 20, journal_bytes_max: 0 }
+        Self {
+            segment_bytes: 64 << 20,
+            first_segment_bytes: 1 << 20,
+            journal_bytes_max: 0,
+            indexed_bytes_min: 16 << 20,
+            index_share: 8,
+        }
     }
 }
 
@@ -66,14 +76,36 @@ impl<D: Disk> Space<D> {
     pub(crate) fn open(disk: Arc<D>, options: Options, names: &[Name]) -> Self {
         let spares = names.iter().filter_map(|name| match name {
             Name::Spare(number) => Some(*number),
-            Name::Segment(_) => None,
+            Name::Segment(_) | Name::Index(_) => None,
         });
         let next_name = spares.clone().max().map_or(1, |last| last.saturating_add(1));
         let mut space = Self { disk, options, spares: Vec::new(), next_name };
         for number in spares {
             space.adopt(Name::Spare(number).text());
         }
+        space.discard_orphans(names);
         space
+    }
+
+    /// Removes indexes whose segments were freed just before a crash.
+    fn discard_orphans(&self, names: &[Name]) {
+        for name in names {
+            if let Name::Index(number) = name
+                && names.binary_search(&Name::Segment(*number)).is_err()
+            {
+                self.discard(&name.text());
+            }
+        }
+    }
+
+    /// Whether a segment of this size is worth an index.
+    pub(crate) fn is_indexed(&self, segment_bytes: u64) -> bool {
+        segment_bytes >= self.options.indexed_bytes_min
+    }
+
+    /// How much the index of a segment of this size may take.
+    pub(crate) fn index_bytes_max(&self, segment_bytes: u64) -> u64 {
+        segment_bytes / self.options.index_share.max(1)
     }
 
     /// Keeps a file of an earlier life, if it is of use. One that cannot be read is not worth an error.

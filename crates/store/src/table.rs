@@ -20,13 +20,24 @@ pub(crate) struct Segment<F> {
     pub(crate) file: Arc<F>,
     /// Where the next segment begins; [`UNSEALED`] while this one is written to.
     end: AtomicU64,
+    /// Bytes of its index, or what is kept free for one; [`UNINDEXED`] until one was tried.
+    index_bytes: AtomicU64,
 }
 
 const UNSEALED: u64 = u64::MAX;
+const UNINDEXED: u64 = u64::MAX;
 
 impl<F> Segment<F> {
     pub(crate) fn new(name: String, header: SegmentHeader, bytes: u64, file: Arc<F>) -> Self {
-        Self { name, header, seed: header.seed(), bytes, file, end: AtomicU64::new(UNSEALED) }
+        Self {
+            name,
+            header,
+            seed: header.seed(),
+            bytes,
+            file,
+            end: AtomicU64::new(UNSEALED),
+            index_bytes: AtomicU64::new(UNINDEXED),
+        }
     }
 
     pub(crate) fn start(&self) -> Position {
@@ -42,6 +53,24 @@ impl<F> Segment<F> {
     /// Nothing at or behind `end` is ever read from this segment again.
     pub(crate) fn seal(&self, end: Position) {
         self.end.store(end.get(), Ordering::Release);
+    }
+
+    /// Whether nobody has tried yet to give it an index.
+    pub(crate) fn is_unindexed(&self) -> bool {
+        self.index_bytes.load(Ordering::Acquire) == UNINDEXED
+    }
+
+    /// Its index takes this much; 0 if it has none and is not to get one.
+    pub(crate) fn set_index_bytes(&self, bytes: u64) {
+        self.index_bytes.store(bytes, Ordering::Release);
+    }
+
+    /// Bytes of all its files.
+    fn bytes_all(&self) -> u64 {
+        match self.index_bytes.load(Ordering::Acquire) {
+            UNINDEXED => self.bytes,
+            index_bytes => self.bytes + index_bytes,
+        }
     }
 
     pub(crate) fn offset_of(&self, position: Position) -> u64 {
@@ -109,8 +138,14 @@ impl<F> Table<F> {
         self.lock().segments.iter().cloned().collect()
     }
 
+    /// Whether this segment has not been freed.
+    pub(crate) fn has(&self, segment: &Arc<Segment<F>>) -> bool {
+        self.lock().segments.iter().any(|known| Arc::ptr_eq(known, segment))
+    }
+
+    /// Bytes of all segments and of their indexes.
     pub(crate) fn bytes(&self) -> u64 {
-        self.lock().segments.iter().map(|segment| segment.bytes).sum()
+        self.lock().segments.iter().map(|segment| segment.bytes_all()).sum()
     }
 
     /// All segments, none of which is freed before the pin is gone.

@@ -3,7 +3,7 @@
 
 use super::SimOptions;
 use noctule_broker::archive::{Archive, NotYet, Scratch, Spans, Unread, for_shards};
-use noctule_engine::{Content, Directory, JournalState, Record, Request, ShardId, Subscriber};
+use noctule_engine::{Content, Directory, JournalState, Record, Request, ShardId, Subscriber, brief};
 use noctule_session::{Durability, Instant, MemoryGauge, MessageNumber, Missing, Position};
 use noctule_store::simulated::SimulatedDisk;
 use noctule_store::{Appender, CommitError, Committer, Opened, Prepared, State};
@@ -38,7 +38,7 @@ pub(super) enum JournalStep {
     ReadAgain,
     /// Frees what was said again.
     Free,
-    /// Makes a segment ahead of need.
+    /// Makes a segment ahead of need, or the index of a full one.
     Prepare,
     /// Has the shards say again what still counts of the oldest segment.
     Reclaim,
@@ -245,7 +245,11 @@ impl Journal {
     }
 
     fn prepare(&mut self) {
-        self.has_to_prepare = matches!(self.committer.prepare_spare(), Ok(Prepared::More));
+        let has_indexed = self.committer.segment_to_index().is_some_and(|segment| {
+            // A segment without an index is read.
+            segment.write(&mut |body, out| brief(body, out).ok()).is_ok()
+        });
+        self.has_to_prepare = matches!(self.committer.prepare_spare(), Ok(Prepared::More)) || has_indexed;
     }
 
     /// Does a job, as far as what it reads is written and the disk gives it.

@@ -143,6 +143,8 @@ impl Default for SimOptions {
                 segment_bytes: 16 << 10,
                 first_segment_bytes: 8 << 10,
                 journal_bytes_max: 0,
+                indexed_bytes_min: 0,
+                index_share: 1,
             },
             part_bytes: 256,
             reclaim_after_bytes: 2 << 10,

@@ -2,7 +2,7 @@
 //!
 //! Three threads work behind it. The [`keeper`] writes what was appended and makes it durable; the [`library`] reads
 //! back what sessions left in the journal, and moves what is about to be freed; the preparer writes the blocks of the
-//! next segment's file once, ahead of need. Shards hear from the first two through their mailboxes.
+//! next segment's file once, ahead of need, and the indexes of those that are full. Shards hear from the first two through their mailboxes.
 
 mod bell;
 mod jobs;
@@ -19,7 +19,7 @@ use bell::Bell;
 use jobs::Jobs;
 use noctule_engine::{Record, Request, Shard, ShardId, Subscriber};
 use noctule_session::{Durability, Missing, Position};
-use noctule_store::Appender;
+use noctule_store::{Appender, Directory, DirectoryFile, Indexing, Touch};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -39,7 +39,7 @@ pub(crate) struct Journal {
     /// Bytes appended that say again what the journal had already.
     again_bytes: AtomicU64,
     restated: Restated,
-    /// A spare file has been prepared as far as it could be; there may be another one.
+    /// The preparer has done what it was given; there may be more.
     is_prepared: AtomicBool,
     is_stopping: AtomicBool,
 }
@@ -49,6 +49,15 @@ pub(crate) struct Journal {
 pub(crate) struct Restated {
     missing: AtomicU64,
     position: AtomicU64,
+}
+
+/// Work for the preparer.
+#[derive(Debug)]
+pub(crate) enum Chore {
+    /// Write the blocks of a spare file once.
+    Touch(Arc<Touch<DirectoryFile>>),
+    /// Write the index of a segment.
+    Index(Indexing<Directory>),
 }
 
 /// Work for the library.

@@ -145,7 +145,7 @@ fn find(mut body: &[u8], number: MessageNumber) -> Result<Option<(Kind, &[u8])>,
 }
 
 /// The kind and the content of the first record, and the bytes behind it.
-fn split_first(bytes: &[u8]) -> Result<(Kind, &[u8], &[u8]), RecordError> {
+pub(super) fn split_first(bytes: &[u8]) -> Result<(Kind, &[u8], &[u8]), RecordError> {
     let (kind, bytes) = bytes.split_first().ok_or(RecordError::Truncated)?;
     let kind = Kind::from_u8(*kind).ok_or(RecordError::UnknownKind { kind: *kind })?;
     let (length, bytes) = bytes.split_first_chunk().ok_or(RecordError::Truncated)?;
@@ -330,8 +330,8 @@ impl<'a> Reader<'a> {
     fn parts(&mut self) -> Result<Parts, RecordError> {
         let bytes = self.number()?;
         let places: Box<[Position]> = self.list(1, Self::position)?.into();
-        let is_possible = bytes > 0 && !places.is_empty();
-        if is_possible { Ok(Parts { bytes, places }) } else { Err(RecordError::Value { field: "parts" }) }
+        // Without places it stands in an index, which does not say where the payload is.
+        if bytes > 0 { Ok(Parts { bytes, places }) } else { Err(RecordError::Value { field: "parts" }) }
     }
 
     /// Passes over a publication without looking at what it says.
@@ -573,6 +573,7 @@ const TARGET_BYTES_MIN: usize = 2;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::brief;
     use crate::record::testing::{publication, records};
     use noctule_session::DropReason;
     use proptest::prelude::*;
@@ -613,6 +614,21 @@ mod tests {
                     prop_assert!(Record::decode(&shorter).is_err(), "{} of {} bytes", length, bytes.len());
                 }
             }
+        }
+
+        #[test]
+        fn made_brief_a_record_says_all_but_its_payload(records in prop::collection::vec(records(), 0..12)) {
+            let mut body = Vec::new();
+            records.iter().for_each(|record| record.encode(&mut body));
+            let mut made = b"before".to_vec();
+            brief(&body, &mut made).expect("the body is whole");
+            let mut rest = made.strip_prefix(b"before").expect("it is appended");
+            for record in &records {
+                let (again, behind) = Record::decode(rest).expect("it was made");
+                prop_assert_eq!(shown(&again), shown(&without_payload(record)));
+                rest = behind;
+            }
+            prop_assert!(rest.is_empty());
         }
 
         #[test]
@@ -670,6 +686,30 @@ mod tests {
     fn content_of_any(body: &[u8]) -> Result<bool, RecordError> {
         content(body, MessageNumber(1))?;
         moved_bytes(body, MessageNumber(1), &mut Vec::new())
+    }
+
+    fn without_payload(record: &Record) -> Record {
+        let left_out = |message: &Arc<Publication>| {
+            let copy = content(&encoded(&Record::Moved(Arc::clone(message))), message.number);
+            let mut message = copy.expect("it is whole").expect("it is there");
+            if !message.payload.is_empty() {
+                let bytes = message.payload.len() as u64;
+                message.parts = Some(Box::new(Parts { bytes, places: Box::default() }));
+                message.payload = Payload::EMPTY;
+            }
+            Arc::new(message)
+        };
+        match record {
+            Record::Published(frame) if !frame.retained => {
+                Record::Published(Box::new(Frame { message: left_out(&frame.message), ..(**frame).clone() }))
+            }
+            Record::Moved(message) => Record::Moved(left_out(message)),
+            Record::GroupOwed { group, message } => {
+                Record::GroupOwed { group: *group, message: left_out(message) }
+            }
+            Record::Part(part) => Record::Part(PayloadPart { bytes: Payload::EMPTY, ..part.clone() }),
+            other => other.clone(),
+        }
     }
 
     fn content_with(record: &Record, number: MessageNumber) -> Option<&Arc<Publication>> {

@@ -2,6 +2,7 @@
 //!
 //! `encode.rs` and `decode.rs` have the bytes, which `docs/design/journal.md` lists; `wire.rs` has what both need.
 
+mod brief;
 mod decode;
 mod encode;
 mod frames;
@@ -9,6 +10,7 @@ mod frames;
 pub(crate) mod testing;
 mod wire;
 
+pub use brief::brief;
 pub use decode::{RecordError, content, contents, has_one_receiver, is_in_parts, moved_bytes, part};
 pub use frames::Frames;
 

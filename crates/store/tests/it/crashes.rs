@@ -6,7 +6,7 @@ use noctule_store::simulated::{Fault, Operation, SimulatedDisk};
 use noctule_store::{Prepared, State};
 use std::io::ErrorKind;
 
-/// Everything a journal does: begins, grows, rolls over, is freed and used again, syncs and does not, takes a
+/// Everything a journal does: begins, grows, rolls over, is indexed, is freed and used again, syncs and does not, takes a
 /// frame larger than a segment, is closed and opened again. Whatever fails is passed over, as the broker does.
 fn story(disk: &SimulatedDisk, ledger: &mut Ledger) -> Option<Journal> {
     let mut journal = Journal::try_open(disk, SMALL, false).ok()?;
@@ -23,6 +23,7 @@ fn story(disk: &SimulatedDisk, ledger: &mut Ledger) -> Option<Journal> {
         ledger.append(&journal, &body(1000 + round, 9000));
         ledger.append(&journal, &body(2000 + round, 20));
         ledger.commit(&mut journal, true);
+        journal.index();
         let half = ledger.appended.len() / 2;
         ledger.release(&mut journal, half);
     }

@@ -23,8 +23,13 @@ impl Folder {
     }
 }
 
-const OPTIONS: Options =
-    Options { segment_bytes: 1 << 20, first_segment_bytes: 1 << 18, journal_bytes_max: 0 };
+const OPTIONS: Options = Options {
+    segment_bytes: 1 << 20,
+    first_segment_bytes: 1 << 18,
+    journal_bytes_max: 0,
+    indexed_bytes_min: 0,
+    index_share: 4,
+};
 
 fn open(folder: &Folder) -> (Opened<Directory>, Vec<Vec<u8>>) {
     let mut bodies = Vec::new();

@@ -6,6 +6,7 @@ mod damage;
 mod directory;
 mod failures;
 mod full;
+mod index;
 mod journal;
 mod ledger;
 mod model;

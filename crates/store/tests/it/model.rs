@@ -13,6 +13,7 @@ enum Step {
     Commit { sync: bool },
     Release { percent: usize },
     Prepare,
+    Index,
     FailSoon { calls: u64, fault: Fault },
     Capacity { segments: Option<u64> },
     PowerCut { seed: u64 },
@@ -28,6 +29,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => prop::bool::weighted(0.7).prop_map(|sync| Step::Commit { sync }),
         2 => (0..100_usize).prop_map(|percent| Step::Release { percent }),
         1 => Just(Step::Prepare),
+        2 => Just(Step::Index),
         2 => (1..8_u64, fault()).prop_map(|(calls, fault)| Step::FailSoon { calls, fault }),
         1 => prop::option::of(4..16_u64).prop_map(|segments| Step::Capacity { segments }),
         1 => any::<u64>().prop_map(|seed| Step::PowerCut { seed }),
@@ -114,6 +116,9 @@ impl Play {
             Step::Release { percent } => {
                 let index = self.ledger.appended.len() * percent / 100;
                 self.ledger.release(journal, index);
+            }
+            Step::Index => {
+                journal.index();
             }
             _ => {
                 journal.committer().prepare_spare().ok();
