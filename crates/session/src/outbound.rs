@@ -146,16 +146,16 @@ enum Ids {
 #[derive(Clone, Debug)]
 struct List {
     entries: VecDeque<Owed>,
-    /// What waits behind them, while the list is made of records.
-    recorded: Recorded,
-    /// Entries that are not settled.
-    owed: usize,
+    /// What waits behind them, while the list is made of records; a box, because most of the time there is none.
+    recorded: Option<Box<Recorded>>,
     /// Bytes of the publications that the entries refer to.
     bytes: u64,
-    settled: usize,
+    /// Entries that are not settled.
+    owed: u32,
+    settled: u32,
     /// Entries that have a packet id.
-    begun: usize,
-    cursor: usize,
+    begun: u32,
+    cursor: u32,
 }
 
 impl SubscriptionIds {
@@ -370,17 +370,17 @@ impl Outbound {
     /// The message to send next on this connection, if there is one.
     pub fn front(&mut self) -> Option<&Owed> {
         let List { entries, cursor, .. } = self.list.as_deref_mut()?;
-        while entries.get(*cursor).is_some_and(|entry| entry.phase == Phase::Settled) {
+        while entries.get(*cursor as usize).is_some_and(|entry| entry.phase == Phase::Settled) {
             *cursor += 1;
         }
-        entries.get(*cursor)
+        entries.get(*cursor as usize)
     }
 
     /// Passes over the message that [`front`](Self::front) showed: it has been sent on this connection.
     /// A PUBLISH above QoS 0 takes a place in the peer's window; a PUBREL does not.
     pub fn advance(&mut self) {
         let Some(List { entries, cursor, .. }) = self.list.as_deref_mut() else { return };
-        if let Some(entry) = entries.get_mut(*cursor) {
+        if let Some(entry) = entries.get_mut(*cursor as usize) {
             if entry.phase == Phase::Sent {
                 debug_assert!(self.quota > 0, "nothing is sent above the peer's Receive Maximum");
                 entry.holds_quota = true;
@@ -412,7 +412,7 @@ impl Outbound {
     /// made of records.
     pub fn find_waiting(&self, number: MessageNumber) -> Option<&Owed> {
         let list = self.list();
-        list.recorded.find(number).or_else(|| list.waiting(number).map(|place| &list.entries[place]))
+        list.recorded().find(number).or_else(|| list.waiting(number).map(|place| &list.entries[place]))
     }
 
     /// A packet identifier that no unsettled delivery uses [MQTT-2.2.1-4]; `None` while all are in use.
@@ -422,7 +422,7 @@ impl Outbound {
     #[inline]
     pub fn free_packet_id(&self) -> Option<PacketId> {
         let list = self.list();
-        if list.begun >= usize::from(self.last_id.get()) || self.ids == Ids::Reserved(0) {
+        if list.begun >= u32::from(self.last_id.get()) || self.ids == Ids::Reserved(0) {
             return None;
         }
         let mut id = self.next_id;
@@ -442,13 +442,13 @@ impl Outbound {
     #[inline]
     pub(crate) fn begin(&mut self, number: MessageNumber, packet_id: PacketId) {
         let Some(list) = &mut self.list else { return };
-        if !list.recorded.is_empty()
-            && let Some(owed) = list.recorded.take(number)
+        if let Some(recorded) = &mut list.recorded
+            && let Some(owed) = recorded.take(number)
         {
             list.entries.push_back(owed);
         }
         let Some(place) = list.waiting(number) else { return };
-        let first = if place == list.cursor { place } else { list.first_waiting() };
+        let first = if place == list.cursor() { place } else { list.first_waiting() };
         if place != first
             && let Some(entry) = list.entries.remove(place)
         {
@@ -520,7 +520,7 @@ impl Outbound {
         let known = list.begun_place(&delivered);
         if let Some(place) = known {
             list.take_out(place);
-        } else if let Some(known) = list.recorded.known(&delivered) {
+        } else if let Some(known) = list.recorded_mut().known(&delivered) {
             if delivered.phase == Phase::Waiting {
                 known.position = position;
                 known.is_maybe_sent |= delivered.is_maybe_sent;
@@ -533,7 +533,7 @@ impl Outbound {
         list.owed += 1;
         list.bytes += u64::from(owed.bytes);
         if owed.phase == Phase::Waiting {
-            return list.recorded.insert(owed);
+            return list.recorded_mut().insert(owed);
         }
         list.begun += 1;
         let place = known.or_else(|| behind.map(|place| place + 1)).unwrap_or(0);
@@ -544,7 +544,8 @@ impl Outbound {
     /// All records have been applied: what waits takes its place in the list.
     pub(crate) fn end_of_records(&mut self) {
         let Some(list) = &mut self.list else { return };
-        let mut waiting = std::mem::replace(&mut list.recorded, Recorded::new()).into_owed();
+        let Some(recorded) = list.recorded.take() else { return };
+        let mut waiting = recorded.into_owed();
         if list.entries.is_empty() {
             list.entries = waiting;
         } else {
@@ -572,7 +573,7 @@ impl Outbound {
     /// could not. A queue of which the journal has nothing is walked over once, not with each message.
     fn come_since(&mut self, is_connected: bool) -> impl Iterator<Item = &mut Owed> {
         let list = self.list.as_deref_mut();
-        let kept = list.as_ref().filter(|_| is_connected).map_or(0, |list| list.cursor + LOADED_AT_ONCE);
+        let kept = list.as_ref().filter(|_| is_connected).map_or(0, |list| list.cursor() + LOADED_AT_ONCE);
         let entries = list.into_iter().flat_map(move |list| list.entries.iter_mut().skip(kept).rev());
         entries.take_while(|entry| entry.message.is_some() && !entry.stays)
     }
@@ -580,7 +581,7 @@ impl Outbound {
     /// The contents that are missing from the next delivery of this connection on.
     pub fn missing(&self) -> Vec<Missing> {
         let list = self.list();
-        let ahead = list.entries.iter().skip(list.cursor).take(LOADED_AT_ONCE);
+        let ahead = list.entries.iter().skip(list.cursor()).take(LOADED_AT_ONCE);
         let missing = ahead.filter(|entry| entry.is_missing());
         let mut bytes = 0;
         let missing = missing.take_while(|entry| {
@@ -599,7 +600,8 @@ impl Outbound {
     /// Content that was missing is there.
     pub fn load(&mut self, message: &Arc<Publication>) {
         let Some(list) = &mut self.list else { return };
-        let ahead = list.entries.iter_mut().skip(list.cursor).take(LOADED_AT_ONCE);
+        let cursor = list.cursor();
+        let ahead = list.entries.iter_mut().skip(cursor).take(LOADED_AT_ONCE);
         for entry in ahead.filter(|entry| entry.number == message.number && entry.is_missing()) {
             entry.message = Some(Arc::clone(message));
         }
@@ -608,7 +610,8 @@ impl Outbound {
     /// Content that was missing is not where it was looked for. Unless it has been moved meanwhile, it is lost.
     pub fn lose(&mut self, missing: Missing) {
         let Some(list) = &mut self.list else { return };
-        let ahead = list.entries.iter_mut().skip(list.cursor).take(LOADED_AT_ONCE);
+        let cursor = list.cursor();
+        let ahead = list.entries.iter_mut().skip(cursor).take(LOADED_AT_ONCE);
         let is_it = |entry: &&mut Owed| entry.number == missing.number && entry.position == missing.position;
         for entry in ahead.filter(is_it).filter(|entry| entry.is_missing()) {
             entry.position = Position::NOWHERE;
@@ -713,7 +716,7 @@ impl Outbound {
         }
         list.bytes -= u64::from(std::mem::take(&mut entry.bytes));
         list.owed -= 1;
-        list.begun -= usize::from(entry.phase != Phase::Waiting);
+        list.begun -= u32::from(entry.phase != Phase::Waiting);
         entry.message = None;
         entry.extra = None;
         entry.holds_quota = false;
@@ -724,12 +727,12 @@ impl Outbound {
 
     /// How many messages are owed.
     pub fn len(&self) -> usize {
-        self.list().owed
+        self.list().owed as usize
     }
 
     /// How many of them have never been sent.
     pub fn waiting_len(&self) -> usize {
-        self.list().owed - self.list().begun
+        (self.list().owed - self.list().begun) as usize
     }
 
     /// Whether nothing is owed.
@@ -760,7 +763,7 @@ impl Outbound {
     /// Everything owed, in order; while the list is made of records, what waits comes behind the rest in any order.
     pub fn iter(&self) -> impl Iterator<Item = &Owed> {
         let list = self.list();
-        list.entries.iter().filter(|entry| entry.phase != Phase::Settled).chain(list.recorded.iter())
+        list.entries.iter().filter(|entry| entry.phase != Phase::Settled).chain(list.recorded().iter())
     }
 
     /// Keeps no list if nothing is owed.
@@ -806,15 +809,21 @@ impl Owed {
 
 impl List {
     const fn new() -> Self {
-        Self {
-            entries: VecDeque::new(),
-            recorded: Recorded::new(),
-            owed: 0,
-            bytes: 0,
-            settled: 0,
-            begun: 0,
-            cursor: 0,
-        }
+        Self { entries: VecDeque::new(), recorded: None, bytes: 0, owed: 0, settled: 0, begun: 0, cursor: 0 }
+    }
+
+    /// The place of the next delivery of this connection.
+    fn cursor(&self) -> usize {
+        self.cursor as usize
+    }
+
+    /// What waits, while the list is made of records.
+    fn recorded(&self) -> &Recorded {
+        self.recorded.as_deref().unwrap_or(&NONE_RECORDED)
+    }
+
+    fn recorded_mut(&mut self) -> &mut Recorded {
+        self.recorded.get_or_insert_with(|| Box::new(Recorded::new()))
     }
 
     /// The place of the unsettled delivery with this packet id.
@@ -841,8 +850,8 @@ impl List {
     /// made of records, what waits stands in order.
     fn waiting(&self, number: MessageNumber) -> Option<usize> {
         let is_it = |entry: &Owed| entry.number == number && entry.phase == Phase::Waiting;
-        if self.entries.get(self.cursor).is_some_and(is_it) {
-            return Some(self.cursor);
+        if self.entries.get(self.cursor()).is_some_and(is_it) {
+            return Some(self.cursor());
         }
         self.waiting_places(number).last()
     }
@@ -855,9 +864,9 @@ impl List {
 
     /// Ends the first delivery of this message that waits in a list that is made of records, if there is one.
     fn settle_recorded(&mut self, number: MessageNumber) -> bool {
-        let owed = self.recorded.take(number);
+        let owed = self.recorded.as_mut().and_then(|recorded| recorded.take(number));
         self.bytes -= owed.as_ref().map_or(0, |owed| u64::from(owed.bytes));
-        self.owed -= usize::from(owed.is_some());
+        self.owed -= u32::from(owed.is_some());
         owed.is_some()
     }
 
@@ -887,12 +896,12 @@ impl List {
         let Some(entry) = self.entries.remove(place) else { return };
         self.owed -= 1;
         self.bytes -= u64::from(entry.bytes);
-        self.begun -= usize::from(entry.phase != Phase::Waiting);
+        self.begun -= u32::from(entry.phase != Phase::Waiting);
     }
 
     /// The place of the first waiting delivery: all that are begun stand before it, and some that are settled.
     fn first_waiting(&self) -> usize {
-        let mut places = self.begun..self.entries.len();
+        let mut places = self.begun as usize..self.entries.len();
         let first = places.find(|place| self.entries[*place].phase == Phase::Waiting);
         first.unwrap_or(self.entries.len())
     }
@@ -905,8 +914,8 @@ impl List {
             self.cursor = self.cursor.saturating_sub(1);
         }
         if self.settled > SETTLED_MAX.max(self.owed) {
-            let passed = self.entries.iter().take(self.cursor);
-            self.cursor -= passed.filter(|entry| entry.phase == Phase::Settled).count();
+            let passed = self.entries.iter().take(self.cursor());
+            self.cursor -= passed.filter(|entry| entry.phase == Phase::Settled).count() as u32;
             self.entries.retain(|entry| entry.phase != Phase::Settled);
             self.settled = 0;
         }
@@ -924,8 +933,9 @@ pub(crate) fn make_room(entries: &mut VecDeque<Owed>) {
 
 /// What is read where there is no list.
 static NO_LIST: List = List::new();
+static NONE_RECORDED: Recorded = Recorded::new();
 /// Settled entries that may stand between unsettled ones before the list is closed up.
-const SETTLED_MAX: usize = 64;
+const SETTLED_MAX: u32 = 64;
 /// A list that is full grows by an eighth, or by two places.
 const GROWN_PART: usize = 8;
 const GROWN_MIN: usize = 2;
@@ -985,6 +995,7 @@ mod tests {
     #[test]
     fn a_delivery_takes_48_bytes() {
         assert_eq!(size_of::<Owed>(), 48);
+        assert_eq!(size_of::<List>(), 64, "there is one for each session that is owed something");
     }
 
     #[test]
@@ -1147,9 +1158,9 @@ mod tests {
             outbound.hold(record.clone(), Position(position));
         }
         let list = outbound.list();
-        assert_eq!(list.owed, outbound.iter().count());
-        assert_eq!(list.begun, outbound.iter().filter(|owed| owed.packet_id.is_some()).count());
-        assert_eq!(list.bytes, 100 * list.owed as u64);
+        assert_eq!(list.owed as usize, outbound.iter().count());
+        assert_eq!(list.begun as usize, outbound.iter().filter(|owed| owed.packet_id.is_some()).count());
+        assert_eq!(list.bytes, 100 * u64::from(list.owed));
         let owed = outbound.iter();
         owed.map(|owed| (owed.number.0, owed.packet_id.map(PacketId::get), owed.group().map(|group| group.0)))
             .collect()
