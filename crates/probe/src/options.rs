@@ -59,6 +59,8 @@ pub struct Options {
     pub window: u16,
     /// Open loop: messages per second of all publishers together; replaces `window`.
     pub rate: Option<u64>,
+    /// Open loop: so many messages are due at the same time, so that the probe has time between them.
+    pub burst: u32,
     /// How long is measured.
     pub duration: Duration,
     /// How long the load runs before it is measured.
@@ -181,6 +183,7 @@ impl Options {
             topics: None,
             window: scenario.window(),
             rate: None,
+            burst: 1,
             duration: Duration::from_secs(10),
             warm_up: Duration::from_secs(1),
             connections: 10_000,
@@ -228,6 +231,9 @@ impl Options {
         }
         if self.rate == Some(0) {
             return refuse("--rate is at least 1 message per second");
+        }
+        if self.burst == 0 || self.burst > 1 && self.rate.is_none() {
+            return refuse("--burst is at least 1 message, and needs --rate");
         }
         if self.rate.is_some() && (is_counted || !has_traffic) {
             return refuse("--rate is for scenarios that run for a time; this one goes as fast as it can");
@@ -278,10 +284,12 @@ mod tests {
     #[test]
     fn contradictions_say_what_to_change() {
         type Change = fn(&mut Options);
-        let cases: [(Scenario, Change, &str); 11] = [
+        let cases: [(Scenario, Change, &str); 13] = [
             (Scenario::P2p, |options| options.publishers = 0, "at least one publisher"),
             (Scenario::P2p, |options| options.window = 0, "window"),
             (Scenario::P2p, |options| options.rate = Some(0), "--rate"),
+            (Scenario::P2p, |options| options.burst = 2, "--burst"),
+            (Scenario::P2p, |options| (options.rate, options.burst) = (Some(1), 0), "--burst"),
             (Scenario::P2p, |options| options.duration = Duration::ZERO, "--seconds"),
             (Scenario::P2p, |options| options.homes_apart = Some(1), "--homes-apart"),
             (Scenario::Queue, |options| options.qos = QoS::AtMostOnce, "--qos 1"),

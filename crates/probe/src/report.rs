@@ -60,6 +60,8 @@ pub struct Setup {
     pub window: Option<u16>,
     /// Messages per second, in an open loop.
     pub rate: Option<u64>,
+    /// How many of them are due at the same time, in an open loop.
+    pub burst: Option<u32>,
     /// Length of the measured part.
     pub seconds: f64,
     /// Length of the part before it.
@@ -102,8 +104,10 @@ pub struct Phase {
     pub ack_latency_us: Option<Latency>,
     /// What the broker's process used.
     pub broker: Option<ProcessCost>,
-    /// Processors the probe used; near 1.0 it was the bottleneck.
+    /// Processors the probe used.
     pub probe_cores: f64,
+    /// The same without the time it spent awake for the next message of an open loop; near 1.0 it was the bottleneck.
+    pub probe_busy: f64,
     /// How well the schedule was kept, in an open loop.
     pub open_loop: Option<OpenLoop>,
 }
@@ -197,6 +201,7 @@ impl Setup {
             topics: options.topics(),
             window: options.rate.is_none().then_some(options.window),
             rate: options.rate,
+            burst: options.rate.map(|_| options.burst),
             seconds: options.duration.as_secs_f64(),
             warm_up_seconds: options.warm_up.as_secs_f64(),
             connections: only(&[Scenario::Connections]).then_some(options.connections),

@@ -136,14 +136,8 @@ fn write_phase(f: &mut Formatter<'_>, phase: &Phase, scenario: Scenario) -> fmt:
     if let Some(open_loop) = phase.open_loop {
         write_open_loop(f, open_loop)?;
     }
-    // An open loop that is kept waits awake for the next message.
-    let is_kept = phase.open_loop.is_some_and(|open_loop| open_loop.is_kept);
-    if phase.probe_cores > PROBE_CORES_BUSY && !is_kept {
-        writeln!(
-            f,
-            "    probe       {:.2} cores: the probe may have been the bottleneck",
-            phase.probe_cores
-        )?;
+    if phase.probe_busy > PROBE_CORES_BUSY {
+        writeln!(f, "    probe       {:.2} cores: the probe may have been the bottleneck", phase.probe_busy)?;
     }
     Ok(())
 }

@@ -167,6 +167,13 @@ const FLAGS: &[Flag] = &[
         default: |_| None,
     },
     Flag {
+        name: BURST,
+        value_name: Some("N"),
+        help: "Open loop: so many messages are due at the same time, dealt out to the publishers in turn",
+        scenarios: STEADY,
+        default: |options| Some(options.burst.to_string()),
+    },
+    Flag {
         name: SECONDS,
         value_name: Some("S"),
         help: "How long is measured, in seconds",
@@ -324,6 +331,7 @@ pub(super) const MQTT: &str = "mqtt";
 pub(super) const WINDOW: &str = "window";
 pub(super) const AT_A_TIME: &str = "at-a-time";
 pub(super) const RATE: &str = "rate";
+pub(super) const BURST: &str = "burst";
 pub(super) const SECONDS: &str = "seconds";
 pub(super) const WARM_UP: &str = "warm-up";
 pub(super) const HOMES_APART: &str = "homes-apart";

@@ -48,6 +48,7 @@ fn options(scenario: Scenario, matches: &ArgMatches) -> Result<Options, Failure>
     set(&mut options.window, number(matches, command::WINDOW)?);
     set(&mut options.window, number(matches, command::AT_A_TIME)?);
     options.rate = number(matches, command::RATE)?;
+    set(&mut options.burst, number(matches, command::BURST)?);
     set(&mut options.qos, text(matches, command::QOS).map(qos).transpose()?);
     set(&mut options.version, text(matches, command::MQTT).map(version).transpose()?);
     set(&mut options.duration, seconds(matches, command::SECONDS)?);

@@ -46,6 +46,8 @@ pub(crate) struct Driver<'a> {
     pub(crate) happenings: Vec<Happening>,
     /// Writes of publishers.
     pub(crate) writes: u64,
+    /// Time spent awake for a message that was not due yet, while there was nothing else to do.
+    pub(crate) awake: Duration,
     /// Connections that exist now, in whatever stage.
     pub(crate) open_count: usize,
     /// Who said DISCONNECT when, in that order.
@@ -94,6 +96,7 @@ impl<'a> Driver<'a> {
             progress: Progress::new(),
             happenings: Vec::new(),
             writes: 0,
+            awake: Duration::ZERO,
             open_count: 0,
             leaving: VecDeque::new(),
             dialled: 0,
@@ -125,13 +128,19 @@ impl<'a> Driver<'a> {
     pub(crate) fn turn(&mut self) -> Result<(), Error> {
         let now = self.now();
         self.traffic.publish(nanoseconds(now), &mut self.clients, &mut self.dirty);
+        let mut is_idle = self.dirty.is_empty();
         self.flush();
         self.look(now);
 
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        match self.poll.poll(&mut events, Some(self.time_to_wait())) {
+        let time_to_wait = self.time_to_wait();
+        match self.poll.poll(&mut events, Some(time_to_wait)) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
             _ => {}
+        }
+        is_idle &= events.is_empty() && time_to_wait.is_zero();
+        if is_idle {
+            self.awake += self.now().saturating_sub(now);
         }
         for event in events.iter() {
             let Token(index) = event.token();

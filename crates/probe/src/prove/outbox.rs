@@ -213,14 +213,14 @@ mod tests {
         let publisher = books.deliveries.add_publisher(lane);
         let topics = (0..topics).map(|topic| topic.to_string()).collect();
         let mut outbox = Outbox::new(VERSION, publisher, lane, topics);
-        outbox.set_schedule(Some(Schedule { start: 0, rate: 1 }));
+        outbox.set_schedule(Some(Schedule { start: 0, rate: 1, burst: 1 }));
         (outbox, books)
     }
 
     /// Lets this many publications become due since the last time; what is written.
     fn publish(outbox: &mut Outbox, books: &mut Books, count: u64) -> Vec<String> {
         let mut out = Vec::new();
-        let due = Schedule { start: 0, rate: 1 }.time_of(outbox.sent + count - 1);
+        let due = Schedule { start: 0, rate: 1, burst: 1 }.time_of(outbox.sent + count - 1);
         outbox.publish_due(due, books, &mut out);
         shown(&out)
     }

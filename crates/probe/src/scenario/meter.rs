@@ -17,6 +17,7 @@ pub(super) struct Meter {
     writes: u64,
     broker: Option<CpuTime>,
     probe: CpuTime,
+    awake: Duration,
 }
 
 impl Meter {
@@ -29,6 +30,7 @@ impl Meter {
             writes: driver.writes,
             broker: broker_cpu(driver)?,
             probe: CpuTime::own(),
+            awake: driver.awake,
             at: driver.now(),
         })
     }
@@ -54,6 +56,7 @@ impl Meter {
         }
         let (sent, writes) = (self.sent(driver), driver.writes - self.writes);
         let seconds = duration.as_secs_f64();
+        let probe_cores = CpuTime::own().since(self.probe).as_secs_f64() / seconds;
         Phase {
             name: self.name,
             seconds,
@@ -64,7 +67,8 @@ impl Meter {
             latency_us: driver.traffic.latencies.stop(),
             ack_latency_us: driver.traffic.ack_latencies.stop(),
             broker: cpu.map(|cpu| ProcessCost::new(cpu, duration, messages)),
-            probe_cores: CpuTime::own().since(self.probe).as_secs_f64() / seconds,
+            probe_cores,
+            probe_busy: (probe_cores - (driver.awake - self.awake).as_secs_f64() / seconds).max(0.0),
             open_loop: open_loop(driver, sent, seconds),
         }
     }
@@ -75,7 +79,8 @@ fn open_loop(driver: &Driver<'_>, sent: u64, seconds: f64) -> Option<OpenLoop> {
     let due = schedule.due(nanoseconds(driver.now()));
     let behind = due.saturating_sub(driver.traffic.counts.sent);
     // What falls due during the last turn has not been sent yet; ten milliseconds are more than a healthy turn takes.
-    let is_kept = behind <= (schedule.rate / 100).max(u64::from(driver.traffic.load.publishers));
+    let is_kept =
+        behind <= (schedule.rate / 100).max(u64::from(driver.traffic.load.publishers)).max(schedule.burst);
     let sent_per_second = sent as f64 / seconds;
     Some(OpenLoop { asked_per_second: schedule.rate, sent_per_second, behind, is_kept })
 }

@@ -54,7 +54,7 @@ fn traffic(options: &Options) -> Traffic {
     };
     let pace = match options.rate {
         // It begins anew when the connections are there.
-        Some(rate) => Pace::Open(Schedule { start: 0, rate }),
+        Some(rate) => Pace::Open(Schedule { start: 0, rate, burst: u64::from(options.burst) }),
         None => Pace::Closed { window: u32::from(options.window) },
     };
     Traffic::new(load(options), shape, pace)

@@ -173,9 +173,9 @@ impl<'a> Trial<'a> {
         let begun = self.network.now();
         let due = begun + duration;
         self.set_slow(true);
-        self.set_schedules(Some(Schedule { start: nanoseconds(begun), rate: self.options.rate }));
+        self.set_schedules(Some(Schedule { start: nanoseconds(begun), rate: self.options.rate, burst: 1 }));
         self.wait(Duration::MAX, Some(due.saturating_sub(SPRINT)), |_| false)?;
-        let sprint = Schedule { start: nanoseconds(self.network.now()), rate: SPRINT_RATE };
+        let sprint = Schedule { start: nanoseconds(self.network.now()), rate: SPRINT_RATE, burst: 1 };
         self.set_schedules(Some(sprint));
         let waited = self.wait(Duration::MAX, Some(due), |_| false)?;
         let duration = self.network.now() - begun;
