@@ -75,6 +75,14 @@ impl Client {
         self.publish_with(PUBLISH | 2, topics, messages, payload)
     }
 
+    /// Publishes one message with QoS 0 to each topic, and waits until the broker has taken them.
+    pub(super) fn mention(&mut self, topics: &[String], payload: &[u8]) -> Result<()> {
+        for topic in topics {
+            self.send(PUBLISH, &[&field(topic.as_bytes()), payload])?;
+        }
+        self.publish_many(&["nobody".to_owned()], 1, payload)
+    }
+
     /// Publishes one retained message with QoS 1 to each topic, many at a time.
     pub(super) fn retain_many(&mut self, topics: &[String], payload: &[u8]) -> Result<()> {
         self.publish_with(PUBLISH | 3, topics, topics.len(), payload)

@@ -4,11 +4,11 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use super::brokers::Broker;
 use super::lab::{Lab, Report, median, median_of, troubles};
-use super::process::{Written, journal_written};
+use super::process::journal_written;
 use super::table::{Cell, Table};
 
 /// A load with so many messages outstanding.
@@ -125,53 +125,87 @@ fn row(lab: &Lab<'_>, load: &Load, notes: &mut Vec<String>) -> Result<Vec<Cell>>
         cost(memory),
         cost(os),
         cost(disk),
-        Cell::Number((after.bytes - before.bytes) / messages, 0),
+        Cell::Number((after.bytes_all() - before.bytes_all()) / messages, 0),
         Cell::Number(messages / (after.writes - before.writes), 1),
     ])
 }
 
 pub(super) fn delay(lab: &Lab<'_>) -> Result<Table> {
-    let how = "p2p QoS 1, 16 bytes, 100 durable subscribers, in an open loop at half of the rate that `disk` \
-               reaches with 1,000 outstanding. The sync is one write and one fdatasync of as many bytes as a \
-               commit had, measured in the same folder right after.";
+    let how = format!(
+        "Time from when a PUBLISH was due until its PUBACK came: p2p QoS 1, 16 bytes, {CLIENTS} publishers and \
+         {CLIENTS} durable subscribers, in an open loop of {BURST} messages at a time. Saturation is what `disk` \
+         reaches with the same connections and 1,000 outstanding. The sync is one write and one fdatasync of as many \
+         bytes as a commit had, measured in the same folder right after. Where the generator was busy for more than \
+         {:.0} % of the time, it is a part of the figure.",
+        GENERATOR_BUSY_MAX * 100.0
+    );
     let columns = [
+        "load",
         "rate, thousand/s",
+        "generator busy, %",
+        "p50 memory, µs",
+        "p50 disk, µs",
         "p99 memory, µs",
         "p99 disk, µs",
         "difference",
+        "bytes per commit",
         "p99 of a sync, µs",
         "times",
         "goal",
         "met",
     ];
-    let mut table = Table::new("Delay of a promise", how, &[&["load"], &columns[..]].concat());
-    let row = delay_row(lab, &mut table.notes);
-    table.push_or_tell("half of saturation", row);
+    let mut table = Table::new("Delay of a promise", &how, &columns);
+    let saturation = saturation(lab);
+    for (name, share) in [("half of saturation", 0.5), ("a quarter", 0.25), ("a tenth", 0.1)] {
+        lab.say(name);
+        let row = match &saturation {
+            Ok(saturation) => delay_row(lab, saturation * share, &mut table.notes),
+            Err(cause) => Err(anyhow!("the saturation is not known: {cause:#}")),
+        };
+        table.push_or_tell(name, row);
+    }
     Ok(table)
 }
 
-fn delay_row(lab: &Lab<'_>, notes: &mut Vec<String>) -> Result<Vec<Cell>> {
+/// Messages per second with `disk` and 1,000 outstanding.
+fn saturation(lab: &Lab<'_>) -> Result<f64> {
+    let broker = Broker::noctule_with(lab, "disk")?;
+    lab.measure(&online(CLIENTS, WINDOW_OF_1000), &broker)?.phase("traffic", "per_second")
+}
+
+fn delay_row(lab: &Lab<'_>, rate: f64, notes: &mut Vec<String>) -> Result<Vec<Cell>> {
     let [memory, disk] = [Broker::noctule_with(lab, "memory")?, Broker::noctule_with(lab, "disk")?];
-    let rate = lab.measure(&ONLINE_1000, &disk)?.phase("traffic", "per_second")? / 2.0;
-    let words = ["p2p", "--qos", "1", "--durable", "--seconds", "4", "--rate", &format!("{rate:.0}")]
-        .map(str::to_owned);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (rate_word, seconds) = (format!("{rate:.0}"), DELAY_SECONDS.max(lab.options.seconds).to_string());
+    let words = ["p2p", "--qos", "1", "--durable", "--publishers", CLIENTS, "--subscribers", CLIENTS];
+    let words = [&words[..], &["--seconds", &seconds, "--rate", &rate_word, "--burst", BURST]].concat();
     let before = journal_written(&disk)?;
     let reports = lab.compare(&words, [&memory, &disk]);
     let after = journal_written(&disk)?;
     notes.extend(
         [&memory, &disk].iter().zip(&reports).filter_map(|(broker, reports)| troubles(broker, reports)),
     );
-    let [p99_memory, p99_disk] =
-        [median_of(&reports[0], "traffic", P99)?, median_of(&reports[1], "traffic", P99)?];
-    let sync = sync_p99(lab, &before, &after)?;
+    let figures = |figure| -> Result<[f64; 2]> {
+        Ok([median_of(&reports[0], "traffic", figure)?, median_of(&reports[1], "traffic", figure)?])
+    };
+    let [p50_memory, p50_disk] = figures("ack_latency_us/p50")?;
+    let [p99_memory, p99_disk] = figures("ack_latency_us/p99")?;
+    let busy = figures("probe_busy")?.into_iter().fold(0.0, f64::max);
+    if busy > GENERATOR_BUSY_MAX {
+        notes.push(format!("{:.0} thousand/s: the generator was full", rate / 1e3));
+    }
+    let commit_bytes = (after.bytes - before.bytes) / (after.writes - before.writes).max(1.0);
+    let sync = sync_p99(lab, commit_bytes as usize)?;
     let times = Cell::Times((p99_disk - p99_memory) / sync);
     let is_met = times.at_most(DELAY_GOAL);
     Ok(vec![
         Cell::Number(rate / 1e3, 0),
+        Cell::Number(busy * 100.0, 0),
+        Cell::Number(p50_memory, 0),
+        Cell::Number(p50_disk, 0),
         Cell::Number(p99_memory, 0),
         Cell::Number(p99_disk, 0),
         Cell::Number(p99_disk - p99_memory, 0),
+        Cell::Number(commit_bytes, 0),
         Cell::Number(sync, 0),
         times,
         Cell::Times(DELAY_GOAL),
@@ -181,12 +215,11 @@ fn delay_row(lab: &Lab<'_>, notes: &mut Vec<String>) -> Result<Vec<Cell>> {
 
 /// Microseconds that ninety-nine of a hundred writes with a sync do not exceed; each of the bytes of a commit, to
 /// blocks that have been written before. The median of some hundreds.
-fn sync_p99(lab: &Lab<'_>, before: &Written, after: &Written) -> Result<f64> {
-    let bytes = (after.bytes - before.bytes) / (after.writes - before.writes).max(1.0);
+fn sync_p99(lab: &Lab<'_>, bytes: usize) -> Result<f64> {
     let path = lab.folder.join("sync");
     let file =
         OpenOptions::new().create(true).truncate(true).write(true).open(&path).context("cannot write")?;
-    let batch = vec![1; bytes as usize];
+    let batch = vec![1; bytes];
     let places = (SYNC_FILE_BYTES / batch.len().max(1)).max(1);
     file.write_all_at(&vec![0; SYNC_FILE_BYTES + batch.len()], 0)?;
     file.sync_all()?;
@@ -227,7 +260,12 @@ const fn online(clients: &'static str, window: &'static str) -> [&'static str; 1
     ]
 }
 
-const P99: &str = "latency_us/p99";
+/// Few enough that the generator has time to spare: each publisher has five of a hundred messages in one write.
+const CLIENTS: &str = "20";
+const WINDOW_OF_1000: &str = "50";
+const BURST: &str = "100";
+const GENERATOR_BUSY_MAX: f64 = 0.8;
+const DELAY_SECONDS: f64 = 4.0;
 const DELAY_GOAL: f64 = 3.0;
 const SYNC_FILE_BYTES: usize = 64 << 20;
 const SYNC_ROUNDS: usize = 5;

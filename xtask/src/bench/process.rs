@@ -20,9 +20,12 @@ pub(super) fn resident_bytes(broker: &Broker) -> Result<f64> {
 /// What the threads of the journal have written so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Written {
+    /// Frames and headers of segments.
     pub(super) bytes: f64,
-    /// One for each commit, and one for each mebibyte of a new file.
+    /// One for each commit.
     pub(super) writes: f64,
+    /// What was written ahead of need and afterwards: zeros into new files, and indexes.
+    pub(super) prepared_bytes: f64,
 }
 
 /// What the journal of one of ours has written so far.
@@ -30,13 +33,25 @@ pub(super) fn journal_written(broker: &Broker) -> Result<Written> {
     let mut written = Written::default();
     for thread in fs::read_dir(format!("/proc/{}/task", broker.pid()))? {
         let thread = thread?.path();
-        if matches!(fs::read_to_string(thread.join("comm"))?.trim_end(), "keeper" | "library") {
-            let io = fs::read_to_string(thread.join("io"))?;
-            written.bytes += figure_of(&io, "wchar:")?;
-            written.writes += figure_of(&io, "syscw:")?;
+        let name = fs::read_to_string(thread.join("comm"))?;
+        let figure = |name| figure_of(&fs::read_to_string(thread.join("io"))?, name);
+        match name.trim_end() {
+            "keeper" | "library" => {
+                written.bytes += figure("wchar:")?;
+                written.writes += figure("syscw:")?;
+            }
+            "preparer" => written.prepared_bytes += figure("wchar:")?,
+            _ => {}
         }
     }
     Ok(written)
+}
+
+impl Written {
+    /// Everything.
+    pub(super) fn bytes_all(&self) -> f64 {
+        self.bytes + self.prepared_bytes
+    }
 }
 
 fn figure_of(text: &str, name: &str) -> Result<f64> {

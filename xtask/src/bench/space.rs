@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::brokers::Broker;
 use super::client::Client;
 use super::lab::Lab;
-use super::process::{Written, journal_written};
+use super::process::journal_written;
 use super::table::{Cell, Table};
 
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Table> {
@@ -40,14 +40,14 @@ fn row(lab: &Lab<'_>, retained_mebibytes: f64) -> Result<Vec<Cell>> {
     let messages = (retained_mebibytes * MEBIBYTE / PAYLOAD_BYTES as f64) as usize;
     let topics: Vec<String> = (0..messages).map(|number| format!("kept/{number}")).collect();
     Client::connect(broker.port, "keeper")?.retain_many(&topics, &[b'r'; PAYLOAD_BYTES])?;
-    let Written { bytes: before, .. } = journal_written(&broker)?;
+    let before = journal_written(&broker)?.bytes_all();
     let (seconds, payload) = (CHURN_SECONDS.max(lab.options.seconds).to_string(), PAYLOAD_BYTES.to_string());
     let words =
         ["p2p", "--qos", "1", "--durable", "--payload", &payload, "--publishers", "4", "--subscribers", "4"];
     let words = [&words[..], &["--window", "50", "--seconds", &seconds]].concat();
     let report = lab.measure(&words, &broker)?;
     let published = report.figure("messages/sent")? * PAYLOAD_BYTES as f64 / MEBIBYTE;
-    let written = (journal_written(&broker)?.bytes - before) / MEBIBYTE;
+    let written = (journal_written(&broker)?.bytes_all() - before) / MEBIBYTE;
     let (times, held) = (Cell::Times(written / published), Cell::Number(segments_mebibytes(&broker)?, 0));
     let room = 2.0 * retained_mebibytes + 3.0 * SEGMENT_MEBIBYTES;
     let (times_met, held_met) = (times.at_most(WRITTEN_GOAL), held.at_most(room));
@@ -67,7 +67,7 @@ fn segments_mebibytes(broker: &Broker) -> Result<f64> {
     let mut bytes = 0;
     for file in fs::read_dir(broker.journal()?)? {
         let file = file?;
-        if file.path().extension().is_some_and(|extension| extension == "seg") {
+        if file.path().extension().is_some_and(|extension| extension == "seg" || extension == "idx") {
             bytes += file.metadata()?.len();
         }
     }
