@@ -227,7 +227,7 @@ impl<D: Disk> Committer<D> {
         Ok(self.space.untouched()?)
     }
 
-    /// Makes the next segment's file ahead of need and touches a mebibyte of it. To be called until it is
+    /// Makes the next segment's file ahead of need and touches a little of it. To be called until it is
     /// [`Prepared::Done`].
     ///
     /// # Errors

@@ -28,7 +28,7 @@ impl<F: DiskFile> Touch<F> {
         Arc::new(Self { file, bytes, touched: Mutex::new(Touched { up_to, is_over: false, failure: None }) })
     }
 
-    /// Writes zeros to some blocks that have never been written, which takes a write and a sync of one mebibyte, and
+    /// Writes zeros to some blocks that have never been written, which takes a write and a sync of 128 KiB, and
     /// says whether there are more. Whoever needs the file meanwhile waits that long.
     pub fn step(&self) -> bool {
         let mut touched = self.lock();
@@ -77,7 +77,8 @@ impl Touched {
     }
 }
 
-/// How much is written at once.
-const STEP_BYTES: u64 = 1 << 20;
+/// How much is written at once. The commits of the running segment go on beside it and wait for the same disk: of a
+/// mebibyte they noticed 2 to 15 ms, and of 128 KiB hardly more than of another commit.
+const STEP_BYTES: u64 = 128 << 10;
 /// Stands at the start of a spare file all of whose blocks have been written.
 pub(crate) const TOUCHED: &[u8; 8] = b"noctfree";

@@ -342,7 +342,7 @@ impl Keeper {
     }
 
     /// Makes the next segment's file ahead of need. Its blocks are written by another thread, so that no commit waits
-    /// for that: a mebibyte and its sync take 6 to 8 ms while the disk is busy. The same thread indexes full segments.
+    /// for that. The same thread indexes full segments.
     fn prepare(&mut self) {
         let has_prepared = self.journal.is_prepared.swap(false, Ordering::AcqRel);
         self.is_preparing &= !has_prepared;
