@@ -109,8 +109,9 @@ fn topic(number: usize) -> String {
     format!("burst/{number}")
 }
 
+/// Waits until memory that is not needed any more has been given back.
 #[expect(clippy::disallowed_methods, reason = "memory that is given back late tells nobody")]
-fn settle() {
+pub(super) fn settle() {
     std::thread::sleep(SETTLE);
 }
 
