@@ -35,8 +35,8 @@ pub struct Opened<D: Disk> {
 ///
 /// [`OpenError::Damaged`] if something cannot be read that had been durable, [`OpenError::Frame`] if `on_frame`
 /// refuses what was read. With `pass_damage`, the operator's word, every byte is read, what is damaged is left out and
-/// reported instead, and reading goes on at the next whole frame; nothing is repaired, so the word is needed again until the segments concerned
-/// are released.
+/// reported instead, and reading goes on at the next whole frame; nothing is repaired, so the word is needed again until
+/// the segments concerned are released.
 pub fn open<D: Disk>(
     disk: D,
     options: Options,
@@ -59,8 +59,8 @@ pub fn open<D: Disk>(
     Ok(Opened { appender, committer, reader, report: found.report })
 }
 
-/// Reads a whole journal, every byte of it, without changing anything and reports what it holds and what is wrong with it. Damage is
-/// in the report, and so is every frame that `on_frame` refuses.
+/// Reads a whole journal, every byte of it, without changing anything and reports what it holds and what is wrong with
+/// it. Damage is in the report, and so is every frame that `on_frame` refuses.
 ///
 /// Another process may write the journal meanwhile, but must not free segments.
 ///

@@ -102,6 +102,8 @@ impl Keeper {
     /// Works until it is told to stop, and ends the journal so that nothing of it is in doubt.
     pub(crate) fn run(mut self) {
         self.leave_damage();
+        // What an earlier life has left undone is done though nobody is connected yet.
+        self.journal.bell.ring_soon();
         while self.journal.bell.wait(self.patience()) != Call::Stop {
             self.commit();
             self.tell_shards();

@@ -2,7 +2,8 @@
 //!
 //! Three threads work behind it. The [`keeper`] writes what was appended and makes it durable; the [`library`] reads
 //! back what sessions left in the journal, and moves what is about to be freed; the preparer writes the blocks of the
-//! next segment's file once, ahead of need, and the indexes of those that are full. Shards hear from the first two through their mailboxes.
+//! next segment's file once, ahead of need, and the indexes of those that are full. Shards hear from the first two
+//! through their mailboxes.
 
 mod bell;
 mod jobs;

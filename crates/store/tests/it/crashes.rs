@@ -6,8 +6,8 @@ use noctule_store::simulated::{Fault, Operation, SimulatedDisk};
 use noctule_store::{Prepared, State};
 use std::io::ErrorKind;
 
-/// Everything a journal does: begins, grows, rolls over, is indexed, is freed and used again, syncs and does not, takes a
-/// frame larger than a segment, is closed and opened again. Whatever fails is passed over, as the broker does.
+/// Everything a journal does: begins, grows, rolls over, is indexed, is freed and used again, syncs and does not,
+/// takes a frame larger than a segment, is closed and opened again. Whatever fails is passed over, as the broker does.
 fn story(disk: &SimulatedDisk, ledger: &mut Ledger) -> Option<Journal> {
     let mut journal = Journal::try_open(disk, SMALL, false).ok()?;
     let mut number = 0;
