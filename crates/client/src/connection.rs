@@ -39,6 +39,7 @@ pub enum Direction {
     Received,
 }
 
+/// Is called with every packet.
 type Show = dyn FnMut(Direction, &Packet<'_>) + Send;
 
 /// Who is shown every packet, and what it takes to read them.
