@@ -336,9 +336,10 @@ mod tests {
         assert!(ids.iter().filter(|id| id.slot != 10).all(|id| sockets.get_mut(*id).is_none()));
     }
 
-    /// The larger part of what an idle connection costs here.
+    /// What an idle connection costs here. In debug builds mio remembers the poll that a socket is registered with.
     #[test]
     fn an_idle_socket_is_small() {
-        assert!(size_of::<Socket>() <= 64);
+        let of_mio = if cfg!(debug_assertions) { 16 } else { 0 };
+        assert!(size_of::<Socket>() <= 56 + of_mio);
     }
 }
