@@ -35,8 +35,8 @@ pub struct Opened<D: Disk> {
 ///
 /// [`OpenError::Damaged`] if something cannot be read that had been durable, [`OpenError::Frame`] if `on_frame`
 /// refuses what was read. With `pass_damage`, the operator's word, every byte is read, what is damaged is left out and
-/// reported instead, and reading goes on at the next whole frame; nothing is repaired, so the word is needed again until
-/// the segments concerned are released.
+/// reported instead, and reading goes on at the next whole frame; nothing is repaired, so the word is needed again
+/// until the segments concerned are released.
 pub fn open<D: Disk>(
     disk: D,
     options: Options,
