@@ -100,8 +100,8 @@ impl fmt::Display for What<'_> {
     }
 }
 
-/// A line that allows it, unless a name has characters that are not shown: whoever copied such a line would not see what
-/// it says.
+/// A line that allows it, unless a name has characters that are not shown: whoever copied such a line would not see
+/// what it says.
 fn remedy(identity: &Identity, action: &Action<'_>) -> String {
     let rule = rule_for(identity, action);
     let is_shown = |c: char| matches!(c, '"' | '\'' | '\\') || c.escape_debug().eq([c]);

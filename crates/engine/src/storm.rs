@@ -1,9 +1,9 @@
 //! Connect storms: after a power cut everybody comes back at once.
 //!
-//! Clients that come faster than they are let in get a turn each in the [queues](ConnectQueue) of the broker and of their
-//! listener. Their CONNECT waits for it where it came in, before anybody asks who they are, so a storm is let in at the
-//! pace and in its order, and what passwords, sessions and takeovers cost is spread out too. The time for CONNECT begins
-//! anew with the turn. Whoever would have to wait too long is told at once that it is to come again.
+//! Clients that come faster than they are let in get a turn each in the [queues](ConnectQueue) of the broker and of
+//! their listener. Their CONNECT waits for it where it came in, before anybody asks who they are, so a storm is let in
+//! at the pace and in its order, and what passwords, sessions and takeovers cost is spread out too. The time for
+//! CONNECT begins anew with the turn. Whoever would have to wait too long is told at once that it is to come again.
 
 use crate::mail::Violation;
 use crate::shard::Shard;

@@ -140,7 +140,8 @@ impl Meter {
         self.per_second
     }
 
-    /// Takes one, unless what was taken before is paid only after `latest`. Says when it is: that is the turn of this one.
+    /// Takes one, unless what was taken before is paid only after `latest`. Says when it is: that is the turn of
+    /// this one.
     pub(crate) fn take_by(&self, latest: Instant, now: Instant) -> Option<Instant> {
         if self.per_second == 0 {
             return Some(now);

@@ -400,10 +400,11 @@ pub static KEYS: &[Key] = &[
         },
         flag: None,
         help: "Longest wait of a client for its turn to connect; 0 for none",
-        details: "It bounds the queues of `limits.connects_per_second_max` and `listener.connects_per_second_max`: with \
-                  100 clients a second and 5 seconds no more than 500 wait. Whoever would have to wait longer is told \
-                  at once to come again (0x9F; 3.x: code 3). It should be shorter than the time that clients give the \
-                  broker to answer, or their turns come when they have left.",
+        details: "It bounds the queues of `limits.connects_per_second_max` and of \
+                  `listener.connects_per_second_max`: with 100 clients a second and 5 seconds no more than 500 \
+                  wait. Whoever would have to wait longer is told at once to come again (0x9F; 3.x: code 3). It \
+                  should be shorter than the time that clients give the broker to answer, or their turns come \
+                  when they have left.",
         hint: "",
     },
     Key {

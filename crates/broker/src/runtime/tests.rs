@@ -7,9 +7,10 @@ use crate::entrance::Entrance;
 use crate::{Parts, access, assemble};
 use noctule_session::Limits;
 use noctule_transport::{ClientTls, ServerIdentity, Stream, WhatFollows};
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::{env, fs, process};
+use std::path::Path;
 
 /// A broker of one shard that works when it is told to.
 struct Turns {
@@ -20,10 +21,11 @@ struct Turns {
 }
 
 impl Turns {
-    fn new(test: &str) -> Self {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let mut config = Config {
             listen: ["tls://127.0.0.1:0", "tcp://127.0.0.1:0"].map(|url| url.parse().unwrap()).into(),
-            tls: certificate(test),
+            tls: certificate(folder.path()),
             shards: 1,
             sys_interval: None,
             limits: Limits { durability: Durability::Memory, ..Limits::default() },
@@ -76,12 +78,11 @@ impl Turns {
     }
 }
 
-fn certificate(test: &str) -> Tls {
+/// A certificate and its key in this folder.
+fn certificate(folder: &Path) -> Tls {
     let made = rcgen::generate_simple_self_signed(["broker.lan".to_owned()]).unwrap();
-    let path = |end: &str| {
-        env::temp_dir().join(format!("noctule-{test}-{}.{end}", process::id())).to_str().unwrap().to_owned()
-    };
-    let (certificate, key) = (path("pem"), path("key"));
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (certificate, key) = (path("server.pem"), path("server.key"));
     fs::write(&certificate, made.cert.pem()).unwrap();
     fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     Tls { certificate: vec![certificate], key: vec![key], ..Tls::default() }
@@ -107,7 +108,7 @@ fn is_answered(stream: &mut Stream) -> bool {
 
 #[test]
 fn in_a_hello_storm_every_established_client_is_served_between_two_private_key_operations() {
-    let mut turns = Turns::new("hello-storm");
+    let mut turns = Turns::new();
     let mut established: Vec<TcpStream> = (b'A'..b'A' + 50).map(|id| turns.connect(id)).collect();
     let tls = ClientTls::new(&ServerIdentity::Unchecked, None, WhatFollows::Mqtt).unwrap();
     let mut storm: Vec<Stream> = (0..200).map(|_| turns.say_hello(&tls)).collect();

@@ -71,7 +71,7 @@ pub(crate) fn command() -> Command {
                 .long(GROUPS)
                 .value_name("GROUP,GROUP")
                 .conflicts_with_all([DELETE, HASH])
-                .help("Puts the user in these groups and no others; \"\" for none. A user that is there keeps its password"),
+                .help("Puts the user in these groups and no others, who keeps a password that is there"),
         )
         .arg(Arg::new(FILE).value_name("FILE").required(true))
         .arg(

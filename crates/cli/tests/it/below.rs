@@ -88,8 +88,8 @@ fn handshakes_that_are_never_finished_are_cut_off_and_nobody_waits() {
     others.round_trip("bystander");
 }
 
-/// One private-key operation a turn, and everybody else is served in the same turn; turn by turn the tests of the broker's
-/// runtime show that.
+/// One private-key operation a turn, and everybody else is served in the same turn; turn by turn the tests of the
+/// broker's runtime show that.
 #[test]
 fn established_clients_are_served_between_private_key_operations() {
     const HELLOS: usize = 300;

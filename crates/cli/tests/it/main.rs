@@ -13,6 +13,7 @@ mod peer;
 mod prove;
 mod reload;
 mod serve;
+mod set_ups;
 mod stop;
 mod support;
 mod tls_init;

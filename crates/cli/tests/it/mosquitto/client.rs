@@ -12,12 +12,12 @@ use noctule_codec::{
 use super::brokers::Subject;
 
 /// What bytes of MQTT go through.
-pub(super) trait Wire: Read + Write {}
+pub(crate) trait Wire: Read + Write {}
 
 impl<S: Read + Write> Wire for S {}
 
 /// One connection.
-pub(super) struct Client {
+pub(crate) struct Client {
     wire: Box<dyn Wire>,
     version: ProtocolVersion,
     received: Vec<u8>,
@@ -25,33 +25,33 @@ pub(super) struct Client {
     /// Messages that have come and nobody has asked for.
     messages: Vec<String>,
     /// Whether deliveries are acknowledged.
-    pub(super) acknowledges: bool,
+    pub(crate) acknowledges: bool,
 }
 
 /// What a CONNECT says.
 #[derive(Clone, Copy)]
-pub(super) struct Hello<'a> {
-    pub(super) version: ProtocolVersion,
-    pub(super) client_id: &'a str,
-    pub(super) clean_start: bool,
-    pub(super) keep_alive: u16,
-    pub(super) user_name: Option<&'a str>,
-    pub(super) password: Option<&'a str>,
-    pub(super) will: Option<&'a str>,
+pub(crate) struct Hello<'a> {
+    pub(crate) version: ProtocolVersion,
+    pub(crate) client_id: &'a str,
+    pub(crate) clean_start: bool,
+    pub(crate) keep_alive: u16,
+    pub(crate) user_name: Option<&'a str>,
+    pub(crate) password: Option<&'a str>,
+    pub(crate) will: Option<&'a str>,
 }
 
 /// The answer to it.
 #[derive(Debug, Default)]
-pub(super) struct Welcome {
-    pub(super) is_in: bool,
+pub(crate) struct Welcome {
+    pub(crate) is_in: bool,
     /// The reason code of CONNACK, if there was one.
-    pub(super) code: Option<u8>,
-    pub(super) session_present: bool,
-    pub(super) client_id: Option<String>,
-    pub(super) keep_alive: Option<u16>,
-    pub(super) receive_maximum: Option<u16>,
-    pub(super) maximum_qos: Option<u8>,
-    pub(super) retain_available: bool,
+    pub(crate) code: Option<u8>,
+    pub(crate) session_present: bool,
+    pub(crate) client_id: Option<String>,
+    pub(crate) keep_alive: Option<u16>,
+    pub(crate) receive_maximum: Option<u16>,
+    pub(crate) maximum_qos: Option<u8>,
+    pub(crate) retain_available: bool,
 }
 
 /// What a client sees.
@@ -68,7 +68,7 @@ enum Seen {
 
 impl<'a> Hello<'a> {
     /// A clean 3.1.1 client without user name.
-    pub(super) fn new(client_id: &'a str) -> Self {
+    pub(crate) fn new(client_id: &'a str) -> Self {
         Self {
             version: ProtocolVersion::V3_1_1,
             client_id,
@@ -80,19 +80,19 @@ impl<'a> Hello<'a> {
         }
     }
 
-    pub(super) fn v5(self) -> Self {
+    pub(crate) fn v5(self) -> Self {
         Self { version: ProtocolVersion::V5, ..self }
     }
 
-    pub(super) fn v31(self) -> Self {
+    pub(crate) fn v31(self) -> Self {
         Self { version: ProtocolVersion::V3_1, ..self }
     }
 
-    pub(super) fn user(self, user_name: &'a str, password: &'a str) -> Self {
+    pub(crate) fn user(self, user_name: &'a str, password: &'a str) -> Self {
         Self { user_name: Some(user_name), password: Some(password), ..self }
     }
 
-    pub(super) fn durable(self) -> Self {
+    pub(crate) fn durable(self) -> Self {
         Self { clean_start: false, ..self }
     }
 }
@@ -103,11 +103,11 @@ impl Client {
         Self::dial_port(subject.ports[0])
     }
 
-    pub(super) fn dial_port(port: u16) -> Option<Self> {
+    pub(crate) fn dial_port(port: u16) -> Option<Self> {
         Self::dial_at(SocketAddr::from(([127, 0, 0, 1], port)))
     }
 
-    pub(super) fn dial_at(address: SocketAddr) -> Option<Self> {
+    pub(crate) fn dial_at(address: SocketAddr) -> Option<Self> {
         let socket = TcpStream::connect(address).ok()?;
         socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
         socket.set_nodelay(true).expect("a socket");
@@ -115,7 +115,7 @@ impl Client {
     }
 
     /// Over anything else.
-    pub(super) fn over(wire: impl Wire + 'static) -> Self {
+    pub(crate) fn over(wire: impl Wire + 'static) -> Self {
         Self {
             wire: Box::new(wire),
             version: ProtocolVersion::V5,
@@ -134,7 +134,7 @@ impl Client {
     }
 
     /// Says CONNECT.
-    pub(super) fn connect(&mut self, hello: Hello<'_>) -> Welcome {
+    pub(crate) fn connect(&mut self, hello: Hello<'_>) -> Welcome {
         self.version = hello.version;
         let properties = match (hello.clean_start, hello.version) {
             (false, ProtocolVersion::V5) => Properties::new().with(Property::SessionExpiryInterval(3600)),
@@ -177,7 +177,7 @@ impl Client {
     }
 
     /// Subscribes; what is granted.
-    pub(super) fn subscribe(&mut self, filter: &str, qos: QoS) -> String {
+    pub(crate) fn subscribe(&mut self, filter: &str, qos: QoS) -> String {
         let packet_id = self.packet_id();
         let mut filters = SubscribeFilters::default();
         filters.push(filter, SubscriptionOptions { qos, ..SubscriptionOptions::default() });
@@ -189,7 +189,7 @@ impl Client {
     }
 
     /// Publishes, and waits for what the broker says to it; `closed` if that is the end.
-    pub(super) fn publish(&mut self, topic: &str, payload: &str, qos: QoS, retain: bool) -> String {
+    pub(crate) fn publish(&mut self, topic: &str, payload: &str, qos: QoS, retain: bool) -> String {
         let packet_id = (qos > QoS::AtMostOnce).then(|| self.packet_id());
         let properties = Properties::EMPTY;
         let payload = payload.as_bytes();
@@ -216,7 +216,7 @@ impl Client {
     }
 
     /// What has been delivered by now; `closed` at the end if that was the end.
-    pub(super) fn heard(&mut self) -> Vec<String> {
+    pub(crate) fn heard(&mut self) -> Vec<String> {
         let mut heard = Vec::new();
         loop {
             // At the first answer a message may still be on its way between threads of the broker.
@@ -236,12 +236,12 @@ impl Client {
     }
 
     /// Whether the broker has closed the connection.
-    pub(super) fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         !self.ping()
     }
 
     /// Waits for the next message.
-    pub(super) fn next_message(&mut self) -> Option<String> {
+    pub(crate) fn next_message(&mut self) -> Option<String> {
         if self.messages.is_empty() {
             self.see_until(|seen| matches!(seen, Seen::Message { .. }));
         }
@@ -249,7 +249,7 @@ impl Client {
     }
 
     /// Goes away without a word.
-    pub(super) fn vanish(self) {}
+    pub(crate) fn vanish(self) {}
 
     /// Whether the broker answers a ping. Everything that it had sent before has come then.
     fn ping(&mut self) -> bool {

@@ -2,7 +2,7 @@
 
 mod brokers;
 mod cases;
-mod client;
+pub(crate) mod client;
 mod importing;
 mod probes;
 mod tls;
