@@ -83,10 +83,11 @@ impl Turns {
     }
 }
 
+/// A certificate and its key in this folder.
 fn certificate(folder: &Path) -> Tls {
     let made = rcgen::generate_simple_self_signed(["broker.lan".to_owned()]).unwrap();
     let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
-    let (certificate, key) = (path("pem"), path("key"));
+    let (certificate, key) = (path("server.pem"), path("server.key"));
     fs::write(&certificate, made.cert.pem()).unwrap();
     fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     Tls { certificate: vec![certificate], key: vec![key], ..Tls::default() }
