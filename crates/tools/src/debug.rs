@@ -2,7 +2,7 @@
 
 use crate::ending::connack_code;
 use noctule_client::Direction;
-use noctule_codec::{Packet, ProtocolVersion, Publish, SubscriptionOptions};
+use noctule_codec::{Packet, PacketId, ProtocolVersion, Publish, SubscriptionOptions};
 use std::fmt::Write as _;
 
 /// What has to be remembered between packets.
@@ -40,14 +40,15 @@ impl Narrator {
         }
         match packet {
             Packet::Publish(publish) => {
-                let number = publish.packet_id.map_or(self.numbered, |id| id.get());
+                let number = publish.packet_id.map_or(self.numbered, PacketId::get);
                 writeln!(out, "Client {id} sending PUBLISH ({})", publication(publish, number))
             }
             Packet::Subscribe(subscribe) => {
                 let number = subscribe.packet_id.get();
                 subscribe.filters.iter().try_for_each(|(filter, options)| {
                     let (qos, more) = (options.qos as u8, options_byte(options));
-                    writeln!(out, "Client {id} sending SUBSCRIBE (Mid: {number}, Topic: {filter}, QoS: {qos}, Options: 0x{more:02x})")
+                    let asked = format!("Topic: {filter}, QoS: {qos}, Options: 0x{more:02x}");
+                    writeln!(out, "Client {id} sending SUBSCRIBE (Mid: {number}, {asked})")
                 })
             }
             Packet::Unsubscribe(unsubscribe) => {
@@ -91,7 +92,7 @@ impl Narrator {
                 writeln!(out, "Client {id} received CONNACK ({code})")
             }
             Packet::Publish(publish) => {
-                let number = publish.packet_id.map_or(0, |id| id.get());
+                let number = publish.packet_id.map_or(0, PacketId::get);
                 writeln!(out, "Client {id} received PUBLISH ({})", publication(publish, number))
             }
             Packet::PubAck(ack) => {

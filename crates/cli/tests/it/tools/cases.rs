@@ -1,9 +1,9 @@
 //! The invocations: one a line, `[~!?^]TOOL[@BROKER] WORDS [<<< STDIN] [;; WORDS OF mosquitto_sub]`.
 //!
-//! `~` lets lines come in any order, `!` leaves out standard output, `?` standard error, and
-//! `^` asks only that it fails. Brokers are `open`
-//! (which is meant where none is named), `closed` (a user `u` with the password `p` and rights below `a/`), `mosq` (the
-//! real mosquitto, open), `tls`, `othername` (TLS by a name that is not in the certificate) and `none` (no flags added).
+//! `~` lets lines come in any order, `!` leaves out standard output, `?` standard error, `^` asks only that it fails.
+//! Brokers are `open` (meant where none is named), `closed` (a user `u` with the password `p` and rights below `a/`),
+//! `mosq` (the real mosquitto, open), `tls`, `othername` (TLS by a name that is not in the certificate) and `none` (no
+//! flags added).
 
 pub(super) const CASES: &[&str] = &[
     // Wrong words: nobody is connected to.
@@ -199,8 +199,10 @@ pub(super) const CASES: &[&str] = &[
     "pub -t p/9 -m 'two words' -r ;; -t p/9 -C 1 -W 2",
     "pub -t p/10 -m ä☃ -r ;; -t p/10 -C 1 -W 2 -v",
     "pub -t p/11 -m -m -r ;; -t p/11 -C 1 -W 2 -v",
-    "pub -t p/12 -m x -r -D publish content-type a/b -D publish user-property k v -D PUBLISH Correlation-Data cd ;; -t p/12 -C 1 -W 2 -V 5 -F '%C %P %D %R'",
-    "pub -t p/13 -m x -r -D publish message-expiry-interval 100 -D publish payload-format-indicator 1 -D publish response-topic x/y ;; -t p/13 -C 1 -W 2 -V 5 -F '%F %R %p'",
+    "pub -t p/12 -m x -r -D publish content-type a/b -D publish user-property k v \
+     -D PUBLISH Correlation-Data cd ;; -t p/12 -C 1 -W 2 -V 5 -F '%C %P %D %R'",
+    "pub -t p/13 -m x -r -D publish message-expiry-interval 100 -D publish payload-format-indicator 1 \
+     -D publish response-topic x/y ;; -t p/13 -C 1 -W 2 -V 5 -F '%F %R %p'",
     "pub -t p/14 -t p/15 -m x -r ;; -t p/14 -t p/15 -W 1 -v",
     "pub -t p/16 -m x -q foo -r ;; -t p/16 -C 1 -W 2",
     "pub@none -L mqtt://127.0.0.1:{PORT}/p/17 -m x -r ;; -t p/17 -C 1 -W 2",
@@ -212,7 +214,8 @@ pub(super) const CASES: &[&str] = &[
     "pub -t p/22 -m x --nodelay -A 127.0.0.1 -k 5 -M 3 -u name -P word -c -i kept -r ;; -t p/22 -C 1 -W 2",
     "pub -t p/23 -m x -x 0x10 -V mqttv5 -i timed -d",
     "pub -t p/24 -m x --will-topic w --will-payload bye --will-qos 1 --will-retain -r ;; -t p/24 -t w -W 1 -v",
-    "pub -t p/25 -m x -D will content-type a --will-topic w -D connect user-property a b -D disconnect user-property c d -r ;; -t p/25 -C 1 -W 2",
+    "pub -t p/25 -m x -D will content-type a --will-topic w -D connect user-property a b \
+     -D disconnect user-property c d -r ;; -t p/25 -C 1 -W 2",
     "pub -t p/26 -m x -V 31 -r ;; -t p/26 -C 1 -W 2",
     "pub -t p/27 -m x --ciphers ALL --tls-alpn mqtt --insecure -r ;; -t p/27 -C 1 -W 2",
     "pub@mosq -t p/28 -m x -r -q 1 -V 5 ;; -t p/28 -C 1 -W 2 -v",
@@ -235,6 +238,9 @@ pub(super) const CASES: &[&str] = &[
     "~sub -t r/text -d -C 1 -i {ID} -q 1 -V 5",
     "~sub@mosq -t r/text -d -C 1 -i {ID} -q 1 -V 5",
     "sub -t r/text -R -d -W 1 -i {ID} -V 5",
+    "sub -t nothing -d -W 1 -i {ID}",
+    "sub -t nothing -d -W 1 -i {ID} -V 5",
+    "rr -t d/9 -e d/10 -m x -W 1 -d -i {ID} -V 311",
     "rr -t d/9 -e d/10 -m x -W 1 -d -i {ID}",
     // Subscribing.
     "sub -t r/text -C 1",
@@ -256,7 +262,7 @@ pub(super) const CASES: &[&str] = &[
     "sub -t nothing -E -c -i durable",
     "sub -t nothing --retained-only -W 1",
     "sub -t tree/# --retained-only -C 2 -v",
-    "sub -t clear/1/# --remove-retained --retained-only -W 1 -v ;; -t clear/1/# -W 1 -v",
+    "~sub -t clear/1/# --remove-retained -q 1 -W 1 -v ;; -t clear/1/# -W 1 -v",
     "sub -t clear/2/# -T clear/2/b --remove-retained -W 1 -v ;; -t clear/2/# -W 1 -v",
     "sub -t r/binary -C 1",
     "sub -t r/utf8 -C 1 -v",
@@ -323,21 +329,22 @@ pub(super) const CASES: &[&str] = &[
     // TLS.
     "pub@tls -t s/1 -m x -r --cafile tls/ca.pem ;; -t s/1 -C 1 -W 2",
     "pub@tls -t s/2 -m x -r --cafile tls/ca.pem --tls-version tlsv1.3 ;; -t s/2 -C 1 -W 2",
-    "pub@tls -t s/3 -m x -r --cafile tls/ca.pem --tls-version tlsv1.2 --ciphers ECDHE-ECDSA-AES128-GCM-SHA256 ;; -t s/3 -C 1 -W 2",
+    "pub@tls -t s/3 -m x -r --cafile tls/ca.pem --tls-version tlsv1.2 \
+     --ciphers ECDHE-ECDSA-AES128-GCM-SHA256 ;; -t s/3 -C 1 -W 2",
     "pub@tls -t s/4 -m x -r --cafile tls/ca.pem --tls-alpn mqtt ;; -t s/4 -C 1 -W 2",
-    "pub@tls -t s/5 -m x --cafile other/ca.pem",
-    "pub@tls -t s/6 -m x --tls-use-os-certs",
+    "^pub@tls -t s/5 -m x --cafile other/ca.pem",
+    "^pub@tls -t s/6 -m x --tls-use-os-certs",
     "pub@tls -t s/7 -m x --cafile missing.pem",
     "pub@tls -t s/8 -m x --cafile text",
-    "pub@tls -t s/9 -m x --capath missing",
-    "pub@tls -t s/10 -m x --cafile tls/ca.pem --ciphers none",
+    "^pub@tls -t s/9 -m x --capath missing",
+    "^pub@tls -t s/10 -m x --cafile tls/ca.pem --ciphers none",
     "pub@tls -t s/11 -m x --cafile tls/ca.pem --cert missing.pem --key missing.key",
     "^pub@othername -t s/12 -m x --cafile tls/ca.pem",
     "pub@othername -t s/13 -m x -r --cafile tls/ca.pem --insecure ;; -t s/13 -C 1 -W 2",
     "^pub@othername -t s/14 -m x --cafile other/ca.pem --insecure",
     "sub@tls -t r/text -C 1 -v --cafile tls/ca.pem",
-    "sub@tls -t r/text -C 1 -v --cafile other/ca.pem",
+    "^sub@tls -t r/text -C 1 -v --cafile other/ca.pem",
     "rr@tls -t s/15 -e s/15 -m x --cafile tls/ca.pem",
-    "pub -t s/16 -m x --cafile tls/ca.pem",
-    "pub@tls -t s/17 -m x",
+    "^pub -t s/16 -m x --cafile tls/ca.pem",
+    "^pub@tls -t s/17 -m x",
 ];
