@@ -3,6 +3,7 @@
 use crate::address::{AddressError, Written};
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::connection::Connection;
 use crate::core::Backoff;
 use crate::disk::{DiskOptions, Log, OutboxError, Stored};
 use crate::error::ConnectionError;
@@ -39,6 +40,8 @@ pub struct Builder {
     outbox_ttl_ms: u64,
     unclaimed_grace: Duration,
     proxy: Option<String>,
+    bind: Option<String>,
+    nodelay: bool,
     #[cfg(feature = "tls")]
     tls: crate::tls::TlsOptions,
 }
@@ -116,6 +119,8 @@ impl Builder {
             outbox_ttl_ms: u64::MAX,
             unclaimed_grace: UNCLAIMED_GRACE,
             proxy: None,
+            bind: None,
+            nodelay: true,
             #[cfg(feature = "tls")]
             tls: crate::tls::TlsOptions::default(),
         }
@@ -182,6 +187,19 @@ impl Builder {
     /// `user:password@` in front of the host where the proxy wants that. It resolves the server's name.
     pub fn proxy(mut self, address: &str) -> Self {
         self.proxy = Some(address.to_owned());
+        self
+    }
+
+    /// Connects from this address or name of this machine, where it has several.
+    pub fn bind(mut self, address: &str) -> Self {
+        self.bind = Some(address.to_owned());
+        self
+    }
+
+    /// Whether small packets leave at once instead of waiting for more (`TCP_NODELAY`); they do unless this says
+    /// otherwise.
+    pub fn nodelay(mut self, nodelay: bool) -> Self {
+        self.nodelay = nodelay;
         self
     }
 
@@ -274,6 +292,16 @@ impl Builder {
         }
     }
 
+    /// Opens one connection that does only what it is told; see [`Connection`]. What CONNECT says is `connect` alone:
+    /// of this builder and its address only the way to the server counts.
+    ///
+    /// # Errors
+    /// There is no way to the server, or `connect` cannot be written.
+    pub async fn open(self, connect: ConnectOptions) -> Result<Connection, ConnectError> {
+        let options = Options { connect, ..self.options(true)? };
+        Ok(Connection::open(options).await?)
+    }
+
     /// Gives the client at once, which goes on trying until it is closed. What is published above QoS 0 meanwhile
     /// waits.
     ///
@@ -329,6 +357,8 @@ impl Builder {
             disk: self.disk,
             outbox_ttl_ms: self.outbox_ttl_ms,
             proxy: self.proxy.as_deref().map(Proxy::parse).transpose()?,
+            bind: self.bind,
+            nodelay: self.nodelay,
             gives_up_at_once,
             is_id_made_up,
             unclaimed_grace_ms: u64::try_from(self.unclaimed_grace.as_millis()).unwrap_or(u64::MAX),
@@ -361,6 +391,45 @@ impl Builder {
     /// machine.
     pub fn dangerously_accept_any_certificate(mut self) -> Self {
         self.tls.accepts_any = true;
+        self
+    }
+
+    /// Believes servers whose certificate is signed by one in a file of this folder; also those in
+    /// [`ca_file`](Self::ca_file), if that is said too. Files that hold no certificate are passed over.
+    pub fn ca_folder(mut self, path: impl Into<PathBuf>) -> Self {
+        self.tls.ca_folder = Some(path.into());
+        self
+    }
+
+    /// Believes those whom the system trusts too, besides [`ca_file`](Self::ca_file) and
+    /// [`ca_folder`](Self::ca_folder).
+    pub fn system_roots(mut self) -> Self {
+        self.tls.system_roots = true;
+        self
+    }
+
+    /// Believes a trusted certificate also if it was made out to another name, so that whoever has any may answer.
+    pub fn dangerously_accept_any_name(mut self) -> Self {
+        self.tls.accepts_any_name = true;
+        self
+    }
+
+    /// Speaks TLS 1.3 only; 1.2 too unless this is said.
+    pub fn tls13_only(mut self) -> Self {
+        self.tls.is_1_3_only = true;
+        self
+    }
+
+    /// Names this protocol to the server (ALPN) instead of `mqtt` or, with WebSocket, `http/1.1`.
+    pub fn alpn(mut self, protocol: &[u8]) -> Self {
+        self.tls.alpn = Some(protocol.to_vec());
+        self
+    }
+
+    /// Uses only those ciphers of TLS 1.2 that are in this list, separated by colons, by the names of OpenSSL or of the
+    /// standard. TLS 1.3 keeps its own.
+    pub fn ciphers(mut self, list: &str) -> Self {
+        self.tls.ciphers = Some(list.to_owned());
         self
     }
 

@@ -16,6 +16,8 @@ pub enum ConnectionError {
     Dial {
         /// Host and port, or the path of a socket.
         place: String,
+        /// What did not work.
+        step: DialStep,
         /// What the operating system or a library said.
         source: Arc<io::Error>,
     },
@@ -64,6 +66,22 @@ pub enum ConnectionError {
     /// This client was closed.
     #[error("the client is closed")]
     Closed,
+}
+
+/// What has to work before the first packet can be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DialStep {
+    /// A name was looked up: the server's, the proxy's or that of the address to connect from.
+    Lookup,
+    /// The server or the proxy was connected to.
+    Connect,
+    /// The proxy was asked for a way to the server.
+    Proxy,
+    /// TLS was agreed on.
+    Tls,
+    /// A WebSocket was asked for.
+    WebSocket,
 }
 
 /// Why a message was not published.
@@ -143,8 +161,8 @@ pub enum SubscribeError {
 }
 
 impl ConnectionError {
-    pub(crate) fn dial(place: &str, source: io::Error) -> Self {
-        Self::Dial { place: place.to_owned(), source: Arc::new(source) }
+    pub(crate) fn dial(place: &str, (step, source): (DialStep, io::Error)) -> Self {
+        Self::Dial { place: place.to_owned(), step, source: Arc::new(source) }
     }
 
     pub(crate) fn lost(source: Option<io::Error>) -> Self {

@@ -29,6 +29,7 @@
 //! - **The connection.** [`Client::state`] is a watch. Two clients that fight over one client id find themselves in
 //!   [`State::IdConflict`].
 //!
+//! - **Nothing hidden.** [`Connection`] is one connection that does only what it is told: for tools.
 //! - **Without async.** [`blocking`] makes every future of this crate one that can be waited for.
 //!
 //! Beneath it is the machine of `noctule-session`, which the broker is made of too.
@@ -38,6 +39,7 @@ pub mod blocking;
 mod builder;
 mod client;
 mod clock;
+mod connection;
 mod core;
 mod disk;
 mod driver;
@@ -59,10 +61,12 @@ pub use crate::core::{Backoff, IdConflict, Overflow};
 pub use address::AddressError;
 pub use builder::{BuildError, Builder, ConnectError};
 pub use client::{Client, FLUSH};
+pub use connection::{Connection, Direction};
 pub use disk::OutboxError;
-pub use error::{ConnectionError, PublishError, SubscribeError};
+pub use error::{ConnectionError, DialStep, PublishError, SubscribeError};
 pub use message::Message;
 pub use noctule_codec::{Properties, Property, ProtocolVersion, QoS, ReasonCode, RetainHandling};
+pub use noctule_session::client as machine;
 pub use noctule_session::client::{NotSent, Violation};
 #[cfg(feature = "json")]
 pub use payload::Json;

@@ -24,6 +24,10 @@ pub(crate) struct Options {
     /// Time for the way to the server to open.
     pub(crate) connect_timeout: Duration,
     pub(crate) proxy: Option<Proxy>,
+    /// The address or name to connect from, if not any.
+    pub(crate) bind: Option<String>,
+    /// Small packets leave at once.
+    pub(crate) nodelay: bool,
     /// The first attempt is the last, if it fails.
     pub(crate) gives_up_at_once: bool,
     /// The client id was made up, so that nobody can come back to its session.

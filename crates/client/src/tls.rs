@@ -6,7 +6,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::version::TLS13;
+use rustls::{ALL_VERSIONS, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +20,13 @@ use tokio_rustls::client::TlsStream;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsOptions {
     pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) ca_folder: Option<PathBuf>,
+    pub(crate) system_roots: bool,
+    pub(crate) accepts_any_name: bool,
+    pub(crate) is_1_3_only: bool,
+    pub(crate) alpn: Option<Vec<u8>>,
+    /// Names of ciphers, separated by colons.
+    pub(crate) ciphers: Option<String>,
     pub(crate) own: Option<(PathBuf, PathBuf)>,
     pub(crate) accepts_any: bool,
     pub(crate) config: Option<Arc<ClientConfig>>,
@@ -84,9 +93,10 @@ impl TlsOptions {
     }
 
     fn config(&self, is_websocket: bool) -> Result<ClientConfig, TlsError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(self.provider()?);
+        let versions: &[&SupportedProtocolVersion] = if self.is_1_3_only { &[&TLS13] } else { ALL_VERSIONS };
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .map_err(|error| TlsError::Setup(error.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(self.verifier(&provider)?);
@@ -96,42 +106,90 @@ impl TlsOptions {
                 .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
                 .map_err(|error| unusable(certificate, &error))?,
         };
-        config.alpn_protocols = vec![if is_websocket { b"http/1.1".into() } else { b"mqtt".into() }];
+        let usual = || if is_websocket { b"http/1.1".into() } else { b"mqtt".into() };
+        config.alpn_protocols = vec![self.alpn.clone().unwrap_or_else(usual)];
         Ok(config)
+    }
+
+    fn provider(&self) -> Result<CryptoProvider, TlsError> {
+        let mut provider = aws_lc_rs::default_provider();
+        if let Some(list) = &self.ciphers {
+            provider.cipher_suites.retain(|suite| suite.tls13().is_some() || is_listed(*suite, list));
+            if !provider.cipher_suites.iter().any(|suite| suite.tls13().is_none()) {
+                return Err(TlsError::Setup(format!("none of the ciphers {list} is spoken")));
+            }
+        }
+        Ok(provider)
     }
 
     fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
         if self.accepts_any {
             return Ok(Arc::new(Anybody(Arc::clone(provider))));
         }
-        let roots = match &self.ca_file {
-            Some(path) => roots_in(path)?,
-            None => roots_of_the_system()?,
-        };
-        let verifier =
-            WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(provider)).build();
-        verifier.map(|verifier| verifier as _).map_err(|error| TlsError::Setup(error.to_string()))
+        let roots = Arc::new(self.roots()?);
+        let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
+        let verifier = built.map_err(|error| TlsError::Setup(error.to_string()))?;
+        Ok(if self.accepts_any_name { Arc::new(AnyName(verifier)) } else { verifier })
+    }
+
+    /// Whom to believe: those that were named, and the system's where nobody was or where it was said.
+    fn roots(&self) -> Result<RootCertStore, TlsError> {
+        let mut roots = RootCertStore::empty();
+        if let Some(path) = &self.ca_file {
+            add_file(path, &mut roots)?;
+        }
+        if let Some(path) = &self.ca_folder {
+            add_folder(path, &mut roots)?;
+        }
+        let nobody_is_named = self.ca_file.is_none() && self.ca_folder.is_none();
+        if nobody_is_named || self.system_roots {
+            add_system(&mut roots)?;
+        }
+        Ok(roots)
     }
 }
 
-fn roots_in(path: &Path) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
+/// Whether a list of names has this cipher. OpenSSL writes `ECDHE-RSA-AES128-GCM-SHA256` for what the standard calls
+/// `TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256`, and has names for groups of them.
+fn is_listed(suite: SupportedCipherSuite, list: &str) -> bool {
+    let plain = |name: &str| name.to_ascii_uppercase().replace(['-', '_'], "");
+    let own =
+        plain(&format!("{:?}", suite.suite())).replace("TLS", "").replace("WITH", "").replace("SHA256", "");
+    list.split(':').any(|name| match name.to_ascii_uppercase().as_str() {
+        "ALL" | "DEFAULT" | "HIGH" | "ECDHE" | "EECDH" => true,
+        _ => plain(name).replace("TLS", "").replace("WITH", "").replace("SHA256", "") == own,
+    })
+}
+
+fn add_file(path: &Path, roots: &mut RootCertStore) -> Result<(), TlsError> {
     for certificate in certificates(path)? {
         roots.add(certificate).map_err(|error| unusable(path, &error))?;
     }
-    Ok(roots)
+    Ok(())
 }
 
-fn roots_of_the_system() -> Result<RootCertStore, TlsError> {
+fn add_folder(path: &Path, roots: &mut RootCertStore) -> Result<(), TlsError> {
+    let entries = std::fs::read_dir(path).map_err(|error| unusable(path, &error))?;
+    let files = entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_file());
+    let mut added = 0;
+    for certificates in files.filter_map(|file| certificates(&file).ok()) {
+        added += roots.add_parsable_certificates(certificates).0;
+    }
+    if added == 0 {
+        return Err(unusable(path, &"no file in it has a certificate"));
+    }
+    Ok(())
+}
+
+fn add_system(roots: &mut RootCertStore) -> Result<(), TlsError> {
     let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
     // Among hundreds some are always too odd to be read.
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
         let reason = found.errors.first().map_or_else(|| "none found".to_owned(), ToString::to_string);
         return Err(TlsError::NoRoots { reason });
     }
-    Ok(roots)
+    Ok(())
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -150,6 +208,52 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 
 fn unusable(path: &Path, reason: &impl ToString) -> TlsError {
     TlsError::File { path: path.to_owned(), reason: reason.to_string() }
+}
+
+/// Believes whom the other believes, whatever name the certificate was made out to.
+#[derive(Debug)]
+struct AnyName(Arc<WebPkiServerVerifier>);
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        use rustls::CertificateError::{NotValidForName, NotValidForNameContext};
+        // The name is looked at last, so everything else has been found right.
+        match self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            Err(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
 }
 
 /// Believes every certificate, but not that somebody else's was used.

@@ -9,9 +9,10 @@ mod websocket;
 use crate::core::{Core, Next};
 use crate::disk::Disk;
 use crate::error::ConnectionError;
+use crate::options::Options;
 use crate::shared::Shared;
 use bytes::{Buf as _, BytesMut};
-use dial::Way;
+pub(crate) use dial::Way;
 use noctule_session::client::Flush;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
@@ -49,7 +50,7 @@ impl Drop for Ended {
 /// Dials, and stays as long as there is a connection. Says why there is none, as far as the core does not know.
 async fn attempt(shared: &Shared) -> Option<ConnectionError> {
     let way = tokio::select! {
-        way = open(shared) => way,
+        way = open(&shared.options) => way,
         () = until_closed(shared) => return None,
     };
     let way = match way {
@@ -62,8 +63,8 @@ async fn attempt(shared: &Shared) -> Option<ConnectionError> {
     carry(shared, way).await
 }
 
-async fn open(shared: &Shared) -> Result<Way, ConnectionError> {
-    let options = &shared.options;
+/// Opens the way to the server, in time.
+pub(crate) async fn open(options: &Options) -> Result<Way, ConnectionError> {
     let place = options.address.place();
     match timeout(options.connect_timeout, dial::dial(options)).await {
         Ok(Ok(way)) => Ok(way),
@@ -115,23 +116,23 @@ async fn carry(shared: &Shared, way: Way) -> Option<ConnectionError> {
 }
 
 /// What is being written.
-#[derive(Default)]
-struct Output {
-    bytes: Vec<u8>,
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    pub(crate) bytes: Vec<u8>,
     written: usize,
     needs_flush: bool,
 }
 
 impl Output {
-    fn is_written(&self) -> bool {
+    pub(crate) fn is_written(&self) -> bool {
         self.written == self.bytes.len()
     }
 
-    fn has_work(&self) -> bool {
+    pub(crate) fn has_work(&self) -> bool {
         self.needs_flush || !self.is_written()
     }
 
-    fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.written = 0;
         self.bytes.clear();
         if self.bytes.capacity() > WRITE_BYTES * 2 {
@@ -140,7 +141,7 @@ impl Output {
     }
 
     /// Writes some of it, or makes sure that what is written leaves. Dropping the future loses nothing.
-    async fn send(&mut self, writer: &mut WriteHalf<Way>) -> std::io::Result<()> {
+    pub(crate) async fn send(&mut self, writer: &mut WriteHalf<Way>) -> std::io::Result<()> {
         if self.is_written() {
             writer.flush().await?;
             self.needs_flush = false;
@@ -156,7 +157,7 @@ impl Output {
     }
 }
 
-async fn read(reader: &mut ReadHalf<Way>, input: &mut BytesMut) -> std::io::Result<usize> {
+pub(crate) async fn read(reader: &mut ReadHalf<Way>, input: &mut BytesMut) -> std::io::Result<usize> {
     if input.capacity() - input.len() < READ_BYTES / 2 {
         input.reserve(READ_BYTES);
     }
@@ -164,7 +165,7 @@ async fn read(reader: &mut ReadHalf<Way>, input: &mut BytesMut) -> std::io::Resu
 }
 
 /// Writes the last bytes and closes the stream. A peer that does not take them is left.
-async fn finish(writer: &mut WriteHalf<Way>, bytes: &[u8]) {
+pub(crate) async fn finish(writer: &mut WriteHalf<Way>, bytes: &[u8]) {
     let last = async {
         writer.write_all(bytes).await?;
         writer.flush().await?;
@@ -198,7 +199,7 @@ async fn until_closed(shared: &Shared) {
     }
 }
 
-async fn at(instant: Option<tokio::time::Instant>) {
+pub(crate) async fn at(instant: Option<tokio::time::Instant>) {
     match instant {
         Some(instant) => sleep_until(instant).await,
         None => std::future::pending().await,
@@ -213,6 +214,6 @@ fn random() -> u64 {
 /// Bytes that are read at once, if there are as many.
 const READ_BYTES: usize = 16 << 10;
 /// Bytes that are written at once, if there are as many.
-const WRITE_BYTES: usize = 64 << 10;
+pub(crate) const WRITE_BYTES: usize = 64 << 10;
 /// Time for the last bytes.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
