@@ -16,6 +16,7 @@ mod serve;
 mod settings;
 mod store;
 mod tls;
+mod tools;
 mod values;
 
 use std::path::Path;
@@ -32,6 +33,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     if is_called(passwd::mosquitto::NAME) {
         return passwd::mosquitto::run(std::env::args_os().skip(1));
+    }
+    if let Some((program, arguments)) = tools::called() {
+        return tools::run(program, arguments);
     }
     // Ends the process with 0 after help and version, with 2 on a wrong command line.
     let matches = command::command().get_matches();

@@ -32,7 +32,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("noctule-client", &["noctule-codec", "noctule-session", "noctule-topic"]),
     ("noctule-probe", &["noctule-codec", "noctule-transport"]),
-    ("noctule", &["noctule-broker", "noctule-import", "noctule-probe"]),
+    ("noctule-tools", &["noctule-client", "noctule-codec", "noctule-topic"]),
+    ("noctule", &["noctule-broker", "noctule-import", "noctule-probe", "noctule-tools"]),
     (
         "noctule-testkit",
         &[

@@ -1,0 +1,499 @@
+//! The one table of flags: names, who has them, what they take, their help and what they set.
+//!
+//! The first name of a row is the one that errors use. `also` are the names that other tools know it by.
+
+use crate::format::Format;
+use crate::numbers::{leading_decimal, leading_integer, whole_integer};
+use crate::program::Tool;
+use crate::settings::{Payload, Settings};
+use noctule_codec::{ProtocolVersion, QoS, RetainHandling};
+use noctule_topic::{Subscription, TopicName};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One flag.
+#[derive(Clone, Copy, Debug)]
+pub struct Flag {
+    /// Its names, with their hyphens. Errors use the first.
+    pub names: &'static [&'static str],
+    /// Names of other tools for the same.
+    pub also: &'static [&'static str],
+    /// Who has it.
+    pub tools: &'static [Tool],
+    /// What follows it.
+    pub takes: Takes,
+    /// Under which heading help shows it.
+    pub group: Group,
+    /// What it does, for help.
+    pub help: &'static str,
+    /// Sets it.
+    pub(crate) set: fn(&mut Settings, &[u8]) -> Result<(), Wrong>,
+}
+
+/// What follows a flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// Nothing.
+    Nothing,
+    /// One word.
+    Word {
+        /// How help calls it.
+        called: &'static str,
+        /// What errors call it when it is missing.
+        missing: &'static str,
+    },
+    /// A packet, a property and its value, or two for a user property.
+    Property,
+    /// Nothing, and help is shown.
+    Help,
+    /// Nothing, and the version is shown.
+    Version,
+}
+
+/// Headings of help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// What is published.
+    Message,
+    /// What is subscribed.
+    Subscription,
+    /// What is printed.
+    Output,
+    /// When it is over.
+    End,
+    /// Where the broker is.
+    Server,
+    /// Who the client is, and its session.
+    Session,
+    /// The will.
+    Will,
+    /// TLS.
+    Tls,
+    /// The tool itself.
+    Tool,
+}
+
+impl Group {
+    /// All of them with their headings, in the order of help.
+    pub const ALL: [(Self, &'static str); 9] = [
+        (Self::Message, "Message"),
+        (Self::Subscription, "Subscription"),
+        (Self::Output, "Output"),
+        (Self::End, "End"),
+        (Self::Server, "Server"),
+        (Self::Session, "Client and session"),
+        (Self::Will, "Will"),
+        (Self::Tls, "TLS"),
+        (Self::Tool, "The tool itself"),
+    ];
+}
+
+/// What is wrong with a word, as the user is told behind `Error: `.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wrong(pub(crate) String);
+
+impl Flag {
+    /// The flag with this name, among those of a tool.
+    pub fn find(tool: Tool, name: &[u8]) -> Option<&'static Self> {
+        let is_it = |flag: &&Self| flag.all_names().any(|own| own.as_bytes() == name);
+        Self::of(tool).find(is_it)
+    }
+
+    /// The flags of a tool.
+    pub fn of(tool: Tool) -> impl Iterator<Item = &'static Self> {
+        FLAGS.iter().filter(move |flag| flag.tools.contains(&tool))
+    }
+
+    /// Every name it has.
+    pub fn all_names(&self) -> impl Iterator<Item = &'static str> {
+        self.names.iter().chain(self.also).copied()
+    }
+}
+
+/// A row that takes a word.
+const fn word(
+    names: &'static [&'static str],
+    (called, missing): (&'static str, &'static str),
+    (group, tools): (Group, &'static [Tool]),
+    help: &'static str,
+    set: fn(&mut Settings, &[u8]) -> Result<(), Wrong>,
+) -> Flag {
+    Flag { names, also: &[], tools, takes: Takes::Word { called, missing }, group, help, set }
+}
+
+/// A row that takes nothing.
+const fn switch(
+    names: &'static [&'static str],
+    (group, tools): (Group, &'static [Tool]),
+    help: &'static str,
+    set: fn(&mut Settings, &[u8]) -> Result<(), Wrong>,
+) -> Flag {
+    Flag { names, also: &[], tools, takes: Takes::Nothing, group, help, set }
+}
+
+impl Flag {
+    const fn or(self, also: &'static [&'static str]) -> Self {
+        Self { also, ..self }
+    }
+}
+
+const PUB: &[Tool] = &[Tool::Pub];
+const SUB: &[Tool] = &[Tool::Sub];
+const REQUEST: &[Tool] = &[Tool::Request];
+const PUBLISHERS: &[Tool] = &[Tool::Pub, Tool::Request];
+const SUBSCRIBERS: &[Tool] = &[Tool::Sub, Tool::Request];
+const ALL: &[Tool] = &[Tool::Pub, Tool::Sub, Tool::Request];
+
+/// Every flag.
+#[rustfmt::skip]
+pub static FLAGS: &[Flag] = &[
+    // Message
+    word(&["-t", "--topic"], ("TOPIC", "no topic specified"), (Group::Message, PUBLISHERS),
+        "The topic to publish to.", |s, v| { s.topic = Some(name("-t", "publish", v)?); Ok(()) }),
+    word(&["-e"], ("TOPIC", "no response topic specified"), (Group::Message, REQUEST),
+        "The topic on which the answer comes.",
+        |s, v| { s.response_topic = Some(name("-e", "response", v)?); Ok(()) }).or(&["--response-topic"]),
+    word(&["-m", "--message"], ("TEXT", "no message specified"), (Group::Message, PUBLISHERS),
+        "Publishes this text.", |s, v| payload(s, Payload::Bytes(v.to_vec()))).or(&["--payload"]),
+    word(&["-f", "--file"], ("FILE", "no file specified"), (Group::Message, PUBLISHERS),
+        "Publishes what this file holds.", |s, v| payload(s, Payload::File(path(v)))),
+    switch(&["-s", "--stdin-file"], (Group::Message, PUBLISHERS),
+        "Publishes the whole of standard input as one message.", |s, _| payload(s, Payload::Stdin)).or(&["--stdin"]),
+    switch(&["-l", "--stdin-line"], (Group::Message, PUB),
+        "Publishes each line of standard input as a message.", |s, _| payload(s, Payload::Lines)),
+    switch(&["-n", "--null-message"], (Group::Message, PUBLISHERS),
+        "Publishes an empty message; with -r it clears what is retained.", |s, _| payload(s, Payload::Bytes(Vec::new()))),
+    switch(&["-r", "--retain"], (Group::Message, PUB),
+        "Has the broker keep the message for later subscribers.", |s, _| { s.retain = true; Ok(()) }),
+    word(&["--repeat"], ("N", "no count specified"), (Group::Message, PUB),
+        "Publishes the message so often.", |s, v| at_least_one(v, "--repeat argument must be >0.").map(|n| s.repeat = n)),
+    word(&["--repeat-delay"], ("SECONDS", "no time specified"), (Group::Message, PUB),
+        "Waits so long between repetitions, fractions allowed.", |s, v| { s.repeat_delay = delay(v)?; Ok(()) }),
+    switch(&["--latency"], (Group::Message, REQUEST),
+        "Prints how long the answer took.", |s, _| { s.latency = true; Ok(()) }),
+    // Subscription
+    word(&["-t", "--topic"], ("FILTER", "no topic specified"), (Group::Subscription, SUB),
+        "Subscribes to this topic filter; repeatable.", |s, v| { s.filters.push(filter("-t", "subscription", v)?); Ok(()) }),
+    word(&["-T", "--filter-out"], ("FILTER", "no topic filter specified"), (Group::Subscription, SUB),
+        "Leaves out messages on topics that match; repeatable.", |s, v| { s.filters_out.push(filter("-T", "filter", v)?); Ok(()) }),
+    word(&["-U", "--unsubscribe"], ("FILTER", "no unsubscribe topic specified"), (Group::Subscription, SUB),
+        "Unsubscribes from this topic filter of a kept session; repeatable.", |s, v| { s.filters_left.push(filter("-U", "unsubscribe", v)?); Ok(()) }),
+    switch(&["-R"], (Group::Subscription, SUBSCRIBERS),
+        "Leaves out retained messages.", |s, _| { s.no_retained = true; s.retain_handling = RetainHandling::DoNotSend; Ok(()) }),
+    switch(&["--retained-only"], (Group::Subscription, SUB),
+        "Prints retained messages only, and ends at the first other one.", |s, _| { s.retained_only = true; Ok(()) }),
+    switch(&["--remove-retained"], (Group::Subscription, SUB),
+        "Clears the retained messages that come.", |s, _| { s.remove_retained = true; Ok(()) }),
+    switch(&["--retain-as-published"], (Group::Subscription, SUBSCRIBERS),
+        "Shows the retain flag as the publisher set it. MQTT 5 only.", |s, _| { s.retain_as_published = true; Ok(()) }),
+    word(&["--retain-handling"], ("WHEN", "no handling specified"), (Group::Subscription, SUBSCRIBERS),
+        "When retained messages are sent: always, new (only to a new subscription) or never. MQTT 5 only.",
+        |s, v| { s.retain_handling = retain_handling(v)?; Ok(()) }),
+    // Output
+    switch(&["-v", "--verbose"], (Group::Output, SUBSCRIBERS),
+        "Prints the topic in front of the payload.", |s, _| { s.verbose = true; Ok(()) }),
+    switch(&["-N"], (Group::Output, SUBSCRIBERS),
+        "Prints no line end behind a message.", |s, _| { s.end_of_line = false; Ok(()) }),
+    word(&["-F"], ("FORMAT", "no format specified"), (Group::Output, SUBSCRIBERS),
+        "Prints messages in this format; see below.",
+        |s, v| { s.format = Some(Format::parse(v).map_err(|error| Wrong(error.to_string()))?); Ok(()) }).or(&["--format"]),
+    switch(&["--pretty"], (Group::Output, SUBSCRIBERS),
+        "Lays out the JSON of %j and %J on several lines.", |s, _| { s.pretty = true; Ok(()) }),
+    word(&["--random-filter"], ("PERCENT", "no chance specified"), (Group::Output, SUB),
+        "Prints this share of the messages, 0.1 to 100, chosen by chance.", |s, v| { s.random_filter = chance(v)?; Ok(()) }),
+    switch(&["-w", "--watch"], (Group::Output, SUB),
+        "Keeps each topic on a line of its own, for a terminal.", |s, _| { s.watch = true; Ok(()) }),
+    switch(&["--message-rate"], (Group::Output, SUB),
+        "Prints how many messages came, each second, instead of the messages.", |s, _| { s.message_rate = true; Ok(()) }),
+    // End
+    word(&["-C"], ("N", "no count specified"), (Group::End, SUB),
+        "Ends after so many messages.", |s, v| { s.count = Some(count(v)?); Ok(()) }).or(&["--count"]),
+    word(&["-W"], ("SECONDS", "no timeout specified"), (Group::End, SUBSCRIBERS),
+        "Ends after so long, with exit code 27.", |s, v| { s.timeout = Some(timeout(v)?); Ok(()) }).or(&["--timeout"]),
+    switch(&["-E"], (Group::End, SUB),
+        "Ends once the broker has answered the subscription.", |s, _| { s.exit_after_subscribing = true; Ok(()) }),
+    // Server
+    word(&["-h", "--host"], ("HOST", "no host specified"), (Group::Server, ALL),
+        "Name or address of the broker [default: localhost].", |s, v| { s.host = Some(text(v)); Ok(()) }).or(&["--hostname"]),
+    word(&["-p", "--port"], ("PORT", "no port specified"), (Group::Server, ALL),
+        "Its port [default: 1883, 8883 with TLS].", |s, v| { s.port = Some(port(v)?); Ok(()) }),
+    word(&["-L", "--url"], ("URL", "no URL specified"), (Group::Server, ALL),
+        "All at once: mqtt://, mqtts://, ws:// or wss://, [USER[:PASSWORD]@]HOST[:PORT]/TOPIC.", crate::check::url),
+    word(&["--unix"], ("PATH", "no socket path specified"), (Group::Server, ALL),
+        "Connects to a socket in the file system.", |s, v| { (s.host, s.port) = (Some(text(v)), Some(0)); Ok(()) }),
+    switch(&["--ws"], (Group::Server, ALL),
+        "Speaks over WebSocket, at the path /mqtt.", |s, _| { s.is_websocket = true; Ok(()) }),
+    word(&["--proxy"], ("URL", "no proxy url specified"), (Group::Server, ALL),
+        "Goes through a SOCKS5 proxy: socks5h://[USER[:PASSWORD]@]HOST[:PORT].", |s, v| { s.proxy = Some(crate::check::proxy(v)?); Ok(()) }),
+    word(&["-A"], ("ADDRESS", "no address specified"), (Group::Server, ALL),
+        "Connects from this address of this machine.", |s, v| { s.bind = Some(text(v)); Ok(()) }).or(&["--bind"]),
+    switch(&["--nodelay"], (Group::Server, ALL),
+        "Sends small packets at once instead of gathering them (TCP_NODELAY).", |s, _| { s.nodelay = true; Ok(()) }),
+    // Client and session
+    word(&["-i", "--id"], ("ID", "no id specified"), (Group::Session, ALL),
+        "The client identifier [default: one that is made up].", client_id).or(&["--client-id", "--identifier"]),
+    word(&["-I", "--id-prefix"], ("PREFIX", "no id prefix specified"), (Group::Session, ALL),
+        "Makes the client identifier of this and the number of the process.", client_id_prefix),
+    word(&["-u", "--username"], ("NAME", "no username specified"), (Group::Session, ALL),
+        "User name.", |s, v| { s.user_name = Some(text(v)); Ok(()) }).or(&["--user"]),
+    word(&["-P", "--pw"], ("PASSWORD", "no password specified"), (Group::Session, ALL),
+        "Password. Others on this machine may see it; --pw-file and --pw-env keep it from them.",
+        |s, v| { s.password = Some(v.to_vec()); Ok(()) }).or(&["--password"]),
+    word(&["--pw-file"], ("FILE", "no file specified"), (Group::Session, ALL),
+        "Password: the first line of a file.", password_file).or(&["--password:file"]),
+    word(&["--pw-env"], ("NAME", "no variable specified"), (Group::Session, ALL),
+        "Password: what a variable of the environment holds.", password_variable).or(&["--password:env"]),
+    word(&["--protocol-version", "-V"], ("VERSION", "no version specified"), (Group::Session, ALL),
+        "Version of MQTT: 5, 311 or 31, or mqttv5, mqttv311, mqttv31 [default: 311; 5 for requests].",
+        |s, v| { s.version = version(v)?; Ok(()) }).or(&["--mqtt-version", "--mqttVersion"]),
+    switch(&["-c", "--disable-clean-session"], (Group::Session, ALL),
+        "Keeps the session and takes up the one that is there; needs -i.", |s, _| { s.clean_session = false; Ok(()) }),
+    word(&["-x"], ("SECONDS", "no session expiry interval specified"), (Group::Session, ALL),
+        "How long the broker keeps the session: -1 or ∞ for ever. MQTT 5 only [default: 0, with -c for ever].",
+        |s, v| { s.session_expiry = Some(session_expiry(v)?); Ok(()) }).or(&["--session-expiry-interval"]),
+    word(&["-k", "--keepalive"], ("SECONDS", "no keepalive specified"), (Group::Session, ALL),
+        "The longest silence, 5 to 65535 [default: 60].", |s, v| { s.keep_alive_seconds = keep_alive(v)?; Ok(()) }).or(&["--keep-alive", "--keepAlive"]),
+    word(&["-q", "--qos"], ("QOS", "no QoS specified"), (Group::Session, ALL),
+        "Quality of service, 0, 1 or 2 [default: 0].", |s, v| { s.qos = qos(v, |n| format!("Invalid QoS given: {n}"))?; Ok(()) }),
+    word(&["-M"], ("N", "max_inflight not specified"), (Group::Session, ALL),
+        "How many messages above QoS 0 may be on their way at a time [default: 20].", |s, v| {
+            let n = at_least_one(v, "Maximum inflight messages must be greater than 0.")?;
+            s.inflight_max = u16::try_from(n).unwrap_or(u16::MAX);
+            Ok(())
+        }).or(&["--max-inflight"]),
+    Flag {
+        names: &["--property", "-D"], also: &[], tools: ALL, takes: Takes::Property, group: Group::Session,
+        help: "Adds a property to connect, publish, subscribe, unsubscribe, disconnect or will. MQTT 5 only.",
+        set: |_, _| Ok(()),
+    },
+    // Will
+    word(&["--will-topic"], ("TOPIC", "no will topic specified"), (Group::Will, ALL),
+        "Where the broker publishes the will if this client is lost.", |s, v| { s.will.topic = Some(name("--will-topic", "will", v)?); Ok(()) }),
+    word(&["--will-payload"], ("TEXT", "no will payload specified"), (Group::Will, ALL),
+        "What the will says [default: nothing].", |s, v| { s.will.payload = Some(v.to_vec()); Ok(()) }).or(&["--will-message"]),
+    word(&["--will-qos"], ("QOS", "no will QoS specified"), (Group::Will, ALL),
+        "Its quality of service [default: 0].", |s, v| { s.will.qos = qos(v, |n| format!("Invalid will QoS {n}."))?; Ok(()) }),
+    switch(&["--will-retain"], (Group::Will, ALL),
+        "Has the broker keep the will for later subscribers.", |s, _| { s.will.retain = true; Ok(()) }),
+    // TLS
+    word(&["--cafile"], ("FILE", "no file specified"), (Group::Tls, ALL),
+        "Believes brokers whose certificate is signed by one in this file.", |s, v| { s.tls.ca_file = Some(path(v)); Ok(()) }).or(&["--ca"]),
+    word(&["--capath"], ("FOLDER", "no directory specified"), (Group::Tls, ALL),
+        "The same with the files of a folder.", |s, v| { s.tls.ca_folder = Some(path(v)); Ok(()) }),
+    switch(&["--tls-use-os-certs"], (Group::Tls, ALL),
+        "Believes those whom the system trusts.", |s, _| { s.tls.system_roots = true; Ok(()) }),
+    word(&["--cert"], ("FILE", "no file specified"), (Group::Tls, ALL),
+        "The certificate of this client.", |s, v| { s.tls.certificate = Some(path(v)); Ok(()) }),
+    word(&["--key"], ("FILE", "no file specified"), (Group::Tls, ALL),
+        "Its private key.", |s, v| { s.tls.key = Some(path(v)); Ok(()) }),
+    word(&["--keyform"], ("FORM", "no keyform specified"), (Group::Tls, ALL),
+        "The form of the key; pem is the only one.", |s, v| { s.tls.key_form = Some(text(v)); Ok(()) }),
+    switch(&["--insecure"], (Group::Tls, ALL),
+        "Believes a trusted certificate also if it was made out to another name.", |s, _| { s.tls.insecure = true; Ok(()) }),
+    word(&["--tls-version"], ("VERSION", "no version specified"), (Group::Tls, ALL),
+        "The lowest version of TLS: tlsv1.2 or tlsv1.3 [default: tlsv1.2].", |s, v| { s.tls.version = Some(text(v)); Ok(()) }),
+    word(&["--ciphers"], ("LIST", "no ciphers specified"), (Group::Tls, ALL),
+        "Ciphers of TLS 1.2 by their names in OpenSSL, separated by colons.", |s, v| { s.tls.ciphers = Some(text(v)); Ok(()) }),
+    word(&["--tls-alpn"], ("PROTOCOL", "no protocol specified"), (Group::Tls, ALL),
+        "The protocol that is asked for (ALPN) [default: mqtt].", |s, v| { s.tls.alpn = Some(v.to_vec()); Ok(()) }),
+    switch(&["--no-tls"], (Group::Tls, ALL),
+        "No TLS, also at port 8883.", |s, _| { s.tls.off = true; Ok(()) }),
+    word(&["--tls-engine"], ("ENGINE", "no engine_id specified"), (Group::Tls, ALL),
+        "An engine of OpenSSL, of which there is none here.", |s, v| { s.tls.engine = Some(text(v)); Ok(()) }),
+    word(&["--tls-engine-kpass-sha1"], ("SHA1", "no kpass sha1 specified"), (Group::Tls, ALL),
+        "The password of an engine's key.", |s, v| { s.tls.engine_password = Some(text(v)); Ok(()) }),
+    word(&["--psk"], ("KEY", "no key specified"), (Group::Tls, ALL),
+        "TLS with a shared key, which is not supported: use certificates or a password.", |s, v| { s.tls.psk = Some(text(v)); Ok(()) }),
+    word(&["--psk-identity"], ("NAME", "no identity specified"), (Group::Tls, ALL),
+        "The identity of the shared key.", |s, v| { s.tls.psk_identity = Some(text(v)); Ok(()) }),
+    // The tool itself
+    switch(&["-d", "--debug"], (Group::Tool, ALL),
+        "Prints every packet that is sent and received.", |s, _| { s.debug = true; Ok(()) }),
+    switch(&["--quiet"], (Group::Tool, ALL),
+        "Says nothing about what fails while it runs.", |s, _| { s.quiet = true; Ok(()) }),
+    word(&["-o"], ("FILE", "no options file specified"), (Group::Tool, ALL),
+        "Reads options from this file instead of those in the folder of the user's configuration.", |_, _| Ok(())).or(&["--options-file"]),
+    Flag { names: &["--help"], also: &[], tools: ALL, takes: Takes::Help, group: Group::Tool, help: "Shows this.", set: |_, _| Ok(()) },
+    Flag { names: &["--version"], also: &[], tools: ALL, takes: Takes::Version, group: Group::Tool, help: "Shows the version.", set: |_, _| Ok(()) },
+];
+
+fn wrong(text: &str) -> Wrong {
+    Wrong(text.to_owned())
+}
+
+/// What is no UTF-8 comes through with replacement characters, which nothing that is meant so would match.
+pub(crate) fn text(word: &[u8]) -> String {
+    String::from_utf8_lossy(word).into_owned()
+}
+
+#[cfg(unix)]
+fn path(word: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt as _;
+    std::ffi::OsStr::from_bytes(word).into()
+}
+
+#[cfg(not(unix))]
+fn path(word: &[u8]) -> PathBuf {
+    text(word).into()
+}
+
+/// Text that may stand in MQTT: UTF-8 without control characters.
+fn utf8(flag: &str, word: &[u8]) -> Result<String, Wrong> {
+    let text = std::str::from_utf8(word).ok().filter(|text| !text.chars().any(char::is_control));
+    text.map(str::to_owned).ok_or_else(|| Wrong(format!("Malformed UTF-8 in {flag} argument.")))
+}
+
+/// A topic name. An empty one is refused later, when it is known whether it is needed.
+pub(crate) fn name(flag: &str, kind: &str, word: &[u8]) -> Result<String, Wrong> {
+    let topic = utf8(flag, word)?;
+    match topic.is_empty() || TopicName::check(&topic).is_ok() {
+        true => Ok(topic),
+        false => Err(Wrong(format!("Invalid {kind} topic '{topic}', does it contain '+' or '#'?"))),
+    }
+}
+
+/// A topic filter.
+pub(crate) fn filter(flag: &str, kind: &str, word: &[u8]) -> Result<String, Wrong> {
+    let filter = utf8(flag, word)?;
+    match Subscription::check(&filter) {
+        Ok(_) => Ok(filter),
+        Err(_) => {
+            Err(Wrong(format!("Invalid {kind} topic '{filter}', are all '+' and '#' wildcards correct?")))
+        }
+    }
+}
+
+fn payload(settings: &mut Settings, payload: Payload) -> Result<(), Wrong> {
+    if settings.payload != Payload::Unsaid {
+        return Err(wrong("Only one type of message can be sent at once."));
+    }
+    settings.payload = payload;
+    Ok(())
+}
+
+fn at_least_one(word: &[u8], error: &str) -> Result<u32, Wrong> {
+    let number = u32::try_from(leading_integer(word)).ok();
+    number.filter(|number| *number > 0).ok_or_else(|| wrong(error))
+}
+
+fn count(word: &[u8]) -> Result<u32, Wrong> {
+    at_least_one(word, &format!("Invalid message count \"{}\".", leading_integer(word)))
+}
+
+fn timeout(word: &[u8]) -> Result<Duration, Wrong> {
+    let seconds = at_least_one(word, &format!("Invalid timeout \"{}\".", leading_integer(word)))?;
+    Ok(Duration::from_secs(seconds.into()))
+}
+
+fn delay(word: &[u8]) -> Result<Duration, Wrong> {
+    let seconds = leading_decimal(word);
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong("--repeat-delay argument must be >=0.0."))
+}
+
+fn chance(word: &[u8]) -> Result<u32, Wrong> {
+    let tenths = (leading_decimal(word) * 10.0) as i64;
+    let in_range = u32::try_from(tenths).ok().filter(|tenths| (1..=1000).contains(tenths));
+    in_range.ok_or_else(|| wrong("--random-filter chance must be between 0.1-100.0"))
+}
+
+fn port(word: &[u8]) -> Result<u16, Wrong> {
+    let port = leading_integer(word);
+    u16::try_from(port).map_err(|_| Wrong(format!("Invalid port given: {port}")))
+}
+
+fn keep_alive(word: &[u8]) -> Result<u16, Wrong> {
+    let seconds = u16::try_from(leading_integer(word)).ok().filter(|seconds| *seconds >= 5);
+    seconds.ok_or_else(|| wrong("Invalid keepalive given, it must be between 5 and 65535 inclusive."))
+}
+
+fn qos(word: &[u8], error: impl Fn(i64) -> String) -> Result<QoS, Wrong> {
+    let number = leading_integer(word);
+    u8::try_from(number).ok().and_then(QoS::from_bits).ok_or_else(|| Wrong(error(number)))
+}
+
+fn version(word: &[u8]) -> Result<ProtocolVersion, Wrong> {
+    match word {
+        b"5" | b"mqttv5" => Ok(ProtocolVersion::V5),
+        b"311" | b"mqttv311" => Ok(ProtocolVersion::V3_1_1),
+        b"31" | b"mqttv31" => Ok(ProtocolVersion::V3_1),
+        _ => Err(wrong("Invalid protocol version argument given.")),
+    }
+}
+
+fn retain_handling(word: &[u8]) -> Result<RetainHandling, Wrong> {
+    match word {
+        b"always" => Ok(RetainHandling::Send),
+        b"new" => Ok(RetainHandling::SendIfNew),
+        b"never" => Ok(RetainHandling::DoNotSend),
+        _ => Err(wrong("Invalid retain handling given, it must be always, new or never.")),
+    }
+}
+
+fn session_expiry(word: &[u8]) -> Result<u32, Wrong> {
+    if word == "∞".as_bytes() {
+        return Ok(u32::MAX);
+    }
+    match whole_integer(word).ok_or_else(|| wrong("session-expiry-interval not a number."))? {
+        -1 => Ok(u32::MAX),
+        seconds => u32::try_from(seconds).map_err(|_| wrong("session-expiry-interval out of range.")),
+    }
+}
+
+fn client_id(settings: &mut Settings, word: &[u8]) -> Result<(), Wrong> {
+    if settings.client_id_prefix.is_some() {
+        return Err(wrong("-i and -I argument cannot be used together."));
+    }
+    settings.client_id = Some(text(word));
+    Ok(())
+}
+
+fn client_id_prefix(settings: &mut Settings, word: &[u8]) -> Result<(), Wrong> {
+    if settings.client_id.is_some() {
+        return Err(wrong("-i and -I argument cannot be used together."));
+    }
+    settings.client_id_prefix = Some(text(word));
+    Ok(())
+}
+
+fn password_file(settings: &mut Settings, word: &[u8]) -> Result<(), Wrong> {
+    let path = path(word);
+    let content = std::fs::read(&path)
+        .map_err(|error| Wrong(format!("the password cannot be read from {}: {error}", path.display())))?;
+    let line = content.split(|byte| *byte == b'\n').next().unwrap_or(&[]);
+    settings.password = Some(line.strip_suffix(b"\r").unwrap_or(line).to_vec());
+    Ok(())
+}
+
+fn password_variable(settings: &mut Settings, word: &[u8]) -> Result<(), Wrong> {
+    let name = text(word);
+    let value = std::env::var_os(&name);
+    let value = value.ok_or_else(|| {
+        Wrong(format!("there is no variable {name} in the environment; set it, or use --pw-file"))
+    })?;
+    settings.password = Some(value.into_encoded_bytes());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_tool_has_a_name_twice() {
+        for tool in ALL {
+            let mut names: Vec<&str> = Flag::of(*tool).flat_map(Flag::all_names).collect();
+            let count = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), count, "{tool:?}");
+        }
+    }
+
+    #[test]
+    fn every_flag_has_help_and_somebody_who_has_it() {
+        for flag in FLAGS {
+            assert!(flag.help.ends_with('.') && !flag.tools.is_empty(), "{:?}", flag.names);
+            assert!(flag.all_names().all(|name| name.starts_with('-')), "{:?}", flag.names);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! `--help`, from the table of flags.
+
+use crate::flags::{Flag, Group, Takes};
+use crate::program::{Program, Tool};
+use std::fmt::Write as _;
+
+/// Everything about a tool.
+pub(crate) fn help(program: Program) -> String {
+    let mut out = format!("{}.\n\nUsage: {} {}\n", program.about(), program.name(), usage(program.tool));
+    out.push_str("\nExamples:\n");
+    for (line, meaning) in examples(program.tool) {
+        push(&mut out, format_args!("  {} {line}\n      {meaning}\n", program.name()));
+    }
+    for (group, heading) in Group::ALL {
+        let flags: Vec<&Flag> = Flag::of(program.tool).filter(|flag| flag.group == group).collect();
+        if !flags.is_empty() {
+            push(&mut out, format_args!("\n{heading}:\n"));
+            flags.into_iter().for_each(|flag| push_flag(flag, &mut out));
+        }
+    }
+    if program.tool != Tool::Pub {
+        out.push_str(FORMATS);
+    }
+    out.push_str(FILES);
+    out
+}
+
+fn push_flag(flag: &Flag, out: &mut String) {
+    let mut names = flag.names.to_vec();
+    // A letter comes first, whatever errors use.
+    names.sort_by_key(|name| name.len());
+    let value = match flag.takes {
+        Takes::Word { called, .. } => format!(" {called}"),
+        Takes::Property => " PACKET PROPERTY VALUE".to_owned(),
+        _ => String::new(),
+    };
+    push(out, format_args!("  {}{value}\n      {}\n", names.join(", "), flag.help));
+    if !flag.also.is_empty() {
+        push(out, format_args!("      Also: {}\n", flag.also.join(", ")));
+    }
+}
+
+/// Writing to a string does not fail.
+fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
+    let _ = out.write_fmt(text);
+}
+
+fn usage(tool: Tool) -> &'static str {
+    match tool {
+        Tool::Pub => "[-h HOST] -t TOPIC {-m TEXT | -f FILE | -s | -l | -n} [FLAGS]",
+        Tool::Sub => "[-h HOST] -t FILTER [-t FILTER]... [FLAGS]",
+        Tool::Request => "[-h HOST] -t TOPIC -e TOPIC {-m TEXT | -f FILE | -s | -n} [FLAGS]",
+    }
+}
+
+fn examples(tool: Tool) -> &'static [(&'static str, &'static str)] {
+    match tool {
+        Tool::Pub => &[
+            ("-t line1/temp -m 21.5", "One message to the broker on this machine."),
+            (
+                "-L mqtts://user:pw@broker.example/line1/temp -q 1 -r -m 21.5",
+                "Over TLS, acknowledged, and kept by the broker.",
+            ),
+            ("-t log -l < file", "Each line of a file as a message."),
+            ("-t a -m b -D publish content-type text/plain", "With a property of MQTT 5."),
+        ],
+        Tool::Sub => &[
+            ("-t 'line1/#' -v", "Everything below line1, with topics."),
+            ("-t line1/temp -C 1 -W 5", "One value, or exit code 27 after five seconds."),
+            ("-t '#' -F '@H:@M:@S %t %p'", "The time, the topic and the payload."),
+            ("-t '#' -F %J --pretty", "Messages whose payload is JSON, as JSON on several lines."),
+            (
+                "-t '#' --remove-retained --retained-only -W 2",
+                "Clears everything that the broker has retained.",
+            ),
+        ],
+        Tool::Request => &[
+            ("-t pump/start -e pump/answers -m now -W 5", "Asks, and waits five seconds for the answer."),
+            ("-t pump/start -e pump/answers -n --latency", "An empty request, and how long the answer took."),
+        ],
+    }
+}
+
+const FORMATS: &str = "
+Formats (-F):
+  %t topic       %p payload          %x %X payload in hexadecimal    %l its length
+  %q QoS         %r retain flag      %m packet identifier            %f %d payload as binary float, double
+  %j JSON        %J JSON with a payload that is JSON itself          %% percent sign
+  %A topic alias            %C content type       %D correlation data     %E message expiry interval
+  %F payload format         %P user properties    %R response topic       %S subscription identifier
+  %I date and time (ISO 8601)       %U seconds since 1970 with nanoseconds
+  @X letter X of strftime           @N nanoseconds      @@ at sign
+  \\n \\r \\t \\v \\a \\e \\0 \\\\            line end, return, tabs, bell, escape, zero, backslash
+  Between % and its letter: - to the left, 0 padded with zeros, a width, .N cut at N bytes: %-20.20t
+";
+
+const FILES: &str = "
+Flags can also stand in $XDG_CONFIG_HOME or ~/.config, one a line: in mosquitto_pub, mosquitto_sub and
+mosquitto_rr, and for the commands of noctule in noctule/pub, noctule/sub and noctule/request.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flag_of_a_tool_is_shown_and_examples_are_right() {
+        for tool in [Tool::Pub, Tool::Sub, Tool::Request] {
+            let text = help(Program { tool, is_linked: false });
+            for flag in Flag::of(tool) {
+                assert!(flag.all_names().all(|name| text.contains(name)), "{:?}", flag.names);
+            }
+            for (line, _) in examples(tool) {
+                let line = line.split('<').next().unwrap_or(line).replace('\'', "");
+                let words: Vec<Vec<u8>> =
+                    line.split_whitespace().map(|word| word.as_bytes().to_vec()).collect();
+                let mut settings = crate::settings::Settings::new(tool);
+                // The format has blanks, which the shell would keep together.
+                let is_split = line.contains("-F @");
+                assert!(is_split || crate::parse::take(&words, &mut settings).is_ok(), "{line}");
+            }
+        }
+    }
+}

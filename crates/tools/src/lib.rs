@@ -1,0 +1,78 @@
+//! `noctule pub`, `sub` and `request`: the flags, the output and the exit codes of mosquitto_pub, mosquitto_sub and
+//! mosquitto_rr, on noctule's client library. Linked under those names, the program is those tools.
+//!
+//! What happens to a command line is a row of steps, one module each:
+//!
+//! ```text
+//! words ─ parse, by the table in flags ─> Settings ─ check ─> connect ─> publish | subscribe | request ─> Ending
+//!                                                      messages ─ print, by format and json ─> standard output
+//! ```
+//!
+//! Invariants:
+//! - [`flags::FLAGS`] is the only place that names a flag: the parser, `--help` and lists of flags read it.
+//! - `format`, `json`, `strftime` and `numbers` are pure. Input, output, the clock and chance come in as [`World`].
+//! - Every text on standard error and every exit code of a run that failed is made in `ending`, but for what is wrong
+//!   with a command line, which its rule says.
+
+mod check;
+mod connect;
+mod debug;
+mod ending;
+pub mod flags;
+pub mod format;
+mod help;
+mod json;
+mod numbers;
+mod options_file;
+mod parse;
+mod print;
+mod program;
+mod properties;
+mod publish;
+mod request;
+mod settings;
+mod strftime;
+mod subscribe;
+mod world;
+
+pub use program::{Program, Tool};
+pub use world::{Output, World};
+
+use ending::Ending;
+use parse::Stop;
+use settings::Settings;
+use std::ffi::OsString;
+use std::io::Write as _;
+
+/// Runs a tool with these arguments, its own name excluded; gives the exit code.
+pub fn run(program: Program, arguments: impl Iterator<Item = OsString>, mut world: World) -> u8 {
+    let words = arguments.map(OsString::into_encoded_bytes).collect();
+    match parse::parse(program, words, &world).and_then(|settings| start(program, settings, &mut world)) {
+        Ok((ending, is_quiet)) => ending.report(is_quiet, &mut world),
+        Err(stop) => stop.report(program, &mut world),
+    }
+}
+
+/// Runs the tool in a runtime of its own. The second value is whether errors stay unsaid.
+fn start(program: Program, settings: Settings, world: &mut World) -> Result<(Ending, bool), Stop> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let is_quiet = settings.quiet;
+    let ending = match runtime {
+        Ok(runtime) => {
+            let ending = runtime.block_on(async {
+                match program.tool {
+                    Tool::Pub => publish::run(settings, world).await,
+                    Tool::Sub => subscribe::run(settings, world).await,
+                    Tool::Request => request::run(settings, world).await,
+                }
+            });
+            // A thread may still wait for standard input.
+            runtime.shutdown_background();
+            ending
+        }
+        Err(error) => Ending::failed(&error.to_string()),
+    };
+    // Who does not read what is left has been told by the exit code.
+    let _ = world.stdout.clone().flush();
+    Ok((ending, is_quiet))
+}
