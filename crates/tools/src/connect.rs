@@ -18,7 +18,8 @@ pub(crate) async fn connect(settings: &Settings, world: &World) -> Result<Connec
         Narrator::new(&options.client_id, settings.version, says_granted)
     });
     let opened = builder(settings).open(options).await;
-    let mut connection = opened.map_err(|error| Ending::unconnected(&error))?;
+    let mut connection =
+        opened.map_err(|error| Ending::unconnected(&error, settings.tls.ca_folder.as_deref()))?;
     if let Some(mut narrator) = narrator {
         let mut stdout = world.stdout.clone();
         // Who does not read debug lines is not told of it by one more.

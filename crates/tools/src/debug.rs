@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 #[derive(Clone, Debug)]
 pub(crate) struct Narrator {
     client_id: String,
-    /// QoS 0 has no packet identifier; its publications are numbered all the same.
-    published: u16,
+    /// QoS 0 has no packet identifier; its publications are numbered all the same, in one row with requests.
+    numbered: u16,
     version: ProtocolVersion,
     says_granted: bool,
 }
@@ -19,7 +19,7 @@ impl Narrator {
     /// Tells of a client with this identifier, and with `says_granted` what was granted to it.
     pub(crate) fn new(client_id: &str, version: ProtocolVersion, says_granted: bool) -> Self {
         let client_id = if client_id.is_empty() { "(null)" } else { client_id };
-        Self { client_id: client_id.to_owned(), published: 0, version, says_granted }
+        Self { client_id: client_id.to_owned(), numbered: 0, version, says_granted }
     }
 
     /// The lines about a packet.
@@ -35,10 +35,12 @@ impl Narrator {
 
     fn tell_sent(&mut self, packet: &Packet<'_>, out: &mut String) -> std::fmt::Result {
         let id = &self.client_id;
+        if matches!(packet, Packet::Publish(_) | Packet::Subscribe(_) | Packet::Unsubscribe(_)) {
+            self.numbered = self.numbered.wrapping_add(1);
+        }
         match packet {
             Packet::Publish(publish) => {
-                self.published = self.published.wrapping_add(1);
-                let number = publish.packet_id.map_or(self.published, |id| id.get());
+                let number = publish.packet_id.map_or(self.numbered, |id| id.get());
                 writeln!(out, "Client {id} sending PUBLISH ({})", publication(publish, number))
             }
             Packet::Subscribe(subscribe) => {

@@ -8,6 +8,7 @@ use crate::world::World;
 use noctule_client::machine::{DisconnectCause, PublishError};
 use noctule_client::{BuildError, ConnectError, ConnectionError, DialStep, TlsError};
 use noctule_codec::{ProtocolVersion, ReasonCode};
+use std::path::Path;
 
 /// How a run has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,9 +108,9 @@ impl Ending {
     }
 
     /// The one place where what keeps a connection from being made becomes a text and a code.
-    pub(crate) fn unconnected(error: &ConnectError) -> Self {
+    pub(crate) fn unconnected(error: &ConnectError, ca_folder: Option<&Path>) -> Self {
         match error {
-            ConnectError::Build(error) => Self::unbuilt(error),
+            ConnectError::Build(error) => Self::unbuilt(error, ca_folder),
             ConnectError::Connection(ConnectionError::Dial { step, source, .. }) => match step {
                 DialStep::Lookup => Self::with(1, "Unable to connect (Lookup error.)."),
                 DialStep::Tls => Self::with(TLS, "Error: A TLS error occurred.").because(source),
@@ -121,9 +122,10 @@ impl Ending {
         }
     }
 
-    fn unbuilt(error: &BuildError) -> Self {
+    fn unbuilt(error: &BuildError, ca_folder: Option<&Path>) -> Self {
         match error {
-            BuildError::Tls(TlsError::File { path, .. }) if !path.exists() => {
+            // A folder that is not there is found like one that holds nothing.
+            BuildError::Tls(TlsError::File { path, .. }) if !path.exists() && ca_folder != Some(path) => {
                 Self::failed("Problem setting TLS options: File not found.").because(error)
             }
             BuildError::Tls(_) => Self::with(1, "Unable to connect (A TLS error occurred.).").because(error),

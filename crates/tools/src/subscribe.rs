@@ -199,11 +199,13 @@ impl Subscriber {
         if self.settings.retained_only && !message.retain {
             return self.finish();
         }
-        if self.is_wanted(message) {
-            self.show(message, world);
-        }
+        let is_last = self.is_wanted(message) && !self.show(message, world);
+        // It has been printed; behind DISCONNECT it could not be said any more.
         if let Some(receipt) = message.receipt {
             self.connection.acknowledge(receipt);
+        }
+        if is_last {
+            self.finish();
         }
     }
 
@@ -216,21 +218,17 @@ impl Subscriber {
         !self.settings.filters_out.iter().any(is_left_out)
     }
 
-    fn show(&mut self, message: &Delivery, world: &mut World) {
+    /// Prints a message. Returns whether more are wanted.
+    fn show(&mut self, message: &Delivery, world: &mut World) -> bool {
         if self.settings.remove_retained && message.retain {
             self.clear(&message.topic);
         }
         if message.retain && self.settings.no_retained {
-            return;
+            return true;
         }
         let printed = if self.settings.message_rate { Ok(()) } else { self.printer.print(message, world) };
-        if printed.is_err() {
-            return self.finish();
-        }
         self.shown += 1;
-        if self.settings.count == Some(self.shown) {
-            self.finish();
-        }
+        printed.is_ok() && self.settings.count != Some(self.shown)
     }
 
     fn clear(&mut self, topic: &str) {

@@ -15,4 +15,5 @@ mod serve;
 mod stop;
 mod support;
 mod tls_init;
+mod tools;
 mod usage;

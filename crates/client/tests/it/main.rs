@@ -2,6 +2,7 @@
 
 mod cancel;
 mod comeback;
+mod connection;
 mod faces;
 mod ledger;
 mod outbox;

@@ -15,26 +15,26 @@ use crate::support::{folder, noctule};
 
 /// Who runs the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Mosquitto,
     Noctule,
 }
 
 /// A broker that runs a file, or has refused to.
-pub(super) struct Subject {
+pub(crate) struct Subject {
     kind: Kind,
     child: Child,
-    pub(super) folder: PathBuf,
-    pub(super) ports: [u16; 3],
-    pub(super) is_running: bool,
+    pub(crate) folder: PathBuf,
+    pub(crate) ports: [u16; 3],
+    pub(crate) is_running: bool,
 }
 
 /// Files beside the `mosquitto.conf`, by name.
-pub(super) type Files = Vec<(&'static str, String)>;
+pub(crate) type Files = Vec<(&'static str, String)>;
 
 impl Subject {
     /// Starts a broker in a fresh folder. `{PORT}`, `{PORT2}` and `{PORT3}` in the file are ports of its own.
-    pub(super) fn start(kind: Kind, test: &str, conf: &str, files: &Files) -> Self {
+    pub(crate) fn start(kind: Kind, test: &str, conf: &str, files: &Files) -> Self {
         let folder = folder(&format!("mosquitto_{test}_{kind:?}"));
         let ports = std::array::from_fn(|_| free_port());
         for (name, text) in files {
@@ -52,30 +52,30 @@ impl Subject {
     }
 
     /// Stops the broker in order and starts it again in its folder.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.stop();
         let (kind, folder, ports) = (self.kind, self.folder.clone(), self.ports);
         *self = Self::spawn(kind, folder, ports);
     }
 
     /// Stops the broker in order.
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let _ = self.child.wait();
     }
 
     /// Where it listens.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.ports[0]))
     }
 
     /// What it has said on standard error.
-    pub(super) fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         fs::read_to_string(self.folder.join(STDERR)).unwrap_or_default()
     }
 
     /// What it has said on standard output after it was ready.
-    pub(super) fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         fs::read_to_string(self.folder.join(name)).unwrap_or_default()
     }
 
@@ -128,7 +128,7 @@ impl Drop for Subject {
 }
 
 /// Asks again and again until it is so, or the time is over.
-pub(super) fn until(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+pub(crate) fn until(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     while !is_so() {
         if start.elapsed() > limit {
@@ -140,7 +140,7 @@ pub(super) fn until(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
 }
 
 /// Lets time pass, where time itself is what is tested.
-pub(super) fn pause(time: Duration) {
+pub(crate) fn pause(time: Duration) {
     let (_sender, receiver) = sync_channel::<()>(1);
     let _ = receiver.recv_timeout(time);
 }
@@ -187,4 +187,4 @@ const PATH: &str = "/usr/sbin:/usr/local/sbin:/usr/bin:/bin";
 const STDERR: &str = "stderr.txt";
 
 /// How long a broker may take to come up.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
 //! `noctule serve --mosquitto` and `noctule import mosquitto`, beside the real mosquitto.
 
-mod brokers;
+pub(crate) mod brokers;
 mod cases;
 mod client;
 mod importing;
