@@ -39,9 +39,12 @@ pub enum Direction {
     Received,
 }
 
+/// Is called with every packet.
+type Show = dyn FnMut(Direction, &Packet<'_>) + Send;
+
 /// Who is shown every packet, and what it takes to read them.
 struct Observer {
-    show: Box<dyn FnMut(Direction, &Packet<'_>) + Send>,
+    show: Box<Show>,
     sent: Decoder,
     received: Decoder,
 }

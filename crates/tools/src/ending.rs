@@ -3,7 +3,7 @@
 //! The codes are those of mosquitto's tools: the code of a CONNACK that refuses, else the number of libmosquitto's error,
 //! or 1.
 
-use crate::program::Tool;
+use crate::program::{Program, Tool};
 use crate::world::World;
 use noctule_client::machine::{DisconnectCause, PublishError};
 use noctule_client::{BuildError, ConnectError, ConnectionError, DialStep, TlsError};
@@ -15,6 +15,8 @@ use std::path::Path;
 pub(crate) struct Ending {
     code: u8,
     lines: Vec<String>,
+    /// What the user could do about it. mosquitto's tools do not say, so under their names it stays unsaid.
+    advice: Option<String>,
 }
 
 impl Ending {
@@ -25,7 +27,7 @@ impl Ending {
 
     /// A code without a word.
     pub(crate) fn quietly(code: u8) -> Self {
-        Self { code, lines: Vec::new() }
+        Self { code, lines: Vec::new(), advice: None }
     }
 
     /// Something failed.
@@ -34,7 +36,7 @@ impl Ending {
     }
 
     fn with(code: u8, line: &str) -> Self {
-        Self { code, lines: vec![line.to_owned()] }
+        Self { code, lines: vec![line.to_owned()], advice: None }
     }
 
     /// The time of `-W` is over.
@@ -65,7 +67,11 @@ impl Ending {
             }
             _ => "",
         };
-        let ending = Self::with(code, &format!("Connection error: {why}{more}"));
+        let mut ending = Self::with(code, &format!("Connection error: {why}{more}"));
+        if matches!(reason_code, ReasonCode::NotAuthorized | ReasonCode::BadUserNameOrPassword) {
+            ending = ending
+                .advising("Say who you are with -u, and prove it with -P, --pw-file or --cert and --key.");
+        }
         if tool == Tool::Pub { ending.and("Error: The connection was refused.") } else { ending }
     }
 
@@ -111,11 +117,17 @@ impl Ending {
     pub(crate) fn unconnected(error: &ConnectError, ca_folder: Option<&Path>) -> Self {
         match error {
             ConnectError::Build(error) => Self::unbuilt(error, ca_folder),
-            ConnectError::Connection(ConnectionError::Dial { step, source, .. }) => match step {
-                DialStep::Lookup => Self::with(1, "Unable to connect (Lookup error.)."),
+            ConnectError::Connection(ConnectionError::Dial { step, source, place }) => match step {
+                DialStep::Lookup => Self::with(1, "Unable to connect (Lookup error.).").advising(&format!(
+                    "No machine is known by a name of {place}; check -h, -A and --proxy."
+                )),
                 DialStep::Tls => Self::with(TLS, "Error: A TLS error occurred.").because(source),
                 DialStep::Proxy => Self::with(PROXY, "Error: Proxy error.").because(source),
-                _ => Self::failed(&system_text(source)),
+                DialStep::WebSocket => Self::failed(&system_text(source))
+                    .advising("Is this the port of a listener for WebSocket?"),
+                _ => Self::failed(&system_text(source)).advising(&format!(
+                    "Nothing answers at {place}; start a broker there, or name another place with -h and -p."
+                )),
             },
             ConnectError::Connection(ConnectionError::Timeout { .. }) => Self::failed("Connection timed out"),
             other => Self::failed(&other.to_string()),
@@ -140,6 +152,11 @@ impl Ending {
         self.and(&why.to_string())
     }
 
+    /// Adds what the user could do.
+    fn advising(self, advice: &str) -> Self {
+        Self { advice: Some(advice.to_owned()), ..self }
+    }
+
     /// Adds a line.
     pub(crate) fn and(mut self, line: &str) -> Self {
         self.lines.push(line.to_owned());
@@ -147,9 +164,10 @@ impl Ending {
     }
 
     /// Tells the user, unless told not to; gives the exit code.
-    pub(crate) fn report(self, is_quiet: bool, world: &mut World) -> u8 {
+    pub(crate) fn report(self, is_quiet: bool, program: Program, world: &mut World) -> u8 {
         if !is_quiet {
-            self.lines.iter().for_each(|line| world.complain(line));
+            let advice = self.advice.filter(|_| !program.is_linked);
+            self.lines.iter().chain(&advice).for_each(|line| world.complain(line));
         }
         self.code
     }

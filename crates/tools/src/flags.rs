@@ -242,7 +242,7 @@ pub static FLAGS: &[Flag] = &[
     word(&["--pw-file"], ("FILE", "no file specified"), (Group::Session, ALL),
         "Password: the first line of a file.", password_file).or(&["--password:file"]),
     word(&["--pw-env"], ("NAME", "no variable specified"), (Group::Session, ALL),
-        "Password: what a variable of the environment holds.", password_variable).or(&["--password:env"]),
+        "Password: what a variable of the environment holds.", |s, v| { s.password_variable = Some(text(v)); Ok(()) }).or(&["--password:env"]),
     word(&["--protocol-version", "-V"], ("VERSION", "no version specified"), (Group::Session, ALL),
         "Version of MQTT: 5, 311 or 31, or mqttv5, mqttv311, mqttv31 [default: 311; 5 for requests].",
         |s, v| { s.version = version(v)?; Ok(()) }).or(&["--mqtt-version", "--mqttVersion"]),
@@ -461,16 +461,6 @@ fn password_file(settings: &mut Settings, word: &[u8]) -> Result<(), Wrong> {
         .map_err(|error| Wrong(format!("the password cannot be read from {}: {error}", path.display())))?;
     let line = content.split(|byte| *byte == b'\n').next().unwrap_or(&[]);
     settings.password = Some(line.strip_suffix(b"\r").unwrap_or(line).to_vec());
-    Ok(())
-}
-
-fn password_variable(settings: &mut Settings, word: &[u8]) -> Result<(), Wrong> {
-    let name = text(word);
-    let value = std::env::var_os(&name);
-    let value = value.ok_or_else(|| {
-        Wrong(format!("there is no variable {name} in the environment; set it, or use --pw-file"))
-    })?;
-    settings.password = Some(value.into_encoded_bytes());
     Ok(())
 }
 

@@ -48,7 +48,7 @@ use std::io::Write as _;
 pub fn run(program: Program, arguments: impl Iterator<Item = OsString>, mut world: World) -> u8 {
     let words = arguments.map(OsString::into_encoded_bytes).collect();
     match parse::parse(program, words, &world).and_then(|settings| start(program, settings, &mut world)) {
-        Ok((ending, is_quiet)) => ending.report(is_quiet, &mut world),
+        Ok((ending, is_quiet)) => ending.report(is_quiet, program, &mut world),
         Err(stop) => stop.report(program, &mut world),
     }
 }

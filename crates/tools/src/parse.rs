@@ -58,6 +58,10 @@ pub(crate) fn parse(program: Program, words: Vec<Vec<u8>>, world: &World) -> Res
         take(&line, &mut settings)?;
     }
     take(&words, &mut settings)?;
+    if let Some(name) = &settings.password_variable {
+        let value = (world.environment)(name).ok_or_else(|| no_variable(name))?;
+        settings.password = Some(value.into_encoded_bytes());
+    }
     check::check(&mut settings)?;
     Ok(settings)
 }
@@ -90,6 +94,10 @@ pub(crate) fn take(words: &[Vec<u8>], settings: &mut Settings) -> Result<(), Sto
 
 fn nothing_behind(flag: &Flag, missing: &str) -> Wrong {
     Wrong(format!("{} argument given but {missing}.", flag.names[0]))
+}
+
+fn no_variable(name: &str) -> Wrong {
+    Wrong(format!("there is no variable {name} in the environment; set it, or use --pw-file"))
 }
 
 #[cfg(test)]

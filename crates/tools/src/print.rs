@@ -47,7 +47,7 @@ impl Printer {
     /// Clears the screen, where topics have their lines on it.
     pub(crate) fn begin(&self, host: &str, world: &mut World) -> io::Result<()> {
         match self.lines {
-            Some(_) => write!(world.stdout, "\x1B[2J\x1B[1;1HBroker: {host}\n"),
+            Some(_) => writeln!(world.stdout, "\x1B[2J\x1B[1;1HBroker: {host}"),
             None => Ok(()),
         }
     }

@@ -25,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) client_id_prefix: Option<String>,
     pub(crate) user_name: Option<String>,
     pub(crate) password: Option<Vec<u8>>,
+    /// The variable of the environment that holds the password.
+    pub(crate) password_variable: Option<String>,
     // The session
     pub(crate) version: ProtocolVersion,
     pub(crate) clean_session: bool,
@@ -128,6 +130,7 @@ impl Settings {
             client_id_prefix: None,
             user_name: None,
             password: None,
+            password_variable: None,
             version,
             clean_session: true,
             session_expiry: None,

@@ -89,6 +89,7 @@ fn the_tools_say_what_debians_say() {
 impl Case {
     /// `[~!?^]TOOL[@BROKER] WORDS [<<< STDIN] [;; WORDS OF mosquitto_sub]`
     fn read((number, line): (usize, &&'static str)) -> Self {
+        let line: &'static str = line;
         let (compare, rest) = match line.as_bytes()[0] {
             b'~' => (Compare::AnyOrder, &line[1..]),
             b'!' => (Compare::OwnText, &line[1..]),
