@@ -2,7 +2,7 @@
 
 use crate::ending::connack_code;
 use noctule_client::Direction;
-use noctule_codec::{Packet, ProtocolVersion, Publish, SubscriptionOptions};
+use noctule_codec::{Packet, PacketId, ProtocolVersion, Publish, SubscriptionOptions};
 use std::fmt::Write as _;
 
 /// What has to be remembered between packets.
@@ -40,7 +40,7 @@ impl Narrator {
         }
         match packet {
             Packet::Publish(publish) => {
-                let number = publish.packet_id.map_or(self.numbered, |id| id.get());
+                let number = publish.packet_id.map_or(self.numbered, PacketId::get);
                 writeln!(out, "Client {id} sending PUBLISH ({})", publication(publish, number))
             }
             Packet::Subscribe(subscribe) => {
@@ -91,7 +91,7 @@ impl Narrator {
                 writeln!(out, "Client {id} received CONNACK ({code})")
             }
             Packet::Publish(publish) => {
-                let number = publish.packet_id.map_or(0, |id| id.get());
+                let number = publish.packet_id.map_or(0, PacketId::get);
                 writeln!(out, "Client {id} received PUBLISH ({})", publication(publish, number))
             }
             Packet::PubAck(ack) => {

@@ -46,8 +46,8 @@ use std::io::Write as _;
 
 /// Runs a tool with these arguments, its own name excluded; gives the exit code.
 pub fn run(program: Program, arguments: impl Iterator<Item = OsString>, mut world: World) -> u8 {
-    let words = arguments.map(OsString::into_encoded_bytes).collect();
-    match parse::parse(program, words, &world).and_then(|settings| start(program, settings, &mut world)) {
+    let words: Vec<Vec<u8>> = arguments.map(OsString::into_encoded_bytes).collect();
+    match parse::parse(program, &words, &world).and_then(|settings| start(program, settings, &mut world)) {
         Ok((ending, is_quiet)) => ending.report(is_quiet, program, &mut world),
         Err(stop) => stop.report(program, &mut world),
     }

@@ -52,12 +52,12 @@ impl Stop {
 }
 
 /// Reads the options files and then the words; what is said later counts.
-pub(crate) fn parse(program: Program, words: Vec<Vec<u8>>, world: &World) -> Result<Settings, Stop> {
+pub(crate) fn parse(program: Program, words: &[Vec<u8>], world: &World) -> Result<Settings, Stop> {
     let mut settings = Settings::new(program.tool);
-    for line in options_file::lines(program, &words, world)? {
+    for line in options_file::lines(program, words, world)? {
         take(&line, &mut settings)?;
     }
-    take(&words, &mut settings)?;
+    take(words, &mut settings)?;
     if let Some(name) = &settings.password_variable {
         let value = (world.environment)(name).ok_or_else(|| no_variable(name))?;
         settings.password = Some(value.into_encoded_bytes());

@@ -4,6 +4,7 @@ use crate::format::{Format, Shown};
 use crate::settings::{RANDOM_FILTER_ALL, Settings};
 use crate::world::World;
 use noctule_client::machine::Delivery;
+use noctule_codec::PacketId;
 use std::collections::HashMap;
 use std::io::{self, Write as _};
 
@@ -90,7 +91,7 @@ impl Printer {
             Style::Payload if is_empty => return,
             Style::TopicAndPayload if is_empty && !self.end_of_line => return,
             Style::TopicAndPayload if is_empty => {
-                out.extend(format!("{} (null)", message.topic).into_bytes())
+                out.extend(format!("{} (null)", message.topic).into_bytes());
             }
             Style::Payload => out.extend_from_slice(&message.payload),
             Style::TopicAndPayload => {
@@ -110,7 +111,7 @@ fn shown(message: &Delivery) -> Shown<'_> {
         payload: &message.payload,
         qos: message.qos as u8,
         retain: message.retain,
-        packet_id: message.packet_id.map_or(0, |id| id.get()),
+        packet_id: message.packet_id.map_or(0, PacketId::get),
         properties: &message.properties,
     }
 }

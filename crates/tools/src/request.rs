@@ -6,7 +6,7 @@ use crate::print::Printer;
 use crate::program::Tool;
 use crate::publish::payload;
 use crate::settings::Settings;
-use crate::subscribe::{at, subscription_options};
+use crate::subscribe::{at, interruption, subscription_options};
 use crate::world::World;
 use noctule_client::Connection;
 use noctule_client::machine::{Delivery, Event, Message};
@@ -49,7 +49,7 @@ impl Asking {
                 biased;
                 () = at(deadline) => {
                     deadline = None;
-                    self.end(ReasonCode::DisconnectWithWill, Ending::timed_out());
+                    self.end(interruption(self.settings.version), Ending::timed_out());
                     continue;
                 }
                 event = self.connection.next() => event,

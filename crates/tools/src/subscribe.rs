@@ -257,14 +257,14 @@ impl Subscriber {
         }
     }
 
-    /// Ends from outside: the broker publishes the will. Before it has answered there is nothing to end.
+    /// Ends from outside. Before the broker has answered CONNECT there is nothing to end.
     fn interrupt(&mut self, ending: Ending) -> Option<Ending> {
         if !self.is_connected {
             return Some(Ending::quietly(NEVER_CONNECTED));
         }
         self.is_over = true;
         self.ending.get_or_insert(ending);
-        self.disconnect(ReasonCode::DisconnectWithWill);
+        self.disconnect(interruption(self.settings.version));
         None
     }
 
@@ -306,6 +306,15 @@ pub(crate) fn subscription_options(settings: &Settings) -> SubscriptionOptions {
         no_local: false,
         retain_as_published: settings.retain_as_published,
         retain_handling: settings.retain_handling,
+    }
+}
+
+/// How an end from outside is told. MQTT 5 has a code that lets the will be published; before it, every DISCONNECT keeps
+/// it back, and mosquitto's tools say one.
+pub(crate) fn interruption(version: ProtocolVersion) -> ReasonCode {
+    match version {
+        ProtocolVersion::V5 => ReasonCode::DisconnectWithWill,
+        _ => ReasonCode::NORMAL_DISCONNECTION,
     }
 }
 

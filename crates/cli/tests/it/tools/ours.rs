@@ -173,6 +173,12 @@ fn where_mosquitto_is_wrong() {
     assert_eq!(place.printed("sub -t r/# -C 1 -v --random-filter 100"), "r/a 1\n");
     assert_eq!(place.printed("sub -t r/# --remove-retained -C 1 -v"), "r/a 1\n");
     assert_eq!(place.said("sub -t r/# -W 1"), (27, String::new(), "Timed out\n".into()));
+    place.printed("pub -t r/b -m 1 -r -q 1");
+    assert_eq!(
+        place.printed("sub -t r/# --remove-retained --retained-only -v"),
+        "r/b 1\n",
+        "it ends by itself"
+    );
     let (code, _, stderr) = place.said("pub -t a -m x --psk 12 --psk-identity i");
     assert!(code == 1 && stderr.contains("not supported: use certificates"), "{stderr}");
     let failed = place.said("pub -t a/b -m x -D publish response-topic a/#");
