@@ -45,7 +45,7 @@ async fn nothing_is_hidden_and_nothing_is_added() {
             while !is_acknowledged || delivery.is_none() {
                 match next(&mut connection).await {
                     Some(Event::Published { outcome: PublishOutcome::Acknowledged(_), .. }) => {
-                        is_acknowledged = true
+                        is_acknowledged = true;
                     }
                     Some(Event::Message(message)) => delivery = Some(message),
                     other => panic!("{other:?}"),
