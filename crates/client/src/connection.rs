@@ -2,8 +2,8 @@
 //!
 //! A [`Client`](crate::Client) looks after itself and keeps the wire out of sight. Here CONNECT says what its caller
 //! wants it to say, every event of the machine is handed over, nothing is subscribed or repeated by itself, and a
-//! connection that has ended stays ended until [`Connection::reopen`]. What the protocol obliges a client to do is done:
-//! acknowledgements, pings, the server's limits.
+//! connection that has ended stays ended until [`Connection::reopen`]. What the protocol obliges a client to do is
+//! done: acknowledgements, pings, the server's limits.
 
 use crate::clock::Clock;
 use crate::driver::{self, Output, WRITE_BYTES, Way};

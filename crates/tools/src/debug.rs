@@ -47,7 +47,8 @@ impl Narrator {
                 let number = subscribe.packet_id.get();
                 subscribe.filters.iter().try_for_each(|(filter, options)| {
                     let (qos, more) = (options.qos as u8, options_byte(options));
-                    writeln!(out, "Client {id} sending SUBSCRIBE (Mid: {number}, Topic: {filter}, QoS: {qos}, Options: 0x{more:02x})")
+                    let asked = format!("Topic: {filter}, QoS: {qos}, Options: 0x{more:02x}");
+                    writeln!(out, "Client {id} sending SUBSCRIBE (Mid: {number}, {asked})")
                 })
             }
             Packet::Unsubscribe(unsubscribe) => {

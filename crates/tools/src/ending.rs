@@ -1,7 +1,7 @@
 //! How a run ends: the exit code, and what is said on standard error.
 //!
-//! The codes are those of mosquitto's tools: the code of a CONNACK that refuses, else the number of libmosquitto's error,
-//! or 1.
+//! The codes are those of mosquitto's tools: the code of a CONNACK that refuses, else the number of libmosquitto's
+//! error, or 1.
 
 use crate::program::{Program, Tool};
 use crate::world::World;

@@ -465,10 +465,14 @@ mod tests {
     fn json_has_booleans_and_a_plain_offset() {
         assert_eq!(
             shown("%j", b"a\"\0", &Properties::EMPTY),
-            "{\"tst\":\"2026-11-22T02:27:33.501053+0100\",\"topic\":\"r/b\",\"qos\":1,\"retain\":true,\"payloadlen\":3,\"mid\":7,\"payload\":\"a\\\"\\u0000\"}"
+            "{\"tst\":\"2026-11-22T02:27:33.501053+0100\",\"topic\":\"r/b\",\"qos\":1,\"retain\":true,\
+             \"payloadlen\":3,\"mid\":7,\"payload\":\"a\\\"\\u0000\"}"
         );
         let text = shown("%J", b"{\"a\": 1.50}", &properties());
-        assert!(text.contains(r#""properties":{"user-properties":[{"k":"v"},{"k":"w"}],"content-type":"text/plain","correlation-data":"cd","payload-format-indicator":1,"response-topic":"re/sp","message-expiry-interval":599}"#), "{text}");
+        let properties = "\"properties\":{\"user-properties\":[{\"k\":\"v\"},{\"k\":\"w\"}],\
+             \"content-type\":\"text/plain\",\"correlation-data\":\"cd\",\"payload-format-indicator\":1,\
+             \"response-topic\":\"re/sp\",\"message-expiry-interval\":599}";
+        assert!(text.contains(properties), "{text}");
         assert!(text.ends_with(r#""payload":{"a":1.5}}"#), "{text}");
         assert!(shown("%J", b"", &Properties::EMPTY).ends_with("\"payload\":null}"));
     }

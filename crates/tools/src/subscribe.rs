@@ -309,8 +309,8 @@ pub(crate) fn subscription_options(settings: &Settings) -> SubscriptionOptions {
     }
 }
 
-/// How an end from outside is told. MQTT 5 has a code that lets the will be published; before it, every DISCONNECT keeps
-/// it back, and mosquitto's tools say one.
+/// How an end from outside is told. MQTT 5 has a code that lets the will be published; before it, every DISCONNECT
+/// keeps it back, and mosquitto's tools say one.
 pub(crate) fn interruption(version: ProtocolVersion) -> ReasonCode {
     match version {
         ProtocolVersion::V5 => ReasonCode::DisconnectWithWill,

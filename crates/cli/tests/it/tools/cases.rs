@@ -1,9 +1,9 @@
 //! The invocations: one a line, `[~!?^]TOOL[@BROKER] WORDS [<<< STDIN] [;; WORDS OF mosquitto_sub]`.
 //!
-//! `~` lets lines come in any order, `!` leaves out standard output, `?` standard error, and
-//! `^` asks only that it fails. Brokers are `open`
-//! (which is meant where none is named), `closed` (a user `u` with the password `p` and rights below `a/`), `mosq` (the
-//! real mosquitto, open), `tls`, `othername` (TLS by a name that is not in the certificate) and `none` (no flags added).
+//! `~` lets lines come in any order, `!` leaves out standard output, `?` standard error, and `^` asks only that it fails.
+//! Brokers are `open` (meant where none is named), `closed` (a user `u` with the password `p` and rights below `a/`),
+//! `mosq` (the real mosquitto, open), `tls`, `othername` (TLS by a name that is not in the certificate) and `none` (no
+//! flags added).
 
 pub(super) const CASES: &[&str] = &[
     // Wrong words: nobody is connected to.
@@ -199,8 +199,10 @@ pub(super) const CASES: &[&str] = &[
     "pub -t p/9 -m 'two words' -r ;; -t p/9 -C 1 -W 2",
     "pub -t p/10 -m ä☃ -r ;; -t p/10 -C 1 -W 2 -v",
     "pub -t p/11 -m -m -r ;; -t p/11 -C 1 -W 2 -v",
-    "pub -t p/12 -m x -r -D publish content-type a/b -D publish user-property k v -D PUBLISH Correlation-Data cd ;; -t p/12 -C 1 -W 2 -V 5 -F '%C %P %D %R'",
-    "pub -t p/13 -m x -r -D publish message-expiry-interval 100 -D publish payload-format-indicator 1 -D publish response-topic x/y ;; -t p/13 -C 1 -W 2 -V 5 -F '%F %R %p'",
+    "pub -t p/12 -m x -r -D publish content-type a/b -D publish user-property k v \
+     -D PUBLISH Correlation-Data cd ;; -t p/12 -C 1 -W 2 -V 5 -F '%C %P %D %R'",
+    "pub -t p/13 -m x -r -D publish message-expiry-interval 100 -D publish payload-format-indicator 1 \
+     -D publish response-topic x/y ;; -t p/13 -C 1 -W 2 -V 5 -F '%F %R %p'",
     "pub -t p/14 -t p/15 -m x -r ;; -t p/14 -t p/15 -W 1 -v",
     "pub -t p/16 -m x -q foo -r ;; -t p/16 -C 1 -W 2",
     "pub@none -L mqtt://127.0.0.1:{PORT}/p/17 -m x -r ;; -t p/17 -C 1 -W 2",
@@ -212,7 +214,8 @@ pub(super) const CASES: &[&str] = &[
     "pub -t p/22 -m x --nodelay -A 127.0.0.1 -k 5 -M 3 -u name -P word -c -i kept -r ;; -t p/22 -C 1 -W 2",
     "pub -t p/23 -m x -x 0x10 -V mqttv5 -i timed -d",
     "pub -t p/24 -m x --will-topic w --will-payload bye --will-qos 1 --will-retain -r ;; -t p/24 -t w -W 1 -v",
-    "pub -t p/25 -m x -D will content-type a --will-topic w -D connect user-property a b -D disconnect user-property c d -r ;; -t p/25 -C 1 -W 2",
+    "pub -t p/25 -m x -D will content-type a --will-topic w -D connect user-property a b \
+     -D disconnect user-property c d -r ;; -t p/25 -C 1 -W 2",
     "pub -t p/26 -m x -V 31 -r ;; -t p/26 -C 1 -W 2",
     "pub -t p/27 -m x --ciphers ALL --tls-alpn mqtt --insecure -r ;; -t p/27 -C 1 -W 2",
     "pub@mosq -t p/28 -m x -r -q 1 -V 5 ;; -t p/28 -C 1 -W 2 -v",
@@ -326,7 +329,8 @@ pub(super) const CASES: &[&str] = &[
     // TLS.
     "pub@tls -t s/1 -m x -r --cafile tls/ca.pem ;; -t s/1 -C 1 -W 2",
     "pub@tls -t s/2 -m x -r --cafile tls/ca.pem --tls-version tlsv1.3 ;; -t s/2 -C 1 -W 2",
-    "pub@tls -t s/3 -m x -r --cafile tls/ca.pem --tls-version tlsv1.2 --ciphers ECDHE-ECDSA-AES128-GCM-SHA256 ;; -t s/3 -C 1 -W 2",
+    "pub@tls -t s/3 -m x -r --cafile tls/ca.pem --tls-version tlsv1.2 \
+     --ciphers ECDHE-ECDSA-AES128-GCM-SHA256 ;; -t s/3 -C 1 -W 2",
     "pub@tls -t s/4 -m x -r --cafile tls/ca.pem --tls-alpn mqtt ;; -t s/4 -C 1 -W 2",
     "^pub@tls -t s/5 -m x --cafile other/ca.pem",
     "^pub@tls -t s/6 -m x --tls-use-os-certs",

@@ -264,8 +264,8 @@ fn split(line: &str) -> Vec<String> {
     words
 }
 
-/// Leaves out what differs from run to run, and what 2.1 writes otherwise than 2.0.11: the stamp, and `retain`, which is
-/// a boolean now. Packet identifiers of requests are each client's own.
+/// Leaves out what differs from run to run, and what 2.1 writes otherwise than 2.0.11: the stamp, and `retain`, which
+/// is a boolean now. Packet identifiers of requests are each client's own.
 fn without_moments(text: &str) -> String {
     let mut text = text.to_owned();
     for (old, new) in [("\"retain\":0", "\"retain\":false"), ("\"retain\":1", "\"retain\":true")] {

@@ -122,7 +122,8 @@ fn json_is_that_of_2_1() {
     assert!(head.starts_with("{\"tst\":\"20") && !head.contains('Z'), "{head}");
     assert_eq!(
         tail,
-        ":\"a\",\"qos\":0,\"retain\":true,\"payloadlen\":2,\"properties\":{\"user-properties\":[{\"k\":\"v\"},{\"k\":\"w\"}]},\"payload\":{}}\n"
+        ":\"a\",\"qos\":0,\"retain\":true,\"payloadlen\":2,\"properties\":{\
+         \"user-properties\":[{\"k\":\"v\"},{\"k\":\"w\"}]},\"payload\":{}}\n"
     );
 }
 
@@ -137,7 +138,8 @@ fn what_mosquitto_2_1_has_more() {
     let watched = place.printed("sub -t w/# -w -v -C 2");
     assert_eq!(
         watched,
-        "\u{1b}[2J\u{1b}[1;1HBroker: 127.0.0.1\n\u{1b}[2;1H\u{1b}[Kw/a 1\n\u{1b}[2;1H\n\u{1b}[3;1H\u{1b}[Kw/b 2\n\u{1b}[3;1H\n"
+        "\u{1b}[2J\u{1b}[1;1HBroker: 127.0.0.1\n\u{1b}[2;1H\u{1b}[Kw/a 1\n\u{1b}[2;1H\n\
+         \u{1b}[3;1H\u{1b}[Kw/b 2\n\u{1b}[3;1H\n"
     );
 
     let (code, rate, _) = place.said("sub -t w/# --message-rate -W 2");
@@ -189,7 +191,7 @@ fn where_mosquitto_is_wrong() {
 fn passwords_come_from_files_and_variables_too() {
     let place = Place::new("passwords");
     let write = |name: &str, text: &str| {
-        std::fs::write(place.folder.join(name), text).expect("a writable folder for tests")
+        std::fs::write(place.folder.join(name), text).expect("a writable folder for tests");
     };
     write("pw", "secret\r\nmore\n");
     place.printed("pub -t a -m x -u u --pw-file pw");
