@@ -1,6 +1,6 @@
 //! The invocations: one a line, `[~!?^]TOOL[@BROKER] WORDS [<<< STDIN] [;; WORDS OF mosquitto_sub]`.
 //!
-//! `~` lets lines come in any order, `!` leaves out standard output, `?` standard error, and `^` asks only that it fails.
+//! `~` lets lines come in any order, `!` leaves out standard output, `?` standard error, `^` asks only that it fails.
 //! Brokers are `open` (meant where none is named), `closed` (a user `u` with the password `p` and rights below `a/`),
 //! `mosq` (the real mosquitto, open), `tls`, `othername` (TLS by a name that is not in the certificate) and `none` (no
 //! flags added).
