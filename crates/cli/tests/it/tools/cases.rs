@@ -233,7 +233,7 @@ pub(super) const CASES: &[&str] = &[
     "sub -t d/7 -d -E -i {ID}",
     "sub -t d/7 -t d/+ -d -E -i {ID} -q 2 -V 5",
     "sub -t d/7 -d -E -i {ID} --quiet",
-    "~sub -t d/8 -U x -U y -d -E -i {ID} -V 5 --retain-as-published",
+    "~sub -t d/8 -U x -U y -d -W 1 -i {ID} -V 5 --retain-as-published",
     "sub -t r/text -d -C 1 -i {ID}",
     "~sub -t r/text -d -C 1 -i {ID} -q 1 -V 5",
     "~sub@mosq -t r/text -d -C 1 -i {ID} -q 1 -V 5",
