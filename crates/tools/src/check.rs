@@ -13,6 +13,7 @@ pub(crate) fn check(settings: &mut Settings) -> Result<(), Stop> {
     check_will(settings)?;
     check_tls(settings)?;
     check_session(settings)?;
+    check_file(settings)?;
     if settings.tool == Tool::Sub && settings.filters.is_empty() && settings.filters_left.is_empty() {
         return Err(wrong("You must specify a topic to subscribe to.").into());
     }
@@ -21,8 +22,20 @@ pub(crate) fn check(settings: &mut Settings) -> Result<(), Stop> {
         Tool::Pub => check_publishing(settings),
         Tool::Sub => check_subscribing(settings),
         Tool::Request => check_request(settings),
+        Tool::Record | Tool::Replay => Ok(()),
     }?;
     check_possible(settings)
+}
+
+/// A tool that has a file needs it. One that listens hears everything if it is not told what.
+fn check_file(settings: &mut Settings) -> Result<(), Wrong> {
+    if settings.tool.has_file() && settings.file.is_none() {
+        return Err(wrong("A file must be given; - is standard input or output."));
+    }
+    if settings.tool == Tool::Record && settings.filters.is_empty() {
+        settings.filters.push("#".to_owned());
+    }
+    Ok(())
 }
 
 fn check_will(settings: &Settings) -> Result<(), Wrong> {
@@ -158,14 +171,24 @@ pub(crate) fn url(settings: &mut Settings, word: &[u8]) -> Result<(), Wrong> {
         "wss" => (8883, true, true),
         _ => return Err(wrong("unsupported URL scheme.")),
     };
-    let (server, topic) = rest
-        .split_once('/')
-        .ok_or_else(|| wrong("Invalid URL for -L argument specified - topic missing."))?;
+    let (server, topic) = match rest.split_once('/') {
+        Some(parts) => parts,
+        None if settings.tool.needs_topic() => {
+            return Err(wrong("Invalid URL for -L argument specified - topic missing."));
+        }
+        None => (rest, ""),
+    };
     settings.tls.system_roots |= is_tls;
     settings.is_websocket |= is_websocket;
     match settings.tool {
         Tool::Sub => settings.filters.push(filter("-L topic", "subscription", topic.as_bytes())?),
         Tool::Pub | Tool::Request => settings.topic = Some(name("-L topic", "publish", topic.as_bytes())?),
+        Tool::Record if topic.is_empty() => {}
+        Tool::Record => settings.filters.push(filter("-L topic", "subscription", topic.as_bytes())?),
+        Tool::Replay if topic.is_empty() => {}
+        Tool::Replay => {
+            return Err(wrong("The URL names a topic; a recording has its own, and --map changes them."));
+        }
     }
     let (login, place) = server.split_once('@').map_or((None, server), |(login, place)| (Some(login), place));
     if let Some(login) = login {

@@ -5,7 +5,7 @@
 use crate::format::Format;
 use crate::numbers::{leading_decimal, leading_integer, whole_integer};
 use crate::program::Tool;
-use crate::settings::{Payload, Settings};
+use crate::settings::{Payload, Settings, Speed};
 use noctule_codec::{ProtocolVersion, QoS, RetainHandling};
 use noctule_topic::{Subscription, TopicName};
 use std::path::PathBuf;
@@ -61,6 +61,8 @@ pub enum Group {
     Output,
     /// When it is over.
     End,
+    /// How a recording is replayed.
+    Replay,
     /// Where the broker is.
     Server,
     /// Who the client is, and its session.
@@ -75,11 +77,12 @@ pub enum Group {
 
 impl Group {
     /// All of them with their headings, in the order of help.
-    pub const ALL: [(Self, &'static str); 9] = [
+    pub const ALL: [(Self, &'static str); 10] = [
         (Self::Message, "Message"),
         (Self::Subscription, "Subscription"),
         (Self::Output, "Output"),
         (Self::End, "End"),
+        (Self::Replay, "Replay"),
         (Self::Server, "Server"),
         (Self::Session, "Client and session"),
         (Self::Will, "Will"),
@@ -142,7 +145,15 @@ const SUB: &[Tool] = &[Tool::Sub];
 const REQUEST: &[Tool] = &[Tool::Request];
 const PUBLISHERS: &[Tool] = &[Tool::Pub, Tool::Request];
 const SUBSCRIBERS: &[Tool] = &[Tool::Sub, Tool::Request];
-const ALL: &[Tool] = &[Tool::Pub, Tool::Sub, Tool::Request];
+const RECORD: &[Tool] = &[Tool::Record];
+const REPLAY: &[Tool] = &[Tool::Replay];
+/// Those that hear what a filter brings.
+const LISTENERS: &[Tool] = &[Tool::Sub, Tool::Record];
+const COUNTERS: &[Tool] = &[Tool::Sub, Tool::Record];
+const RETAINED: &[Tool] = &[Tool::Sub, Tool::Request, Tool::Record];
+/// Those that choose a QoS. A recording brings its own.
+const CHOOSERS: &[Tool] = &[Tool::Pub, Tool::Sub, Tool::Request, Tool::Record];
+const ALL: &[Tool] = &[Tool::Pub, Tool::Sub, Tool::Request, Tool::Record, Tool::Replay];
 
 /// Every flag.
 #[rustfmt::skip]
@@ -174,16 +185,16 @@ pub static FLAGS: &[Flag] = &[
     switch(&["--latency"], (Group::Message, REQUEST),
         "Prints how long the answer took.", |s, _| { s.latency = true; Ok(()) }),
     // Subscription
-    word(&["-t", "--topic"], ("FILTER", "no topic specified"), (Group::Subscription, SUB),
+    word(&["-t", "--topic"], ("FILTER", "no topic specified"), (Group::Subscription, LISTENERS),
         "Subscribes to this topic filter; repeatable.",
         |s, v| { s.filters.push(filter("-t", "subscription", v)?); Ok(()) }),
-    word(&["-T", "--filter-out"], ("FILTER", "no topic filter specified"), (Group::Subscription, SUB),
+    word(&["-T", "--filter-out"], ("FILTER", "no topic filter specified"), (Group::Subscription, LISTENERS),
         "Leaves out messages on topics that match; repeatable.",
         |s, v| { s.filters_out.push(filter("-T", "filter", v)?); Ok(()) }),
     word(&["-U", "--unsubscribe"], ("FILTER", "no unsubscribe topic specified"), (Group::Subscription, SUB),
         "Unsubscribes from this topic filter of a kept session; repeatable.",
         |s, v| { s.filters_left.push(filter("-U", "unsubscribe", v)?); Ok(()) }),
-    switch(&["-R"], (Group::Subscription, SUBSCRIBERS),
+    switch(&["-R"], (Group::Subscription, RETAINED),
         "Leaves out retained messages.",
         |s, _| { s.no_retained = true; s.retain_handling = RetainHandling::DoNotSend; Ok(()) }),
     switch(&["--retained-only"], (Group::Subscription, SUB),
@@ -217,12 +228,23 @@ pub static FLAGS: &[Flag] = &[
         "Prints how many messages came, each second, instead of the messages.",
         |s, _| { s.message_rate = true; Ok(()) }),
     // End
-    word(&["-C"], ("N", "no count specified"), (Group::End, SUB),
+    word(&["-C"], ("N", "no count specified"), (Group::End, COUNTERS),
         "Ends after so many messages.", |s, v| { s.count = Some(count(v)?); Ok(()) }).or(&["--count"]),
     word(&["-W"], ("SECONDS", "no timeout specified"), (Group::End, SUBSCRIBERS),
         "Ends after so long, with exit code 27.", |s, v| { s.timeout = Some(timeout(v)?); Ok(()) }).or(&["--timeout"]),
+    word(&["-W"], ("SECONDS", "no timeout specified"), (Group::End, RECORD),
+        "Ends after so long.", |s, v| { s.timeout = Some(timeout(v)?); Ok(()) }).or(&["--timeout"]),
     switch(&["-E"], (Group::End, SUB),
         "Ends once the broker has answered the subscription.", |s, _| { s.exit_after_subscribing = true; Ok(()) }),
+    switch(&["--force"], (Group::Output, RECORD),
+        "Replaces a file that is there.", |s, _| { s.force = true; Ok(()) }),
+    // Replay
+    word(&["--speed"], ("FACTOR", "no speed specified"), (Group::Replay, REPLAY),
+        "Replays so many times as fast: 2, 0.5; 0 or max as fast as it goes [default: 1].",
+        |s, v| { s.speed = speed(v)?; Ok(()) }),
+    word(&["--map"], ("FROM=TO", "no topics specified"), (Group::Replay, REPLAY),
+        "Puts the levels TO in place of FROM at the beginning of topics; repeatable, the first that fits counts.",
+        |s, v| s.remap.add(v)),
     // Server
     word(&["-h", "--host"], ("HOST", "no host specified"), (Group::Server, ALL),
         "Name or address of the broker [default: localhost].",
@@ -258,7 +280,7 @@ pub static FLAGS: &[Flag] = &[
         "Password: what a variable of the environment holds.",
         |s, v| { s.password_variable = Some(text(v)); Ok(()) }).or(&["--password:env"]),
     word(&["--protocol-version", "-V"], ("VERSION", "no version specified"), (Group::Session, ALL),
-        "Version of MQTT: 5, 311 or 31, or mqttv5, mqttv311, mqttv31 [default: 311; 5 for requests].",
+        "Version of MQTT: 5, 311 or 31, or mqttv5, mqttv311, mqttv31 [default: 311 for pub and sub, else 5].",
         |s, v| { s.version = version(v)?; Ok(()) }).or(&["--mqtt-version", "--mqttVersion"]),
     switch(&["-c", "--disable-clean-session"], (Group::Session, ALL),
         "Keeps the session and takes up the one that is there; needs -i.", |s, _| { s.clean_session = false; Ok(()) }),
@@ -268,8 +290,8 @@ pub static FLAGS: &[Flag] = &[
     word(&["-k", "--keepalive"], ("SECONDS", "no keepalive specified"), (Group::Session, ALL),
         "The longest silence, 5 to 65535 [default: 60].",
         |s, v| { s.keep_alive_seconds = keep_alive(v)?; Ok(()) }).or(&["--keep-alive", "--keepAlive"]),
-    word(&["-q", "--qos"], ("QOS", "no QoS specified"), (Group::Session, ALL),
-        "Quality of service, 0, 1 or 2 [default: 0].",
+    word(&["-q", "--qos"], ("QOS", "no QoS specified"), (Group::Session, CHOOSERS),
+        "Quality of service, 0, 1 or 2 [default: 0; 2 for recordings].",
         |s, v| { s.qos = qos(v, |n| format!("Invalid QoS given: {n}"))?; Ok(()) }),
     word(&["-M"], ("N", "max_inflight not specified"), (Group::Session, ALL),
         "How many messages above QoS 0 may be on their way at a time [default: 20].", |s, v| {
@@ -358,13 +380,13 @@ pub(crate) fn text(word: &[u8]) -> String {
 }
 
 #[cfg(unix)]
-fn path(word: &[u8]) -> PathBuf {
+pub(crate) fn path(word: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt as _;
     std::ffi::OsStr::from_bytes(word).into()
 }
 
 #[cfg(not(unix))]
-fn path(word: &[u8]) -> PathBuf {
+pub(crate) fn path(word: &[u8]) -> PathBuf {
     text(word).into()
 }
 
@@ -419,6 +441,15 @@ fn timeout(word: &[u8]) -> Result<Duration, Wrong> {
 fn delay(word: &[u8]) -> Result<Duration, Wrong> {
     let seconds = leading_decimal(word);
     Duration::try_from_secs_f64(seconds).map_err(|_| wrong("--repeat-delay argument must be >=0.0."))
+}
+
+fn speed(word: &[u8]) -> Result<Speed, Wrong> {
+    let factor = std::str::from_utf8(word).ok().and_then(|word| word.parse().ok());
+    match (word, factor) {
+        (b"max", _) | (_, Some(0.0)) => Ok(Speed::Unbounded),
+        (_, Some(factor)) if factor > 0.0 && f64::is_finite(factor) => Ok(Speed::Factor(factor)),
+        _ => Err(Wrong(format!("Invalid speed '{}', a number or max is wanted.", text(word)))),
+    }
 }
 
 fn chance(word: &[u8]) -> Result<u32, Wrong> {

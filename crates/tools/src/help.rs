@@ -18,10 +18,10 @@ pub(crate) fn help(program: Program) -> String {
             flags.into_iter().for_each(|flag| push_flag(flag, &mut out));
         }
     }
-    if program.tool != Tool::Pub {
+    if matches!(program.tool, Tool::Sub | Tool::Request) {
         out.push_str(FORMATS);
     }
-    out.push_str(FILES);
+    out.push_str(&files(program));
     out
 }
 
@@ -50,6 +50,8 @@ fn usage(tool: Tool) -> &'static str {
         Tool::Pub => "[-h HOST] -t TOPIC {-m TEXT | -f FILE | -s | -l | -n} [FLAGS]",
         Tool::Sub => "[-h HOST] -t FILTER [-t FILTER]... [FLAGS]",
         Tool::Request => "[-h HOST] -t TOPIC -e TOPIC {-m TEXT | -f FILE | -s | -n} [FLAGS]",
+        Tool::Record => "FILE [-h HOST] [-t FILTER]... [FLAGS]",
+        Tool::Replay => "FILE [-h HOST] [--speed FACTOR] [--map FROM=TO]... [FLAGS]",
     }
 }
 
@@ -78,6 +80,16 @@ fn examples(tool: Tool) -> &'static [(&'static str, &'static str)] {
             ("-t pump/start -e pump/answers -m now -W 5", "Asks, and waits five seconds for the answer."),
             ("-t pump/start -e pump/answers -n --latency", "An empty request, and how long the answer took."),
         ],
+        Tool::Record => &[
+            ("day.jsonl", "Everything, until Ctrl-C."),
+            ("line1.jsonl -t 'line1/#' -W 60", "What comes below line1 in one minute."),
+            ("- -t line1/temp -C 10", "Ten values, to standard output."),
+        ],
+        Tool::Replay => &[
+            ("day.jsonl", "At the pace at which it was recorded."),
+            ("day.jsonl --speed 10", "Ten times as fast; --speed max as fast as it goes."),
+            ("day.jsonl --map line1=test/line1", "What was below line1 to below test/line1."),
+        ],
     }
 }
 
@@ -94,10 +106,11 @@ Formats (-F):
   Between % and its letter: - to the left, 0 padded with zeros, a width, .N cut at N bytes: %-20.20t
 ";
 
-const FILES: &str = "
-Flags can also stand in $XDG_CONFIG_HOME or ~/.config, one a line: in mosquitto_pub, mosquitto_sub and
-mosquitto_rr, and for the commands of noctule in noctule/pub, noctule/sub and noctule/request.
-";
+/// Where flags can stand beside the command line.
+fn files(program: Program) -> String {
+    let names = program.options_files().join(" and in ");
+    format!("\nFlags can also stand in $XDG_CONFIG_HOME or ~/.config, one a line: in {names}.\n")
+}
 
 #[cfg(test)]
 mod tests {
@@ -105,7 +118,7 @@ mod tests {
 
     #[test]
     fn every_flag_of_a_tool_is_shown_and_examples_are_right() {
-        for tool in [Tool::Pub, Tool::Sub, Tool::Request] {
+        for tool in Tool::ALL {
             let text = help(Program { tool, is_linked: false });
             for flag in Flag::of(tool) {
                 assert!(flag.all_names().all(|name| text.contains(name)), "{:?}", flag.names);

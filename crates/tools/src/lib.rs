@@ -21,14 +21,21 @@ mod ending;
 pub mod flags;
 pub mod format;
 mod help;
+mod interrupts;
 mod json;
+mod listener;
 mod numbers;
 mod options_file;
 mod parse;
 mod print;
 mod program;
+mod progress;
 mod properties;
 mod publish;
+mod record;
+mod recording;
+mod remap;
+mod replay;
 mod request;
 mod settings;
 mod strftime;
@@ -64,6 +71,8 @@ fn start(program: Program, settings: Settings, world: &mut World) -> Result<(End
                     Tool::Pub => publish::run(settings, world).await,
                     Tool::Sub => subscribe::run(settings, world).await,
                     Tool::Request => request::run(settings, world).await,
+                    Tool::Record => record::run(settings, world).await,
+                    Tool::Replay => replay::run(settings, world).await,
                 }
             });
             // A thread may still wait for standard input.

@@ -14,6 +14,8 @@ pub struct World {
     pub stdout: Output,
     /// Standard error.
     pub stderr: Output,
+    /// Whether somebody watches standard error.
+    pub stderr_is_terminal: bool,
     /// The time of day where the user is.
     pub now: fn() -> Zoned,
     /// A variable of the environment.
