@@ -32,7 +32,7 @@ pub(crate) async fn connect(settings: &Settings, world: &World) -> Result<Connec
 }
 
 /// Where the server is, and the way there.
-fn builder(settings: &Settings) -> Builder {
+pub(crate) fn builder(settings: &Settings) -> Builder {
     let mut builder =
         Client::builder(&address(settings)).nodelay(settings.nodelay).connect_timeout(CONNECT_TIMEOUT);
     if let Some(bind) = &settings.bind {
@@ -45,7 +45,7 @@ fn builder(settings: &Settings) -> Builder {
 }
 
 /// The address as the library reads it. Port 0 makes the host the path of a socket.
-fn address(settings: &Settings) -> String {
+pub(crate) fn address(settings: &Settings) -> String {
     let host = settings.host.as_deref().unwrap_or("localhost");
     let port = settings.port.unwrap_or(if settings.is_tls() { PORT_TLS } else { 1883 });
     if port == 0 {

@@ -52,6 +52,7 @@ fn usage(tool: Tool) -> &'static str {
         Tool::Request => "[-h HOST] -t TOPIC -e TOPIC {-m TEXT | -f FILE | -s | -n} [FLAGS]",
         Tool::Record => "FILE [-h HOST] [-t FILTER]... [FLAGS]",
         Tool::Replay => "FILE [-h HOST] [--speed FACTOR] [--map FROM=TO]... [FLAGS]",
+        Tool::Spy => "[--listen ADDRESS] [--to URL] [FLAGS]",
     }
 }
 
@@ -90,6 +91,14 @@ fn examples(tool: Tool) -> &'static [(&'static str, &'static str)] {
             ("day.jsonl --speed 10", "Ten times as fast; --speed max as fast as it goes."),
             ("day.jsonl --map line1=test/line1", "What was below line1 to below test/line1."),
         ],
+        Tool::Spy => &[
+            ("--listen 1884 --to mqtt://localhost:1883", "What clients of port 1884 and the broker say."),
+            (
+                "--to mqtts://broker.example --payload-bytes 0",
+                "Without TLS here, with TLS there, and no payloads.",
+            ),
+            ("--json > packets.jsonl", "For programs: an object for each packet."),
+        ],
     }
 }
 
@@ -124,7 +133,7 @@ mod tests {
                 assert!(flag.all_names().all(|name| text.contains(name)), "{:?}", flag.names);
             }
             for (line, _) in examples(tool) {
-                let line = line.split('<').next().unwrap_or(line).replace('\'', "");
+                let line = line.split(['<', '>']).next().unwrap_or(line).replace('\'', "");
                 let words: Vec<Vec<u8>> =
                     line.split_whitespace().map(|word| word.as_bytes().to_vec()).collect();
                 let mut settings = crate::settings::Settings::new(tool);

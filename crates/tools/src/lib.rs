@@ -38,6 +38,7 @@ mod remap;
 mod replay;
 mod request;
 mod settings;
+mod spy;
 mod strftime;
 mod subscribe;
 mod world;
@@ -73,6 +74,7 @@ fn start(program: Program, settings: Settings, world: &mut World) -> Result<(End
                     Tool::Request => request::run(settings, world).await,
                     Tool::Record => record::run(settings, world).await,
                     Tool::Replay => replay::run(settings, world).await,
+                    Tool::Spy => spy::run(settings, world).await,
                 }
             });
             // A thread may still wait for standard input.

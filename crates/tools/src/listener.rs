@@ -1,7 +1,7 @@
 //! The connection of the tools that watch: it subscribes, hands messages over, and comes back when it was lost.
 //!
-//! [`Listener::next`] may be dropped at any time and loses nothing, so that a tool can wait for keys and for time beside
-//! it.
+//! [`Listener::next`] may be dropped at any time and loses nothing, so that a tool can wait for keys and for time
+//! beside it.
 
 use crate::connect::connect;
 use crate::ending::Ending;
@@ -136,8 +136,10 @@ impl Listener {
     /// In MQTT 5 the server leaves out retained messages itself, and the flag is the publisher's.
     fn is_wanted(&self, message: &Delivery) -> bool {
         let is_stale = message.retain && self.settings.version != ProtocolVersion::V5;
-        let is_left_out = |filter: &String| matches(filter, &message.topic);
-        !(is_stale && self.settings.no_retained) && !self.settings.filters_out.iter().any(is_left_out)
+        if is_stale && self.settings.no_retained {
+            return false;
+        }
+        !self.settings.filters_out.iter().any(|filter| matches(filter, &message.topic))
     }
 
     /// Whether there is a connection to end.

@@ -13,11 +13,13 @@ pub enum Tool {
     Record,
     /// Publishes what such a file holds.
     Replay,
+    /// Prints the packets that pass through it.
+    Spy,
 }
 
 impl Tool {
     /// Every tool.
-    pub const ALL: [Self; 5] = [Self::Pub, Self::Sub, Self::Request, Self::Record, Self::Replay];
+    pub const ALL: [Self; 6] = [Self::Pub, Self::Sub, Self::Request, Self::Record, Self::Replay, Self::Spy];
 
     /// Whether it takes the name of a file beside flags.
     pub fn has_file(self) -> bool {
@@ -86,7 +88,7 @@ impl Program {
 /// A tool, the command that it is, mosquitto's name for it if it has one, and what it does.
 type Row = (Tool, &'static str, Option<&'static str>, &'static str);
 
-const TOOLS: [Row; 5] = [
+const TOOLS: [Row; 6] = [
     (
         Tool::Pub,
         "pub",
@@ -112,4 +114,5 @@ const TOOLS: [Row; 5] = [
         None,
         "Publishes what a file of `noctule record` holds, at its pace or another one",
     ),
+    (Tool::Spy, "spy", None, "Stands between clients and a broker and prints each packet, decoded"),
 ];

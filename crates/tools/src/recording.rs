@@ -50,7 +50,7 @@ pub(crate) fn parse_line(line: &[u8]) -> Result<Option<Recorded>, LineError> {
         return Ok(None);
     }
     if is_head(line) {
-        let head: Head = serde_json::from_slice(line).map_err(wrong)?;
+        let head: Head = serde_json::from_slice(line).map_err(|error| wrong(&error))?;
         return match head.version {
             VERSION => Ok(None),
             other => {
@@ -58,7 +58,7 @@ pub(crate) fn parse_line(line: &[u8]) -> Result<Option<Recorded>, LineError> {
             }
         };
     }
-    let line: Line = serde_json::from_slice(line).map_err(wrong)?;
+    let line: Line = serde_json::from_slice(line).map_err(|error| wrong(&error))?;
     line.message().map(Some)
 }
 
@@ -253,7 +253,7 @@ fn bytes(name: &str, text: Option<String>, base64: Option<String>) -> Result<Opt
 }
 
 /// The place that the library names is that in the line; which line it is, the caller knows.
-fn wrong(error: serde_json::Error) -> LineError {
+fn wrong(error: &serde_json::Error) -> LineError {
     let text = error.to_string();
     LineError(text.replace(" at line 1 column ", " at column "))
 }

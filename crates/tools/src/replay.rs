@@ -167,7 +167,7 @@ impl Replay {
                 self.ending = Some(Ending::refused(self.settings.tool, self.settings.version, reason_code));
             }
             Event::Published { token, outcome, properties } => {
-                self.settled(token, outcome, &properties, world)
+                self.settled(token, outcome, &properties, world);
             }
             Event::Disconnected { cause } => self.disconnected(&cause),
             _ => {}

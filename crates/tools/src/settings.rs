@@ -77,6 +77,11 @@ pub(crate) struct Settings {
     pub(crate) force: bool,
     pub(crate) speed: Speed,
     pub(crate) remap: Remap,
+    /// Where the spy listens: host and port.
+    pub(crate) listen: String,
+    /// How much of a payload is shown.
+    pub(crate) payload_bytes: usize,
+    pub(crate) json: bool,
 }
 
 /// How fast a recording is replayed.
@@ -190,6 +195,9 @@ impl Settings {
             force: false,
             speed: Speed::Factor(1.0),
             remap: Remap::default(),
+            listen: "127.0.0.1:1884".to_owned(),
+            payload_bytes: 64,
+            json: false,
         }
     }
 

@@ -1,5 +1,7 @@
-//! `noctule pub`, `sub` and `request`, linked as mosquitto's tools, beside Debian's own.
+//! `noctule pub`, `sub` and `request`, linked as mosquitto's tools, beside Debian's own; and the further tools.
 
 mod cases;
 mod golden;
 mod ours;
+mod recording;
+mod spying;
