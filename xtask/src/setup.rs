@@ -21,6 +21,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("node", "nodejs"),
     ("npm", "npm"),
     ("strace", "strace"),
+    ("tmux", "tmux"),
 ];
 
 /// Folders of the build folder's `peers`, with the pinned requirements each is made from.

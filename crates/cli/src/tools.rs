@@ -29,6 +29,7 @@ pub(crate) fn run(program: Program, arguments: impl Iterator<Item = OsString>) -
         stdin: Box::new(BufReader::new(io::stdin())),
         stdout: Output::new(BufWriter::new(io::stdout())),
         stderr: Output::new(io::stderr()),
+        stdout_is_terminal: io::stdout().is_terminal(),
         stderr_is_terminal: io::stderr().is_terminal(),
         now: Zoned::now,
         environment: |name| std::env::var_os(name),

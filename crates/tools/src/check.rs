@@ -22,7 +22,7 @@ pub(crate) fn check(settings: &mut Settings) -> Result<(), Stop> {
         Tool::Pub => check_publishing(settings),
         Tool::Sub => check_subscribing(settings),
         Tool::Request => check_request(settings),
-        Tool::Record | Tool::Replay | Tool::Spy => Ok(()),
+        Tool::Record | Tool::Replay | Tool::Spy | Tool::Tree | Tool::Top => Ok(()),
     }?;
     check_possible(settings)
 }
@@ -32,7 +32,7 @@ fn check_file(settings: &mut Settings) -> Result<(), Wrong> {
     if settings.tool.has_file() && settings.file.is_none() {
         return Err(wrong("A file must be given; - is standard input or output."));
     }
-    if settings.tool == Tool::Record && settings.filters.is_empty() {
+    if settings.tool.is_watching() && settings.filters.is_empty() {
         settings.filters.push("#".to_owned());
     }
     Ok(())
@@ -176,7 +176,9 @@ pub(crate) fn url(settings: &mut Settings, word: &[u8]) -> Result<(), Wrong> {
         Tool::Sub => settings.filters.push(filter("-L topic", "subscription", topic.as_bytes())?),
         Tool::Pub | Tool::Request => settings.topic = Some(name("-L topic", "publish", topic.as_bytes())?),
         _ if topic.is_empty() => {}
-        Tool::Record => settings.filters.push(filter("-L topic", "subscription", topic.as_bytes())?),
+        Tool::Record | Tool::Tree | Tool::Top => {
+            settings.filters.push(filter("-L topic", "subscription", topic.as_bytes())?);
+        }
         Tool::Replay | Tool::Spy => {
             return Err(wrong("The URL for -L names a topic, which is not needed here."));
         }

@@ -6,6 +6,7 @@ use crate::format::Format;
 use crate::numbers::{leading_decimal, leading_integer, whole_integer};
 use crate::program::Tool;
 use crate::settings::{Payload, Settings, Speed};
+use crate::top::SortKey;
 use noctule_codec::{ProtocolVersion, QoS, RetainHandling};
 use noctule_topic::{Subscription, TopicName};
 use std::path::PathBuf;
@@ -151,14 +152,21 @@ const SUBSCRIBERS: &[Tool] = &[Tool::Sub, Tool::Request];
 const RECORD: &[Tool] = &[Tool::Record];
 const REPLAY: &[Tool] = &[Tool::Replay];
 /// Those that hear what a filter brings.
-const LISTENERS: &[Tool] = &[Tool::Sub, Tool::Record];
+const LISTENERS: &[Tool] = &[Tool::Sub, Tool::Record, Tool::Tree, Tool::Top];
+const WATCHERS: &[Tool] = &[Tool::Record, Tool::Tree, Tool::Top];
+const TREE: &[Tool] = &[Tool::Tree];
+const TOP: &[Tool] = &[Tool::Top];
+const REPORTERS: &[Tool] = &[Tool::Spy, Tool::Tree, Tool::Top];
 const COUNTERS: &[Tool] = &[Tool::Sub, Tool::Record];
-const RETAINED: &[Tool] = &[Tool::Sub, Tool::Request, Tool::Record];
+const RETAINED: &[Tool] = &[Tool::Sub, Tool::Request, Tool::Record, Tool::Tree, Tool::Top];
 /// Those that choose a QoS. A recording brings its own.
-const CHOOSERS: &[Tool] = &[Tool::Pub, Tool::Sub, Tool::Request, Tool::Record];
+const CHOOSERS: &[Tool] = &[Tool::Pub, Tool::Sub, Tool::Request, Tool::Record, Tool::Tree, Tool::Top];
 const SPY: &[Tool] = &[Tool::Spy];
 /// Those that speak MQTT themselves.
-const CLIENTS: &[Tool] = &[Tool::Pub, Tool::Sub, Tool::Request, Tool::Record, Tool::Replay];
+const CLIENTS: &[Tool] =
+    &[Tool::Pub, Tool::Sub, Tool::Request, Tool::Record, Tool::Replay, Tool::Tree, Tool::Top];
+/// Those that have standard output free for lines about packets.
+const TALKERS: &[Tool] = &[Tool::Pub, Tool::Sub, Tool::Request, Tool::Record, Tool::Replay];
 const ALL: &[Tool] = &Tool::ALL;
 
 /// Every flag.
@@ -238,7 +246,10 @@ pub static FLAGS: &[Flag] = &[
         "Ends after so many messages.", |s, v| { s.count = Some(count(v)?); Ok(()) }).or(&["--count"]),
     word(&["-W"], ("SECONDS", "no timeout specified"), (Group::End, SUBSCRIBERS),
         "Ends after so long, with exit code 27.", |s, v| { s.timeout = Some(timeout(v)?); Ok(()) }).or(&["--timeout"]),
-    word(&["-W"], ("SECONDS", "no timeout specified"), (Group::End, RECORD),
+    word(&["-C"], ("N", "no count specified"), (Group::End, TOP),
+        "Ends after so many intervals, where it prints them.",
+        |s, v| { s.count = Some(count(v)?); Ok(()) }).or(&["--count"]),
+    word(&["-W"], ("SECONDS", "no timeout specified"), (Group::End, WATCHERS),
         "Ends after so long.", |s, v| { s.timeout = Some(timeout(v)?); Ok(()) }).or(&["--timeout"]),
     switch(&["-E"], (Group::End, SUB),
         "Ends once the broker has answered the subscription.", |s, _| { s.exit_after_subscribing = true; Ok(()) }),
@@ -260,8 +271,16 @@ pub static FLAGS: &[Flag] = &[
         crate::check::server).or(&["-L", "--url"]),
     word(&["--payload-bytes"], ("N", "no number specified"), (Group::Output, SPY),
         "Shows so many bytes of a payload [default: 64].", |s, v| { s.payload_bytes = payload_bytes(v)?; Ok(()) }),
-    switch(&["--json"], (Group::Output, SPY),
-        "Prints a JSON object for each line.", |s, _| { s.json = true; Ok(()) }),
+    switch(&["--once"], (Group::Output, TREE),
+        "Listens for -W seconds [default: 1] and prints the tree, as it does where there is no terminal.",
+        |s, _| { s.once = true; Ok(()) }),
+    word(&["--interval"], ("SECONDS", "no time specified"), (Group::Output, TOP),
+        "Counts messages for so long, fractions allowed [default: 1].", |s, v| { s.interval = interval(v)?; Ok(()) }),
+    word(&["--sort"], ("KEY", "no key specified"), (Group::Output, TOP),
+        "What comes first: rate, bytes, total, last or topic [default: rate].",
+        |s, v| { s.sort = sort_key(v)?; Ok(()) }),
+    switch(&["--json"], (Group::Output, REPORTERS),
+        "Prints JSON objects, one a line: for each packet, topic or interval.", |s, _| { s.json = true; Ok(()) }),
     // Server
     word(&["-h", "--host"], ("HOST", "no host specified"), (Group::Server, ALL),
         "Name or address of the broker [default: localhost].",
@@ -370,7 +389,7 @@ pub static FLAGS: &[Flag] = &[
     word(&["--psk-identity"], ("NAME", "no identity specified"), (Group::Tls, ALL),
         "The identity of the shared key.", |s, v| { s.tls.psk_identity = Some(text(v)); Ok(()) }),
     // The tool itself
-    switch(&["-d", "--debug"], (Group::Tool, CLIENTS),
+    switch(&["-d", "--debug"], (Group::Tool, TALKERS),
         "Prints every packet that is sent and received.", |s, _| { s.debug = true; Ok(()) }),
     switch(&["--quiet"], (Group::Tool, ALL),
         "Says nothing about what fails while it runs.", |s, _| { s.quiet = true; Ok(()) }),
@@ -466,6 +485,22 @@ fn listen(word: &[u8]) -> String {
     let port = place.strip_prefix(':').unwrap_or(&place);
     let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     if is_port { format!("127.0.0.1:{port}") } else { place }
+}
+
+/// Between a hundredth of a second and a day.
+fn interval(word: &[u8]) -> Result<Duration, Wrong> {
+    let seconds = leading_decimal(word);
+    let in_range = (0.01..=86_400.0).contains(&seconds);
+    in_range
+        .then(|| Duration::from_secs_f64(seconds))
+        .ok_or_else(|| wrong("--interval argument must be between 0.01 and 86400 seconds."))
+}
+
+fn sort_key(word: &[u8]) -> Result<SortKey, Wrong> {
+    let row = SortKey::ALL.iter().find(|row| row.1.as_bytes() == word);
+    row.map(|row| row.0).ok_or_else(|| {
+        Wrong(format!("Invalid sort key '{}', it must be rate, bytes, total, last or topic.", text(word)))
+    })
 }
 
 fn payload_bytes(word: &[u8]) -> Result<usize, Wrong> {
@@ -577,5 +612,24 @@ mod tests {
             assert!(flag.help.ends_with('.') && !flag.tools.is_empty(), "{:?}", flag.names);
             assert!(flag.all_names().all(|name| name.starts_with('-')), "{:?}", flag.names);
         }
+    }
+
+    #[test]
+    fn words_of_the_further_tools() {
+        assert_eq!(speed(b"2.5"), Ok(Speed::Factor(2.5)));
+        assert!([&b"0"[..], b"max", b"0.0"].iter().all(|word| speed(word) == Ok(Speed::Unbounded)));
+        assert!([&b"-1"[..], b"fast", b"inf", b"NaN", b""].iter().all(|word| speed(word).is_err()));
+        for (word, place) in [
+            ("1884", "127.0.0.1:1884"),
+            (":1884", "127.0.0.1:1884"),
+            ("0.0.0.0:1", "0.0.0.0:1"),
+            ("[::1]:1", "[::1]:1"),
+            ("host:1", "host:1"),
+        ] {
+            assert_eq!(listen(word.as_bytes()), place);
+        }
+        assert_eq!(interval(b"0.5"), Ok(Duration::from_millis(500)));
+        assert!([&b"0"[..], b"-1", b"x", b"1e9"].iter().all(|word| interval(word).is_err()));
+        assert_eq!(sort_key(b"bytes"), Ok(SortKey::Bytes));
     }
 }

@@ -53,6 +53,7 @@ fn usage(tool: Tool) -> &'static str {
         Tool::Record => "FILE [-h HOST] [-t FILTER]... [FLAGS]",
         Tool::Replay => "FILE [-h HOST] [--speed FACTOR] [--map FROM=TO]... [FLAGS]",
         Tool::Spy => "[--listen ADDRESS] [--to URL] [FLAGS]",
+        Tool::Tree | Tool::Top => "[-h HOST] [-t FILTER]... [FLAGS]",
     }
 }
 
@@ -98,6 +99,16 @@ fn examples(tool: Tool) -> &'static [(&'static str, &'static str)] {
                 "Without TLS here, with TLS there, and no payloads.",
             ),
             ("--json > packets.jsonl", "For programs: an object for each packet."),
+        ],
+        Tool::Tree => &[
+            ("", "Everything, live; q quits."),
+            ("-t 'line1/#' --once -W 3", "What comes in three seconds, as text."),
+            ("--json", "An object for each topic, after a second."),
+        ],
+        Tool::Top => &[
+            ("", "All topics, the busiest first; q quits."),
+            ("-t 'line1/#' --interval 5 --sort bytes", "The largest of five seconds first."),
+            ("--json -C 3", "Three seconds as three objects."),
         ],
     }
 }

@@ -15,15 +15,25 @@ pub enum Tool {
     Replay,
     /// Prints the packets that pass through it.
     Spy,
+    /// Shows topics as a tree.
+    Tree,
+    /// Shows topics by what comes on them.
+    Top,
 }
 
 impl Tool {
     /// Every tool.
-    pub const ALL: [Self; 6] = [Self::Pub, Self::Sub, Self::Request, Self::Record, Self::Replay, Self::Spy];
+    pub const ALL: [Self; 8] =
+        [Self::Pub, Self::Sub, Self::Request, Self::Record, Self::Replay, Self::Spy, Self::Tree, Self::Top];
 
     /// Whether it takes the name of a file beside flags.
     pub fn has_file(self) -> bool {
         matches!(self, Self::Record | Self::Replay)
+    }
+
+    /// Whether it listens, to everything if it is not told to what.
+    pub(crate) fn is_watching(self) -> bool {
+        matches!(self, Self::Record | Self::Tree | Self::Top)
     }
 
     /// Whether it can do nothing without a topic.
@@ -88,7 +98,7 @@ impl Program {
 /// A tool, the command that it is, mosquitto's name for it if it has one, and what it does.
 type Row = (Tool, &'static str, Option<&'static str>, &'static str);
 
-const TOOLS: [Row; 6] = [
+const TOOLS: [Row; 8] = [
     (
         Tool::Pub,
         "pub",
@@ -115,4 +125,6 @@ const TOOLS: [Row; 6] = [
         "Publishes what a file of `noctule record` holds, at its pace or another one",
     ),
     (Tool::Spy, "spy", None, "Stands between clients and a broker and prints each packet, decoded"),
+    (Tool::Tree, "tree", None, "Shows topics as a tree, with what was said last on each"),
+    (Tool::Top, "top", None, "Shows topics by how much comes on them"),
 ];

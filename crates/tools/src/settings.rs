@@ -4,6 +4,7 @@ use crate::format::Format;
 use crate::program::Tool;
 use crate::properties::PropertyLists;
 use crate::remap::Remap;
+use crate::top::SortKey;
 use noctule_codec::{ProtocolVersion, QoS, RetainHandling};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -82,6 +83,11 @@ pub(crate) struct Settings {
     /// How much of a payload is shown.
     pub(crate) payload_bytes: usize,
     pub(crate) json: bool,
+    /// The tree is printed once.
+    pub(crate) once: bool,
+    /// How long messages are counted for a rate.
+    pub(crate) interval: Duration,
+    pub(crate) sort: SortKey,
 }
 
 /// How fast a recording is replayed.
@@ -174,7 +180,7 @@ impl Settings {
             filters: Vec::new(),
             filters_out: Vec::new(),
             filters_left: Vec::new(),
-            retain_as_published: tool == Tool::Record,
+            retain_as_published: matches!(tool, Tool::Record | Tool::Tree | Tool::Top),
             retain_handling: RetainHandling::default(),
             no_retained: false,
             retained_only: false,
@@ -198,6 +204,9 @@ impl Settings {
             listen: "127.0.0.1:1884".to_owned(),
             payload_bytes: 64,
             json: false,
+            once: false,
+            interval: Duration::from_secs(1),
+            sort: SortKey::default(),
         }
     }
 

@@ -14,7 +14,9 @@ pub struct World {
     pub stdout: Output,
     /// Standard error.
     pub stderr: Output,
-    /// Whether somebody watches standard error.
+    /// Whether standard output is a terminal.
+    pub stdout_is_terminal: bool,
+    /// Whether standard error is one.
     pub stderr_is_terminal: bool,
     /// The time of day where the user is.
     pub now: fn() -> Zoned,

@@ -94,12 +94,11 @@ async fn connection(
     let relay = Relay { number, printer, conversation: Mutex::new(Conversation::new()) };
     let ((client_reader, client_writer), (server_reader, server_writer)) =
         (client.into_split(), split(server));
-    let (up, down) = tokio::join!(
+    let (client_bytes, server_bytes) = tokio::try_join!(
         relay.pump(Side::Client, client_reader, server_writer),
         relay.pump(Side::Server, server_reader, client_writer),
-    );
-    let ended = Event::Ended { client_bytes: up?, server_bytes: down? };
-    relay.printer.print(number, &ended)
+    )?;
+    relay.printer.print(number, &Event::Ended { client_bytes, server_bytes })
 }
 
 struct Relay {

@@ -39,8 +39,8 @@ enum State {
     /// The buffer begins with a packet.
     #[default]
     Framed,
-    /// So many bytes of a packet that has been told of are still to pass.
-    Passing(usize),
+    /// A packet that has been told of passes: how long it is, and how much is still to come.
+    Passing { length: usize, rest: usize },
     /// Where packets begin is not known any more.
     Lost,
 }
@@ -75,11 +75,16 @@ impl Conversation {
     /// One side has ended. A packet that it has begun is told of.
     pub(crate) fn end(&mut self, side: Side, show: &mut dyn FnMut(Event<'_>)) {
         let tap = std::mem::take(self.tap(side));
-        if tap.buffer.is_empty() {
-            return;
+        match tap.state {
+            State::Passing { length, rest } => {
+                show(Event::CutOff { side, bytes: length - rest, error: None })
+            }
+            _ if tap.buffer.is_empty() => {}
+            _ => {
+                let error = self.decode(side, &tap.buffer).err();
+                show(Event::CutOff { side, bytes: tap.buffer.len(), error });
+            }
         }
-        let error = self.decode(side, &tap.buffer).err();
-        show(Event::CutOff { side, bytes: tap.buffer.len(), error });
     }
 
     fn tap(&mut self, side: Side) -> &mut Tap {
@@ -101,13 +106,13 @@ impl Conversation {
             return None;
         }
         match (&mut *state, frame(bytes)) {
-            (State::Passing(rest), _) => {
-                let length = bytes.len().min(*rest);
-                *rest -= length;
+            (State::Passing { rest, .. }, _) => {
+                let passed = bytes.len().min(*rest);
+                *rest -= passed;
                 if *rest == 0 {
                     *state = State::Framed;
                 }
-                Some(length)
+                Some(passed)
             }
             (State::Lost, _) => {
                 show(Event::Noise { side, bytes: bytes.len() });
@@ -116,7 +121,7 @@ impl Conversation {
             (State::Framed, Frame::Unknown) => None,
             (State::Framed, Frame::Bytes(length)) if length > PACKET_BYTES_MAX => {
                 show(Event::Large { side, packet_type: packet_type(bytes), bytes: length });
-                *state = State::Passing(length);
+                *state = State::Passing { length, rest: length };
                 Some(0)
             }
             (State::Framed, Frame::Bytes(length)) => {
@@ -287,6 +292,10 @@ mod tests {
             assert!(conversation.client.buffer.capacity() < 4 << 20, "what passes is not kept");
         }
         assert_eq!(told(&mut conversation, Side::Client, b"\xC0\x00"), ["PINGREQ 2"]);
+        told(&mut conversation, Side::Client, b"\x30\x80\x80\x80\x10 and no more");
+        let mut lines = Vec::new();
+        conversation.end(Side::Client, &mut |event| lines.push(short(&event)));
+        assert_eq!(lines, ["cut off 17 false"]);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 mod cases;
 mod golden;
+mod live;
 mod ours;
 mod recording;
 mod spying;
+mod terminal;

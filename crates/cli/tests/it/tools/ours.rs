@@ -9,7 +9,7 @@ use crate::support::{Broker, folder, noctule, outcome};
 /// A broker with three ways in, and a folder of its own.
 pub(super) struct Place {
     pub(super) folder: PathBuf,
-    broker: Option<Broker>,
+    pub(super) broker: Option<Broker>,
     pub(super) port: String,
     websocket_port: String,
 }
@@ -242,7 +242,7 @@ fn a_subscriber_comes_back_and_ends_in_order() {
 }
 
 /// The broker again, at the port it had.
-fn restart(place: &mut Place) {
+pub(super) fn restart(place: &mut Place) {
     let listener = format!("tcp://127.0.0.1:{}", place.port);
     let mut broker =
         Broker::start(noctule(&place.folder, &["serve", "--listen", &listener]).stdin(Stdio::null()));
