@@ -23,6 +23,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("strace", "strace"),
     ("openssl", "openssl"),
     ("chromium", "chromium"),
+    ("tmux", "tmux"),
 ];
 
 /// Folders of the build folder's `peers`, with the pinned requirements each is made from.

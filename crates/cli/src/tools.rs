@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::io::{self, BufReader, BufWriter};
+use std::io::{self, BufReader, BufWriter, IsTerminal as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -29,6 +29,8 @@ pub(crate) fn run(program: Program, arguments: impl Iterator<Item = OsString>) -
         stdin: Box::new(BufReader::new(io::stdin())),
         stdout: Output::new(BufWriter::new(io::stdout())),
         stderr: Output::new(io::stderr()),
+        stdout_is_terminal: io::stdout().is_terminal(),
+        stderr_is_terminal: io::stderr().is_terminal(),
         now: Zoned::now,
         environment: |name| std::env::var_os(name),
         random: || RandomState::new().build_hasher().finish(),

@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::core::{Backoff, ServerReferences};
 use crate::disk::{DiskOptions, Log, OutboxError, Stored};
+use crate::driver;
 use crate::error::ConnectionError;
 use crate::options::Options;
 use crate::presence::Presence;
@@ -20,6 +21,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
 
 /// Everything a client can be told; made by [`Client::builder`].
@@ -318,6 +320,16 @@ impl Builder {
     pub async fn open(self, connect: ConnectOptions) -> Result<Connection, ConnectError> {
         let options = Options { connect, ..self.options(true)? };
         Ok(Connection::open(options).await?)
+    }
+
+    /// Opens the way to the server and says nothing on it: a stream of bytes on top of TCP, TLS, WebSocket and proxies,
+    /// for who speaks MQTT by other means or passes it on.
+    ///
+    /// # Errors
+    /// There is no way to the server.
+    pub async fn dial(self) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>, ConnectError> {
+        let options = self.options(true)?;
+        Ok(driver::open(&options, &options.address).await?)
     }
 
     /// Gives the client at once, which goes on trying until it is closed. What is published above QoS 0 meanwhile

@@ -13,6 +13,7 @@ pub(crate) fn check(settings: &mut Settings) -> Result<(), Stop> {
     check_will(settings)?;
     check_tls(settings)?;
     check_session(settings)?;
+    check_file(settings)?;
     if settings.tool == Tool::Sub && settings.filters.is_empty() && settings.filters_left.is_empty() {
         return Err(wrong("You must specify a topic to subscribe to.").into());
     }
@@ -21,8 +22,20 @@ pub(crate) fn check(settings: &mut Settings) -> Result<(), Stop> {
         Tool::Pub => check_publishing(settings),
         Tool::Sub => check_subscribing(settings),
         Tool::Request => check_request(settings),
+        Tool::Record | Tool::Replay | Tool::Spy | Tool::Tree | Tool::Top => Ok(()),
     }?;
     check_possible(settings)
+}
+
+/// A tool that has a file needs it. One that listens hears everything if it is not told what.
+fn check_file(settings: &mut Settings) -> Result<(), Wrong> {
+    if settings.tool.has_file() && settings.file.is_none() {
+        return Err(wrong("A file must be given; - is standard input or output."));
+    }
+    if settings.tool.is_watching() && settings.filters.is_empty() {
+        settings.filters.push("#".to_owned());
+    }
+    Ok(())
 }
 
 fn check_will(settings: &Settings) -> Result<(), Wrong> {
@@ -150,22 +163,25 @@ fn check_possible(settings: &Settings) -> Result<(), Stop> {
 /// `-L`: everything about the broker, and a topic.
 pub(crate) fn url(settings: &mut Settings, word: &[u8]) -> Result<(), Wrong> {
     let url = text(word);
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", &url));
-    let (port, is_tls, is_websocket) = match scheme.to_ascii_lowercase().as_str() {
-        "mqtt" => (1883, false, false),
-        "mqtts" => (8883, true, false),
-        "ws" => (1883, false, true),
-        "wss" => (8883, true, true),
-        _ => return Err(wrong("unsupported URL scheme.")),
+    let (scheme, rest) = scheme(&url)?;
+    let (server, topic) = match rest.split_once('/') {
+        Some(parts) => parts,
+        None if settings.tool.needs_topic() => {
+            return Err(wrong("Invalid URL for -L argument specified - topic missing."));
+        }
+        None => (rest, ""),
     };
-    let (server, topic) = rest
-        .split_once('/')
-        .ok_or_else(|| wrong("Invalid URL for -L argument specified - topic missing."))?;
-    settings.tls.system_roots |= is_tls;
-    settings.is_websocket |= is_websocket;
+    set_scheme(settings, scheme);
     match settings.tool {
         Tool::Sub => settings.filters.push(filter("-L topic", "subscription", topic.as_bytes())?),
         Tool::Pub | Tool::Request => settings.topic = Some(name("-L topic", "publish", topic.as_bytes())?),
+        _ if topic.is_empty() => {}
+        Tool::Record | Tool::Tree | Tool::Top => {
+            settings.filters.push(filter("-L topic", "subscription", topic.as_bytes())?);
+        }
+        Tool::Replay | Tool::Spy => {
+            return Err(wrong("The URL for -L names a topic, which is not needed here."));
+        }
     }
     let (login, place) = server.split_once('@').map_or((None, server), |(login, place)| (Some(login), place));
     if let Some(login) = login {
@@ -175,13 +191,57 @@ pub(crate) fn url(settings: &mut Settings, word: &[u8]) -> Result<(), Wrong> {
         settings.password =
             password.map(|password| password.as_bytes().to_vec()).or(settings.password.take());
     }
+    set_place(settings, place, scheme);
+    Ok(())
+}
+
+/// `--to`: where the broker is, and no more.
+pub(crate) fn server(settings: &mut Settings, word: &[u8]) -> Result<(), Wrong> {
+    let url = text(word);
+    let (scheme, rest) = scheme(&url)?;
+    let place = rest.strip_suffix('/').unwrap_or(rest);
+    if place.is_empty() || place.contains(['/', '@']) {
+        return Err(wrong(
+            "The URL for --to names the broker only; user, password and topics are the clients' own.",
+        ));
+    }
+    set_scheme(settings, scheme);
+    set_place(settings, place, scheme);
+    Ok(())
+}
+
+/// What the scheme of a URL says: the port without one written, TLS, WebSocket.
+#[derive(Clone, Copy)]
+struct Scheme {
+    port: u16,
+    is_tls: bool,
+    is_websocket: bool,
+}
+
+fn scheme(url: &str) -> Result<(Scheme, &str), Wrong> {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (port, is_tls, is_websocket) = match scheme.to_ascii_lowercase().as_str() {
+        "mqtt" => (1883, false, false),
+        "mqtts" => (8883, true, false),
+        "ws" => (1883, false, true),
+        "wss" => (8883, true, true),
+        _ => return Err(wrong("unsupported URL scheme.")),
+    };
+    Ok((Scheme { port, is_tls, is_websocket }, rest))
+}
+
+fn set_scheme(settings: &mut Settings, scheme: Scheme) {
+    settings.tls.system_roots |= scheme.is_tls;
+    settings.is_websocket |= scheme.is_websocket;
+}
+
+fn set_place(settings: &mut Settings, place: &str, scheme: Scheme) {
     let (host, written_port) = host_and_port(place);
     settings.host = Some(host.to_owned());
     settings.port = match written_port {
         Some(digits) => u16::try_from(leading_integer(digits.as_bytes())).ok(),
-        None => Some(port),
+        None => Some(scheme.port),
     };
-    Ok(())
 }
 
 /// The port is behind the last colon, unless that belongs to an address of IPv6 in brackets.

@@ -2,26 +2,29 @@
 
 use crate::debug::Narrator;
 use crate::ending::Ending;
+use crate::program::Tool;
+use crate::record::STANDARD_STREAM;
 use crate::settings::{PORT_TLS, Settings};
-use crate::world::World;
+use crate::world::{Output, World};
 use noctule_client::machine::{ClientWill, ConnectOptions};
 use noctule_client::{Builder, Client, Connection};
 use noctule_codec::{PacketType, Properties, Property, PropertyId, PropertyPlace, ProtocolVersion};
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 /// Opens the connection that the settings describe. CONNECT is on its way then, not answered.
 pub(crate) async fn connect(settings: &Settings, world: &World) -> Result<Connection, Ending> {
     let options = options(settings, world);
     let narrator = settings.debug.then(|| {
-        let says_granted = settings.tool == crate::program::Tool::Sub && !settings.quiet;
+        let says_granted = settings.tool == Tool::Sub && !settings.quiet;
         Narrator::new(&options.client_id, settings.version, says_granted)
     });
     let opened = builder(settings).open(options).await;
     let mut connection =
         opened.map_err(|error| Ending::unconnected(&error, settings.tls.ca_folder.as_deref()))?;
     if let Some(mut narrator) = narrator {
-        let mut stdout = world.stdout.clone();
+        let mut stdout = debug_stream(settings, world);
         // Who does not read debug lines is not told of it by one more.
         connection.observe(move |direction, packet| {
             let _ = stdout.write_all(narrator.tell(direction, packet).as_bytes());
@@ -31,8 +34,15 @@ pub(crate) async fn connect(settings: &Settings, world: &World) -> Result<Connec
     Ok(connection)
 }
 
+/// Debug lines go to standard output, unless a recording goes there.
+fn debug_stream(settings: &Settings, world: &World) -> Output {
+    let is_taken =
+        settings.tool == Tool::Record && settings.file.as_deref() == Some(Path::new(STANDARD_STREAM));
+    if is_taken { world.stderr.clone() } else { world.stdout.clone() }
+}
+
 /// Where the server is, and the way there.
-fn builder(settings: &Settings) -> Builder {
+pub(crate) fn builder(settings: &Settings) -> Builder {
     let mut builder =
         Client::builder(&address(settings)).nodelay(settings.nodelay).connect_timeout(CONNECT_TIMEOUT);
     if let Some(bind) = &settings.bind {
@@ -45,7 +55,7 @@ fn builder(settings: &Settings) -> Builder {
 }
 
 /// The address as the library reads it. Port 0 makes the host the path of a socket.
-fn address(settings: &Settings) -> String {
+pub(crate) fn address(settings: &Settings) -> String {
     let host = settings.host.as_deref().unwrap_or("localhost");
     let port = settings.port.unwrap_or(if settings.is_tls() { PORT_TLS } else { 1883 });
     if port == 0 {

@@ -5,7 +5,8 @@
 use crate::format::Format;
 use crate::numbers::{leading_decimal, leading_integer, whole_integer};
 use crate::program::Tool;
-use crate::settings::{Payload, Settings};
+use crate::settings::{Payload, Settings, Speed};
+use crate::top::SortKey;
 use noctule_codec::{ProtocolVersion, QoS, RetainHandling};
 use noctule_topic::{Subscription, TopicName};
 use std::path::PathBuf;
@@ -61,6 +62,10 @@ pub enum Group {
     Output,
     /// When it is over.
     End,
+    /// How a recording is replayed.
+    Replay,
+    /// What the spy stands between.
+    Spy,
     /// Where the broker is.
     Server,
     /// Who the client is, and its session.
@@ -75,11 +80,13 @@ pub enum Group {
 
 impl Group {
     /// All of them with their headings, in the order of help.
-    pub const ALL: [(Self, &'static str); 9] = [
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::Message, "Message"),
         (Self::Subscription, "Subscription"),
         (Self::Output, "Output"),
         (Self::End, "End"),
+        (Self::Replay, "Replay"),
+        (Self::Spy, "Between clients and a broker"),
         (Self::Server, "Server"),
         (Self::Session, "Client and session"),
         (Self::Will, "Will"),
@@ -142,7 +149,25 @@ const SUB: &[Tool] = &[Tool::Sub];
 const REQUEST: &[Tool] = &[Tool::Request];
 const PUBLISHERS: &[Tool] = &[Tool::Pub, Tool::Request];
 const SUBSCRIBERS: &[Tool] = &[Tool::Sub, Tool::Request];
-const ALL: &[Tool] = &[Tool::Pub, Tool::Sub, Tool::Request];
+const RECORD: &[Tool] = &[Tool::Record];
+const REPLAY: &[Tool] = &[Tool::Replay];
+/// Those that hear what a filter brings.
+const LISTENERS: &[Tool] = &[Tool::Sub, Tool::Record, Tool::Tree, Tool::Top];
+const WATCHERS: &[Tool] = &[Tool::Record, Tool::Tree, Tool::Top];
+const TREE: &[Tool] = &[Tool::Tree];
+const TOP: &[Tool] = &[Tool::Top];
+const REPORTERS: &[Tool] = &[Tool::Spy, Tool::Tree, Tool::Top];
+const COUNTERS: &[Tool] = &[Tool::Sub, Tool::Record];
+const RETAINED: &[Tool] = &[Tool::Sub, Tool::Request, Tool::Record, Tool::Tree, Tool::Top];
+/// Those that choose a QoS. A recording brings its own.
+const CHOOSERS: &[Tool] = &[Tool::Pub, Tool::Sub, Tool::Request, Tool::Record, Tool::Tree, Tool::Top];
+const SPY: &[Tool] = &[Tool::Spy];
+/// Those that speak MQTT themselves.
+const CLIENTS: &[Tool] =
+    &[Tool::Pub, Tool::Sub, Tool::Request, Tool::Record, Tool::Replay, Tool::Tree, Tool::Top];
+/// Those that have standard output free for lines about packets.
+const TALKERS: &[Tool] = &[Tool::Pub, Tool::Sub, Tool::Request, Tool::Record, Tool::Replay];
+const ALL: &[Tool] = &Tool::ALL;
 
 /// Every flag.
 #[rustfmt::skip]
@@ -174,16 +199,16 @@ pub static FLAGS: &[Flag] = &[
     switch(&["--latency"], (Group::Message, REQUEST),
         "Prints how long the answer took.", |s, _| { s.latency = true; Ok(()) }),
     // Subscription
-    word(&["-t", "--topic"], ("FILTER", "no topic specified"), (Group::Subscription, SUB),
+    word(&["-t", "--topic"], ("FILTER", "no topic specified"), (Group::Subscription, LISTENERS),
         "Subscribes to this topic filter; repeatable.",
         |s, v| { s.filters.push(filter("-t", "subscription", v)?); Ok(()) }),
-    word(&["-T", "--filter-out"], ("FILTER", "no topic filter specified"), (Group::Subscription, SUB),
+    word(&["-T", "--filter-out"], ("FILTER", "no topic filter specified"), (Group::Subscription, LISTENERS),
         "Leaves out messages on topics that match; repeatable.",
         |s, v| { s.filters_out.push(filter("-T", "filter", v)?); Ok(()) }),
     word(&["-U", "--unsubscribe"], ("FILTER", "no unsubscribe topic specified"), (Group::Subscription, SUB),
         "Unsubscribes from this topic filter of a kept session; repeatable.",
         |s, v| { s.filters_left.push(filter("-U", "unsubscribe", v)?); Ok(()) }),
-    switch(&["-R"], (Group::Subscription, SUBSCRIBERS),
+    switch(&["-R"], (Group::Subscription, RETAINED),
         "Leaves out retained messages.",
         |s, _| { s.no_retained = true; s.retain_handling = RetainHandling::DoNotSend; Ok(()) }),
     switch(&["--retained-only"], (Group::Subscription, SUB),
@@ -217,19 +242,52 @@ pub static FLAGS: &[Flag] = &[
         "Prints how many messages came, each second, instead of the messages.",
         |s, _| { s.message_rate = true; Ok(()) }),
     // End
-    word(&["-C"], ("N", "no count specified"), (Group::End, SUB),
+    word(&["-C"], ("N", "no count specified"), (Group::End, COUNTERS),
         "Ends after so many messages.", |s, v| { s.count = Some(count(v)?); Ok(()) }).or(&["--count"]),
     word(&["-W"], ("SECONDS", "no timeout specified"), (Group::End, SUBSCRIBERS),
         "Ends after so long, with exit code 27.", |s, v| { s.timeout = Some(timeout(v)?); Ok(()) }).or(&["--timeout"]),
+    word(&["-C"], ("N", "no count specified"), (Group::End, TOP),
+        "Ends after so many intervals, where it prints them.",
+        |s, v| { s.count = Some(count(v)?); Ok(()) }).or(&["--count"]),
+    word(&["-W"], ("SECONDS", "no timeout specified"), (Group::End, WATCHERS),
+        "Ends after so long.", |s, v| { s.timeout = Some(timeout(v)?); Ok(()) }).or(&["--timeout"]),
     switch(&["-E"], (Group::End, SUB),
         "Ends once the broker has answered the subscription.", |s, _| { s.exit_after_subscribing = true; Ok(()) }),
+    switch(&["--force"], (Group::Output, RECORD),
+        "Replaces a file that is there.", |s, _| { s.force = true; Ok(()) }),
+    // Replay
+    word(&["--speed"], ("FACTOR", "no speed specified"), (Group::Replay, REPLAY),
+        "Replays so many times as fast: 2, 0.5; 0 or max as fast as it goes [default: 1].",
+        |s, v| { s.speed = speed(v)?; Ok(()) }),
+    word(&["--map"], ("FROM=TO", "no topics specified"), (Group::Replay, REPLAY),
+        "Puts the levels TO in place of FROM at the beginning of topics; repeatable, the first that fits counts.",
+        |s, v| s.remap.add(v)),
+    // Spy
+    word(&["--listen"], ("ADDRESS", "no address specified"), (Group::Spy, SPY),
+        "Where clients connect to: HOST:PORT or PORT on this machine [default: 127.0.0.1:1884].",
+        |s, v| { s.listen = listen(v); Ok(()) }),
+    word(&["--to"], ("URL", "no URL specified"), (Group::Spy, SPY),
+        "The broker: mqtt://, mqtts://, ws:// or wss://, HOST[:PORT]; the same can be said with -h and -p.",
+        crate::check::server).or(&["-L", "--url"]),
+    word(&["--payload-bytes"], ("N", "no number specified"), (Group::Output, SPY),
+        "Shows so many bytes of a payload [default: 64].", |s, v| { s.payload_bytes = payload_bytes(v)?; Ok(()) }),
+    switch(&["--once"], (Group::Output, TREE),
+        "Listens for -W seconds [default: 1] and prints the tree, as it does where there is no terminal.",
+        |s, _| { s.once = true; Ok(()) }),
+    word(&["--interval"], ("SECONDS", "no time specified"), (Group::Output, TOP),
+        "Counts messages for so long, fractions allowed [default: 1].", |s, v| { s.interval = interval(v)?; Ok(()) }),
+    word(&["--sort"], ("KEY", "no key specified"), (Group::Output, TOP),
+        "What comes first: rate, bytes, total, last or topic [default: rate].",
+        |s, v| { s.sort = sort_key(v)?; Ok(()) }),
+    switch(&["--json"], (Group::Output, REPORTERS),
+        "Prints JSON objects, one a line: for each packet, topic or interval.", |s, _| { s.json = true; Ok(()) }),
     // Server
     word(&["-h", "--host"], ("HOST", "no host specified"), (Group::Server, ALL),
         "Name or address of the broker [default: localhost].",
         |s, v| { s.host = Some(text(v)); Ok(()) }).or(&["--hostname"]),
     word(&["-p", "--port"], ("PORT", "no port specified"), (Group::Server, ALL),
         "Its port [default: 1883, 8883 with TLS].", |s, v| { s.port = Some(port(v)?); Ok(()) }),
-    word(&["-L", "--url"], ("URL", "no URL specified"), (Group::Server, ALL),
+    word(&["-L", "--url"], ("URL", "no URL specified"), (Group::Server, CLIENTS),
         "All at once: mqtt://, mqtts://, ws:// or wss://, [USER[:PASSWORD]@]HOST[:PORT]/TOPIC.", crate::check::url),
     word(&["--unix"], ("PATH", "no socket path specified"), (Group::Server, ALL),
         "Connects to a socket in the file system.", |s, v| { (s.host, s.port) = (Some(text(v)), Some(0)); Ok(()) }),
@@ -243,56 +301,56 @@ pub static FLAGS: &[Flag] = &[
     switch(&["--nodelay"], (Group::Server, ALL),
         "Sends small packets at once instead of gathering them (TCP_NODELAY).", |s, _| { s.nodelay = true; Ok(()) }),
     // Client and session
-    word(&["-i", "--id"], ("ID", "no id specified"), (Group::Session, ALL),
+    word(&["-i", "--id"], ("ID", "no id specified"), (Group::Session, CLIENTS),
         "The client identifier [default: one that is made up].", client_id).or(&["--client-id", "--identifier"]),
-    word(&["-I", "--id-prefix"], ("PREFIX", "no id prefix specified"), (Group::Session, ALL),
+    word(&["-I", "--id-prefix"], ("PREFIX", "no id prefix specified"), (Group::Session, CLIENTS),
         "Makes the client identifier of this and the number of the process.", client_id_prefix),
-    word(&["-u", "--username"], ("NAME", "no username specified"), (Group::Session, ALL),
+    word(&["-u", "--username"], ("NAME", "no username specified"), (Group::Session, CLIENTS),
         "User name.", |s, v| { s.user_name = Some(text(v)); Ok(()) }).or(&["--user"]),
-    word(&["-P", "--pw"], ("PASSWORD", "no password specified"), (Group::Session, ALL),
+    word(&["-P", "--pw"], ("PASSWORD", "no password specified"), (Group::Session, CLIENTS),
         "Password. Others on this machine may see it; --pw-file and --pw-env keep it from them.",
         |s, v| { s.password = Some(v.to_vec()); Ok(()) }).or(&["--password"]),
-    word(&["--pw-file"], ("FILE", "no file specified"), (Group::Session, ALL),
+    word(&["--pw-file"], ("FILE", "no file specified"), (Group::Session, CLIENTS),
         "Password: the first line of a file.", password_file).or(&["--password:file"]),
-    word(&["--pw-env"], ("NAME", "no variable specified"), (Group::Session, ALL),
+    word(&["--pw-env"], ("NAME", "no variable specified"), (Group::Session, CLIENTS),
         "Password: what a variable of the environment holds.",
         |s, v| { s.password_variable = Some(text(v)); Ok(()) }).or(&["--password:env"]),
-    word(&["--protocol-version", "-V"], ("VERSION", "no version specified"), (Group::Session, ALL),
-        "Version of MQTT: 5, 311 or 31, or mqttv5, mqttv311, mqttv31 [default: 311; 5 for requests].",
+    word(&["--protocol-version", "-V"], ("VERSION", "no version specified"), (Group::Session, CLIENTS),
+        "Version of MQTT: 5, 311 or 31, or mqttv5, mqttv311, mqttv31 [default: 311 for pub and sub, else 5].",
         |s, v| { s.version = version(v)?; Ok(()) }).or(&["--mqtt-version", "--mqttVersion"]),
-    switch(&["-c", "--disable-clean-session"], (Group::Session, ALL),
+    switch(&["-c", "--disable-clean-session"], (Group::Session, CLIENTS),
         "Keeps the session and takes up the one that is there; needs -i.", |s, _| { s.clean_session = false; Ok(()) }),
-    word(&["-x"], ("SECONDS", "no session expiry interval specified"), (Group::Session, ALL),
+    word(&["-x"], ("SECONDS", "no session expiry interval specified"), (Group::Session, CLIENTS),
         "How long the broker keeps the session: -1 or ∞ for ever. MQTT 5 only [default: 0, with -c for ever].",
         |s, v| { s.session_expiry = Some(session_expiry(v)?); Ok(()) }).or(&["--session-expiry-interval"]),
-    word(&["-k", "--keepalive"], ("SECONDS", "no keepalive specified"), (Group::Session, ALL),
+    word(&["-k", "--keepalive"], ("SECONDS", "no keepalive specified"), (Group::Session, CLIENTS),
         "The longest silence, 5 to 65535 [default: 60].",
         |s, v| { s.keep_alive_seconds = keep_alive(v)?; Ok(()) }).or(&["--keep-alive", "--keepAlive"]),
-    word(&["-q", "--qos"], ("QOS", "no QoS specified"), (Group::Session, ALL),
-        "Quality of service, 0, 1 or 2 [default: 0].",
+    word(&["-q", "--qos"], ("QOS", "no QoS specified"), (Group::Session, CHOOSERS),
+        "Quality of service, 0, 1 or 2 [default: 0; 2 for recordings].",
         |s, v| { s.qos = qos(v, |n| format!("Invalid QoS given: {n}"))?; Ok(()) }),
-    word(&["-M"], ("N", "max_inflight not specified"), (Group::Session, ALL),
+    word(&["-M"], ("N", "max_inflight not specified"), (Group::Session, CLIENTS),
         "How many messages above QoS 0 may be on their way at a time [default: 20].", |s, v| {
             let n = at_least_one(v, "Maximum inflight messages must be greater than 0.")?;
             s.inflight_max = u16::try_from(n).unwrap_or(u16::MAX);
             Ok(())
         }).or(&["--max-inflight"]),
     Flag {
-        names: &["--property", "-D"], also: &[], tools: ALL, takes: Takes::Property, group: Group::Session,
+        names: &["--property", "-D"], also: &[], tools: CLIENTS, takes: Takes::Property, group: Group::Session,
         help: "Adds a property to connect, publish, subscribe, unsubscribe, disconnect or will. MQTT 5 only.",
         set: |_, _| Ok(()),
     },
     // Will
-    word(&["--will-topic"], ("TOPIC", "no will topic specified"), (Group::Will, ALL),
+    word(&["--will-topic"], ("TOPIC", "no will topic specified"), (Group::Will, CLIENTS),
         "Where the broker publishes the will if this client is lost.",
         |s, v| { s.will.topic = Some(name("--will-topic", "will", v)?); Ok(()) }),
-    word(&["--will-payload"], ("TEXT", "no will payload specified"), (Group::Will, ALL),
+    word(&["--will-payload"], ("TEXT", "no will payload specified"), (Group::Will, CLIENTS),
         "What the will says [default: nothing].",
         |s, v| { s.will.payload = Some(v.to_vec()); Ok(()) }).or(&["--will-message"]),
-    word(&["--will-qos"], ("QOS", "no will QoS specified"), (Group::Will, ALL),
+    word(&["--will-qos"], ("QOS", "no will QoS specified"), (Group::Will, CLIENTS),
         "Its quality of service [default: 0].",
         |s, v| { s.will.qos = qos(v, |n| format!("Invalid will QoS {n}."))?; Ok(()) }),
-    switch(&["--will-retain"], (Group::Will, ALL),
+    switch(&["--will-retain"], (Group::Will, CLIENTS),
         "Has the broker keep the will for later subscribers.", |s, _| { s.will.retain = true; Ok(()) }),
     // TLS
     word(&["--cafile"], ("FILE", "no file specified"), (Group::Tls, ALL),
@@ -331,7 +389,7 @@ pub static FLAGS: &[Flag] = &[
     word(&["--psk-identity"], ("NAME", "no identity specified"), (Group::Tls, ALL),
         "The identity of the shared key.", |s, v| { s.tls.psk_identity = Some(text(v)); Ok(()) }),
     // The tool itself
-    switch(&["-d", "--debug"], (Group::Tool, ALL),
+    switch(&["-d", "--debug"], (Group::Tool, TALKERS),
         "Prints every packet that is sent and received.", |s, _| { s.debug = true; Ok(()) }),
     switch(&["--quiet"], (Group::Tool, ALL),
         "Says nothing about what fails while it runs.", |s, _| { s.quiet = true; Ok(()) }),
@@ -358,13 +416,13 @@ pub(crate) fn text(word: &[u8]) -> String {
 }
 
 #[cfg(unix)]
-fn path(word: &[u8]) -> PathBuf {
+pub(crate) fn path(word: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt as _;
     std::ffi::OsStr::from_bytes(word).into()
 }
 
 #[cfg(not(unix))]
-fn path(word: &[u8]) -> PathBuf {
+pub(crate) fn path(word: &[u8]) -> PathBuf {
     text(word).into()
 }
 
@@ -419,6 +477,44 @@ fn timeout(word: &[u8]) -> Result<Duration, Wrong> {
 fn delay(word: &[u8]) -> Result<Duration, Wrong> {
     let seconds = leading_decimal(word);
     Duration::try_from_secs_f64(seconds).map_err(|_| wrong("--repeat-delay argument must be >=0.0."))
+}
+
+/// A port alone is one of this machine.
+fn listen(word: &[u8]) -> String {
+    let place = text(word);
+    let port = place.strip_prefix(':').unwrap_or(&place);
+    let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    if is_port { format!("127.0.0.1:{port}") } else { place }
+}
+
+/// Between a hundredth of a second and a day.
+fn interval(word: &[u8]) -> Result<Duration, Wrong> {
+    let seconds = leading_decimal(word);
+    let in_range = (0.01..=86_400.0).contains(&seconds);
+    in_range
+        .then(|| Duration::from_secs_f64(seconds))
+        .ok_or_else(|| wrong("--interval argument must be between 0.01 and 86400 seconds."))
+}
+
+fn sort_key(word: &[u8]) -> Result<SortKey, Wrong> {
+    let row = SortKey::ALL.iter().find(|row| row.1.as_bytes() == word);
+    row.map(|row| row.0).ok_or_else(|| {
+        Wrong(format!("Invalid sort key '{}', it must be rate, bytes, total, last or topic.", text(word)))
+    })
+}
+
+fn payload_bytes(word: &[u8]) -> Result<usize, Wrong> {
+    let count = std::str::from_utf8(word).ok().and_then(|word| word.parse().ok());
+    count.ok_or_else(|| Wrong(format!("Invalid number of bytes '{}'.", text(word))))
+}
+
+fn speed(word: &[u8]) -> Result<Speed, Wrong> {
+    let factor = std::str::from_utf8(word).ok().and_then(|word| word.parse().ok());
+    match (word, factor) {
+        (b"max", _) | (_, Some(0.0)) => Ok(Speed::Unbounded),
+        (_, Some(factor)) if factor > 0.0 && f64::is_finite(factor) => Ok(Speed::Factor(factor)),
+        _ => Err(Wrong(format!("Invalid speed '{}', a number or max is wanted.", text(word)))),
+    }
 }
 
 fn chance(word: &[u8]) -> Result<u32, Wrong> {
@@ -516,5 +612,24 @@ mod tests {
             assert!(flag.help.ends_with('.') && !flag.tools.is_empty(), "{:?}", flag.names);
             assert!(flag.all_names().all(|name| name.starts_with('-')), "{:?}", flag.names);
         }
+    }
+
+    #[test]
+    fn words_of_the_further_tools() {
+        assert_eq!(speed(b"2.5"), Ok(Speed::Factor(2.5)));
+        assert!([&b"0"[..], b"max", b"0.0"].iter().all(|word| speed(word) == Ok(Speed::Unbounded)));
+        assert!([&b"-1"[..], b"fast", b"inf", b"NaN", b""].iter().all(|word| speed(word).is_err()));
+        for (word, place) in [
+            ("1884", "127.0.0.1:1884"),
+            (":1884", "127.0.0.1:1884"),
+            ("0.0.0.0:1", "0.0.0.0:1"),
+            ("[::1]:1", "[::1]:1"),
+            ("host:1", "host:1"),
+        ] {
+            assert_eq!(listen(word.as_bytes()), place);
+        }
+        assert_eq!(interval(b"0.5"), Ok(Duration::from_millis(500)));
+        assert!([&b"0"[..], b"-1", b"x", b"1e9"].iter().all(|word| interval(word).is_err()));
+        assert_eq!(sort_key(b"bytes"), Ok(SortKey::Bytes));
     }
 }

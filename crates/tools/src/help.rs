@@ -18,10 +18,10 @@ pub(crate) fn help(program: Program) -> String {
             flags.into_iter().for_each(|flag| push_flag(flag, &mut out));
         }
     }
-    if program.tool != Tool::Pub {
+    if matches!(program.tool, Tool::Sub | Tool::Request) {
         out.push_str(FORMATS);
     }
-    out.push_str(FILES);
+    out.push_str(&files(program));
     out
 }
 
@@ -50,6 +50,10 @@ fn usage(tool: Tool) -> &'static str {
         Tool::Pub => "[-h HOST] -t TOPIC {-m TEXT | -f FILE | -s | -l | -n} [FLAGS]",
         Tool::Sub => "[-h HOST] -t FILTER [-t FILTER]... [FLAGS]",
         Tool::Request => "[-h HOST] -t TOPIC -e TOPIC {-m TEXT | -f FILE | -s | -n} [FLAGS]",
+        Tool::Record => "FILE [-h HOST] [-t FILTER]... [FLAGS]",
+        Tool::Replay => "FILE [-h HOST] [--speed FACTOR] [--map FROM=TO]... [FLAGS]",
+        Tool::Spy => "[--listen ADDRESS] [--to URL] [FLAGS]",
+        Tool::Tree | Tool::Top => "[-h HOST] [-t FILTER]... [FLAGS]",
     }
 }
 
@@ -78,6 +82,34 @@ fn examples(tool: Tool) -> &'static [(&'static str, &'static str)] {
             ("-t pump/start -e pump/answers -m now -W 5", "Asks, and waits five seconds for the answer."),
             ("-t pump/start -e pump/answers -n --latency", "An empty request, and how long the answer took."),
         ],
+        Tool::Record => &[
+            ("day.jsonl", "Everything, until Ctrl-C."),
+            ("line1.jsonl -t 'line1/#' -W 60", "What comes below line1 in one minute."),
+            ("- -t line1/temp -C 10", "Ten values, to standard output."),
+        ],
+        Tool::Replay => &[
+            ("day.jsonl", "At the pace at which it was recorded."),
+            ("day.jsonl --speed 10", "Ten times as fast; --speed max as fast as it goes."),
+            ("day.jsonl --map line1=test/line1", "What was below line1 to below test/line1."),
+        ],
+        Tool::Spy => &[
+            ("--listen 1884 --to mqtt://localhost:1883", "What clients of port 1884 and the broker say."),
+            (
+                "--to mqtts://broker.example --payload-bytes 0",
+                "Without TLS here, with TLS there, and no payloads.",
+            ),
+            ("--json > packets.jsonl", "For programs: an object for each packet."),
+        ],
+        Tool::Tree => &[
+            ("", "Everything, live; q quits."),
+            ("-t 'line1/#' --once -W 3", "What comes in three seconds, as text."),
+            ("--json", "An object for each topic, after a second."),
+        ],
+        Tool::Top => &[
+            ("", "All topics, the busiest first; q quits."),
+            ("-t 'line1/#' --interval 5 --sort bytes", "The largest of five seconds first."),
+            ("--json -C 3", "Three seconds as three objects."),
+        ],
     }
 }
 
@@ -94,10 +126,11 @@ Formats (-F):
   Between % and its letter: - to the left, 0 padded with zeros, a width, .N cut at N bytes: %-20.20t
 ";
 
-const FILES: &str = "
-Flags can also stand in $XDG_CONFIG_HOME or ~/.config, one a line: in mosquitto_pub, mosquitto_sub and
-mosquitto_rr, and for the commands of noctule in noctule/pub, noctule/sub and noctule/request.
-";
+/// Where flags can stand beside the command line.
+fn files(program: Program) -> String {
+    let names = program.options_files().join(" and in ");
+    format!("\nFlags can also stand in $XDG_CONFIG_HOME or ~/.config, one a line: in {names}.\n")
+}
 
 #[cfg(test)]
 mod tests {
@@ -105,13 +138,13 @@ mod tests {
 
     #[test]
     fn every_flag_of_a_tool_is_shown_and_examples_are_right() {
-        for tool in [Tool::Pub, Tool::Sub, Tool::Request] {
+        for tool in Tool::ALL {
             let text = help(Program { tool, is_linked: false });
             for flag in Flag::of(tool) {
                 assert!(flag.all_names().all(|name| text.contains(name)), "{:?}", flag.names);
             }
             for (line, _) in examples(tool) {
-                let line = line.split('<').next().unwrap_or(line).replace('\'', "");
+                let line = line.split(['<', '>']).next().unwrap_or(line).replace('\'', "");
                 let words: Vec<Vec<u8>> =
                     line.split_whitespace().map(|word| word.as_bytes().to_vec()).collect();
                 let mut settings = crate::settings::Settings::new(tool);

@@ -8,6 +8,9 @@
 //!                                                      messages ─ print, by format and json ─> standard output
 //! ```
 //!
+//! The further tools stand beside them: `record` and `replay` over the format of `recording`, `spy`, and on a terminal
+//! `tree` and `top` over `live`, `screen` and `picture`. What they hear comes through a `listener`.
+//!
 //! Invariants:
 //! - [`flags::FLAGS`] is the only place that names a flag: the parser, `--help` and lists of flags read it.
 //! - `format`, `json`, `strftime` and `numbers` are pure. Input, output, the clock and chance come in as [`World`].
@@ -21,18 +24,35 @@ mod ending;
 pub mod flags;
 pub mod format;
 mod help;
+mod interrupts;
 mod json;
+mod listener;
+mod live;
 mod numbers;
 mod options_file;
 mod parse;
+mod picture;
+mod preview;
 mod print;
 mod program;
+mod progress;
 mod properties;
 mod publish;
+mod record;
+mod recording;
+mod remap;
+mod replay;
 mod request;
+mod screen;
+mod search;
 mod settings;
+mod spy;
 mod strftime;
 mod subscribe;
+#[cfg(test)]
+mod testing;
+mod top;
+mod tree;
 mod world;
 
 pub use program::{Program, Tool};
@@ -64,6 +84,11 @@ fn start(program: Program, settings: Settings, world: &mut World) -> Result<(End
                     Tool::Pub => publish::run(settings, world).await,
                     Tool::Sub => subscribe::run(settings, world).await,
                     Tool::Request => request::run(settings, world).await,
+                    Tool::Record => record::run(settings, world).await,
+                    Tool::Replay => replay::run(settings, world).await,
+                    Tool::Spy => spy::run(settings, world).await,
+                    Tool::Tree => tree::run(settings, world).await,
+                    Tool::Top => top::run(settings, world).await,
                 }
             });
             // A thread may still wait for standard input.

@@ -1,7 +1,7 @@
 //! From words to settings, by the table of flags.
 
 use crate::check;
-use crate::flags::{Flag, Takes, Wrong};
+use crate::flags::{Flag, Takes, Wrong, path};
 use crate::help;
 use crate::options_file;
 use crate::program::Program;
@@ -70,6 +70,11 @@ pub(crate) fn parse(program: Program, words: &[Vec<u8>], world: &World) -> Resul
 pub(crate) fn take(words: &[Vec<u8>], settings: &mut Settings) -> Result<(), Stop> {
     let mut rest = words;
     while let [word, after @ ..] = rest {
+        if is_file(word, settings) {
+            settings.file = Some(path(word));
+            rest = after;
+            continue;
+        }
         let flag = Flag::find(settings.tool, word);
         let flag =
             flag.ok_or_else(|| Wrong(format!("Unknown option '{}'.", String::from_utf8_lossy(word))))?;
@@ -90,6 +95,12 @@ pub(crate) fn take(words: &[Vec<u8>], settings: &mut Settings) -> Result<(), Sto
         rest = &after[used..];
     }
     Ok(())
+}
+
+/// Whether a word is the name of the tool's file. One that looks like a flag is written with its folder: `./-x`.
+fn is_file(word: &[u8], settings: &Settings) -> bool {
+    let is_name = word == b"-" || !word.starts_with(b"-");
+    settings.tool.has_file() && settings.file.is_none() && is_name
 }
 
 fn nothing_behind(flag: &Flag, missing: &str) -> Wrong {

@@ -9,6 +9,37 @@ pub enum Tool {
     Sub,
     /// Publishes a request and prints its answer.
     Request,
+    /// Writes messages to a file.
+    Record,
+    /// Publishes what such a file holds.
+    Replay,
+    /// Prints the packets that pass through it.
+    Spy,
+    /// Shows topics as a tree.
+    Tree,
+    /// Shows topics by what comes on them.
+    Top,
+}
+
+impl Tool {
+    /// Every tool.
+    pub const ALL: [Self; 8] =
+        [Self::Pub, Self::Sub, Self::Request, Self::Record, Self::Replay, Self::Spy, Self::Tree, Self::Top];
+
+    /// Whether it takes the name of a file beside flags.
+    pub fn has_file(self) -> bool {
+        matches!(self, Self::Record | Self::Replay)
+    }
+
+    /// Whether it listens, to everything if it is not told to what.
+    pub(crate) fn is_watching(self) -> bool {
+        matches!(self, Self::Record | Self::Tree | Self::Top)
+    }
+
+    /// Whether it can do nothing without a topic.
+    pub(crate) fn needs_topic(self) -> bool {
+        matches!(self, Self::Pub | Self::Sub | Self::Request)
+    }
 }
 
 /// A tool as it was called.
@@ -23,7 +54,7 @@ pub struct Program {
 impl Program {
     /// The tool of mosquitto with this name, if it is one.
     pub fn linked_as(file_name: &str) -> Option<Self> {
-        let tool = TOOLS.iter().find(|(_, _, linked, _)| *linked == file_name)?.0;
+        let tool = TOOLS.iter().find(|(_, _, linked, _)| *linked == Some(file_name))?.0;
         Some(Self { tool, is_linked: true })
     }
 
@@ -41,14 +72,17 @@ impl Program {
     /// How the user calls it.
     pub fn name(self) -> String {
         let (_, command, linked, _) = self.row();
-        if self.is_linked { (*linked).to_owned() } else { format!("noctule {command}") }
+        match linked {
+            Some(linked) if self.is_linked => (*linked).to_owned(),
+            _ => format!("noctule {command}"),
+        }
     }
 
     /// The files with its options, in the folder of the user's configuration, in the order in which they are read.
     pub(crate) fn options_files(self) -> Vec<String> {
         let (_, command, linked, _) = self.row();
         let own = (!self.is_linked).then(|| format!("noctule/{command}"));
-        std::iter::once((*linked).to_owned()).chain(own).collect()
+        linked.map(str::to_owned).into_iter().chain(own).collect()
     }
 
     /// What it does, in a few words.
@@ -56,24 +90,41 @@ impl Program {
         self.row().3
     }
 
-    fn row(self) -> &'static (Tool, &'static str, &'static str, &'static str) {
+    fn row(self) -> &'static Row {
         TOOLS.iter().find(|row| row.0 == self.tool).expect("every tool has its row")
     }
 }
 
-/// A tool, the command that it is, mosquitto's name for it, and what it does.
-const TOOLS: [(Tool, &str, &str, &str); 3] = [
-    (Tool::Pub, "pub", "mosquitto_pub", "Publishes messages to a topic, with the flags of mosquitto_pub"),
+/// A tool, the command that it is, mosquitto's name for it if it has one, and what it does.
+type Row = (Tool, &'static str, Option<&'static str>, &'static str);
+
+const TOOLS: [Row; 8] = [
+    (
+        Tool::Pub,
+        "pub",
+        Some("mosquitto_pub"),
+        "Publishes messages to a topic, with the flags of mosquitto_pub",
+    ),
     (
         Tool::Sub,
         "sub",
-        "mosquitto_sub",
+        Some("mosquitto_sub"),
         "Subscribes to topics and prints what comes, with the flags of mosquitto_sub",
     ),
     (
         Tool::Request,
         "request",
-        "mosquitto_rr",
+        Some("mosquitto_rr"),
         "Publishes a request and prints its answer, with the flags of mosquitto_rr",
     ),
+    (Tool::Record, "record", None, "Writes messages to a file, with the time at which they came"),
+    (
+        Tool::Replay,
+        "replay",
+        None,
+        "Publishes what a file of `noctule record` holds, at its pace or another one",
+    ),
+    (Tool::Spy, "spy", None, "Stands between clients and a broker and prints each packet, decoded"),
+    (Tool::Tree, "tree", None, "Shows topics as a tree, with what was said last on each"),
+    (Tool::Top, "top", None, "Shows topics by how much comes on them"),
 ];

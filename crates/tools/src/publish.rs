@@ -90,7 +90,7 @@ fn read_all(stdin: &mut impl BufRead) -> Result<Vec<u8>, Ending> {
 }
 
 /// Passes lines on until there are no more or nobody wants them.
-fn read_lines(mut stdin: impl BufRead, sender: &mpsc::Sender<Vec<u8>>) {
+pub(crate) fn read_lines(mut stdin: impl BufRead, sender: &mpsc::Sender<Vec<u8>>) {
     loop {
         let mut line = Vec::new();
         match stdin.read_until(b'\n', &mut line) {
@@ -259,8 +259,8 @@ pub(crate) async fn reopen(connection: &mut Connection) {
 }
 
 /// Lines that are read before they can be published.
-const LINES_AHEAD: usize = 100;
+pub(crate) const LINES_AHEAD: usize = 100;
 /// Publications that may be under way before the next line is taken.
-const OPEN_MAX: u32 = 1000;
+pub(crate) const OPEN_MAX: u32 = 1000;
 /// How long to wait before connecting again, as mosquitto's tools do.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);

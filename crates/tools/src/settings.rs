@@ -3,6 +3,8 @@
 use crate::format::Format;
 use crate::program::Tool;
 use crate::properties::PropertyLists;
+use crate::remap::Remap;
+use crate::top::SortKey;
 use noctule_codec::{ProtocolVersion, QoS, RetainHandling};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -69,6 +71,32 @@ pub(crate) struct Settings {
     pub(crate) random_filter: u32,
     pub(crate) debug: bool,
     pub(crate) quiet: bool,
+    // The further tools
+    /// The file of a recording.
+    pub(crate) file: Option<PathBuf>,
+    /// A file that is there is replaced.
+    pub(crate) force: bool,
+    pub(crate) speed: Speed,
+    pub(crate) remap: Remap,
+    /// Where the spy listens: host and port.
+    pub(crate) listen: String,
+    /// How much of a payload is shown.
+    pub(crate) payload_bytes: usize,
+    pub(crate) json: bool,
+    /// The tree is printed once.
+    pub(crate) once: bool,
+    /// How long messages are counted for a rate.
+    pub(crate) interval: Duration,
+    pub(crate) sort: SortKey,
+}
+
+/// How fast a recording is replayed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Speed {
+    /// So many times as fast as it was recorded; above 0.
+    Factor(f64),
+    /// As fast as it goes.
+    Unbounded,
 }
 
 /// What a publication carries.
@@ -116,7 +144,10 @@ pub(crate) struct Tls {
 
 impl Settings {
     pub(crate) fn new(tool: Tool) -> Self {
-        let version = if tool == Tool::Request { ProtocolVersion::V5 } else { ProtocolVersion::V3_1_1 };
+        let is_mosquittos = matches!(tool, Tool::Pub | Tool::Sub);
+        let version = if is_mosquittos { ProtocolVersion::V3_1_1 } else { ProtocolVersion::V5 };
+        // A recording has each message as it was published.
+        let qos = if tool == Tool::Record { QoS::ExactlyOnce } else { QoS::AtMostOnce };
         Self {
             tool,
             host: None,
@@ -136,7 +167,7 @@ impl Settings {
             session_expiry: None,
             keep_alive_seconds: 60,
             inflight_max: 20,
-            qos: QoS::AtMostOnce,
+            qos,
             properties: PropertyLists::default(),
             will: Will::default(),
             topic: None,
@@ -149,7 +180,7 @@ impl Settings {
             filters: Vec::new(),
             filters_out: Vec::new(),
             filters_left: Vec::new(),
-            retain_as_published: false,
+            retain_as_published: matches!(tool, Tool::Record | Tool::Tree | Tool::Top),
             retain_handling: RetainHandling::default(),
             no_retained: false,
             retained_only: false,
@@ -166,6 +197,16 @@ impl Settings {
             random_filter: RANDOM_FILTER_ALL,
             debug: false,
             quiet: false,
+            file: None,
+            force: false,
+            speed: Speed::Factor(1.0),
+            remap: Remap::default(),
+            listen: "127.0.0.1:1884".to_owned(),
+            payload_bytes: 64,
+            json: false,
+            once: false,
+            interval: Duration::from_secs(1),
+            sort: SortKey::default(),
         }
     }
 

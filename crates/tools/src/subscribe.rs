@@ -329,7 +329,8 @@ fn ticks(settings: &Settings) -> Option<Interval> {
     settings.message_rate.then(|| interval_at(Instant::now() + SECOND, SECOND))
 }
 
-async fn tick(ticks: &mut Option<Interval>) {
+/// The next tick, where there are any.
+pub(crate) async fn tick(ticks: &mut Option<Interval>) {
     match ticks {
         Some(ticks) => drop(ticks.tick().await),
         None => std::future::pending().await,

@@ -14,6 +14,10 @@ pub struct World {
     pub stdout: Output,
     /// Standard error.
     pub stderr: Output,
+    /// Whether standard output is a terminal.
+    pub stdout_is_terminal: bool,
+    /// Whether standard error is one.
+    pub stderr_is_terminal: bool,
     /// The time of day where the user is.
     pub now: fn() -> Zoned,
     /// A variable of the environment.

@@ -3,6 +3,7 @@
 mod cancel;
 mod comeback;
 mod connection;
+mod dial;
 mod faces;
 mod guide;
 mod killed;

@@ -7,15 +7,15 @@ use std::process::{Command, Stdio};
 use crate::support::{Broker, folder, noctule, outcome};
 
 /// A broker with three ways in, and a folder of its own.
-struct Place {
-    folder: PathBuf,
-    broker: Option<Broker>,
-    port: String,
+pub(super) struct Place {
+    pub(super) folder: PathBuf,
+    pub(super) broker: Option<Broker>,
+    pub(super) port: String,
     websocket_port: String,
 }
 
 impl Place {
-    fn new(test: &str) -> Self {
+    pub(super) fn new(test: &str) -> Self {
         let folder = folder(&format!("tools_{test}"));
         let listeners = ["tcp://127.0.0.1:0", "ws://127.0.0.1:0", "unix:mqtt.sock"];
         let listeners = listeners.iter().flat_map(|listener| ["--listen", *listener]);
@@ -31,19 +31,19 @@ impl Place {
     }
 
     /// A tool as a command of `noctule`, at the TCP port of the broker.
-    fn tool(&self, line: &str) -> Command {
+    pub(super) fn tool(&self, line: &str) -> Command {
         let words: Vec<&str> = line.split_whitespace().collect();
         let mut command = noctule(&self.folder, &words[..1]);
         command.args(["-h", "127.0.0.1", "-p", &self.port]).args(&words[1..]).stdin(Stdio::null());
         command
     }
 
-    fn said(&self, line: &str) -> (i32, String, String) {
+    pub(super) fn said(&self, line: &str) -> (i32, String, String) {
         outcome(&mut self.tool(line))
     }
 
     /// A line that goes well; what it prints.
-    fn printed(&self, line: &str) -> String {
+    pub(super) fn printed(&self, line: &str) -> String {
         let (code, stdout, stderr) = self.said(line);
         assert_eq!((code, &*stderr), (0, ""), "{line}: {stdout}");
         stdout
@@ -242,7 +242,7 @@ fn a_subscriber_comes_back_and_ends_in_order() {
 }
 
 /// The broker again, at the port it had.
-fn restart(place: &mut Place) {
+pub(super) fn restart(place: &mut Place) {
     let listener = format!("tcp://127.0.0.1:{}", place.port);
     let mut broker =
         Broker::start(noctule(&place.folder, &["serve", "--listen", &listener]).stdin(Stdio::null()));

@@ -1,0 +1,165 @@
+//! `noctule record` and `replay`: what is recorded is published again as it was.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::ours::Place;
+use crate::support::outcome;
+
+/// A tool that is running, and what it prints.
+struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Running {
+    /// Starts a tool with `-d` and waits until its subscription is answered.
+    fn subscribed(command: &mut Command) -> Self {
+        let command = command.arg("-d").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary");
+        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut running = Self { child, stdout };
+        running.wait_for("received SUBACK");
+        running
+    }
+
+    fn wait_for(&mut self, text: &str) {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert!(self.stdout.read_line(&mut line).expect("UTF-8") > 0, "it ended before {text}");
+        }
+    }
+
+    /// The exit code and standard error, once it has ended.
+    fn ended(self) -> (i32, String) {
+        let output = self.child.wait_with_output().expect("the binary");
+        (output.status.code().expect("an exit code"), String::from_utf8(output.stderr).expect("UTF-8"))
+    }
+}
+
+fn lines(place: &Place, file: &str) -> Vec<Value> {
+    let text = fs::read_to_string(place.folder.join(file)).expect("a recording");
+    assert!(text.ends_with('\n'), "{text}");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// The messages of a recording, with the time taken out and the beginning of topics changed.
+fn messages(place: &Place, file: &str, (from, to): (&str, &str)) -> Vec<Value> {
+    let mut messages = lines(place, file).split_off(1);
+    for message in &mut messages {
+        let topic = message["topic"].as_str().expect("a topic").replacen(from, to, 1);
+        message["topic"] = topic.into();
+        assert!(message.as_object_mut().expect("an object").remove("at").is_some_and(|at| at.is_number()));
+    }
+    messages
+}
+
+#[test]
+fn what_is_recorded_comes_again_as_it_was() {
+    let place = Place::new("record");
+    fs::write(place.folder.join("payload"), [0xFF, 0, b'\n', 0x80]).expect("a file");
+    let recorder = Running::subscribed(&mut place.tool("record one.jsonl -t boiler/# -C 4"));
+    let properties = "-D publish content-type text/plain -D publish user-property k v";
+    place.printed(&format!("pub -t boiler/temp -m 21.5 -q 2 -r -V 5 {properties}"));
+    let properties = "-D publish correlation-data id -D publish response-topic back";
+    place.printed(&format!("pub -t boiler/raw -f payload -q 1 -V 5 {properties}"));
+    place.printed("pub -t boiler/note -m größe");
+    place.printed("pub -t boiler -n");
+    let (code, stderr) = recorder.ended();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.starts_with("recorded 4 messages, 15 B, "), "{stderr}");
+
+    let first = &lines(&place, "one.jsonl")[0];
+    assert_eq!((&first["noctule-recording"], &first["filters"][0]), (&1.into(), &"boiler/#".into()));
+    let wanted: Vec<Value> = [
+        r#"{"topic":"boiler/temp","qos":2,"retain":true,"payload":"21.5",
+            "properties":{"content-type":"text/plain","user-properties":[["k","v"]]}}"#,
+        r#"{"topic":"boiler/raw","qos":1,"retain":false,"payload-base64":"/wAKgA==",
+            "properties":{"response-topic":"back","correlation-data":"id"}}"#,
+        r#"{"topic":"boiler/note","qos":0,"retain":false,"payload":"größe"}"#,
+        r#"{"topic":"boiler","qos":0,"retain":false,"payload":""}"#,
+    ]
+    .iter()
+    .map(|line| serde_json::from_str(line).expect("JSON"))
+    .collect();
+    assert_eq!(messages(&place, "one.jsonl", ("", "")), wanted);
+
+    let recorder = Running::subscribed(&mut place.tool("record two.jsonl -t copy/of/# -C 4"));
+    let (code, _, stderr) = place.said("replay one.jsonl --speed max --map boiler=copy/of");
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.starts_with("replayed 4 messages, up to "), "{stderr}");
+    assert_eq!(recorder.ended().0, 0);
+    assert_eq!(messages(&place, "two.jsonl", ("copy/of", "boiler")), wanted);
+    assert_eq!(place.printed("sub -t copy/of/temp -C 1"), "21.5\n", "it is retained");
+}
+
+#[test]
+fn ctrl_c_leaves_a_whole_file() {
+    let place = Place::new("interrupted");
+    let mut recorder = Running::subscribed(&mut place.tool("record day.jsonl"));
+    place.printed("pub -t a -m 1 -q 1");
+    recorder.wait_for("sending PUBACK");
+    kill_process(Pid::from_child(&recorder.child), Signal::INT).expect("a running tool");
+    let (code, stderr) = recorder.ended();
+    assert_eq!((code, stderr.starts_with("recorded 1 message, 1 B, ")), (0, true), "{stderr}");
+    assert_eq!(messages(&place, "day.jsonl", ("", "")).len(), 1);
+}
+
+#[test]
+fn what_is_there_is_replaced_only_if_told_so() {
+    let place = Place::new("replaced");
+    place.printed("pub -t a -m new -r -q 1");
+    fs::write(place.folder.join("day.jsonl"), "old").expect("a file");
+    let (code, _, stderr) = place.said("record day.jsonl -C 1");
+    assert_eq!(
+        (code, &*stderr),
+        (1, "Error: day.jsonl is there already; name another file, or replace it with --force.\n")
+    );
+    assert_eq!(place.said("record day.jsonl --force --quiet -C 1"), (0, String::new(), String::new()));
+    assert_eq!(lines(&place, "day.jsonl")[1]["payload"], "new");
+}
+
+#[test]
+fn a_recording_is_edited_by_hand_and_read_from_standard_input() {
+    let place = Place::new("edited");
+    let replay = |text: &str| {
+        let mut command = place.tool("replay - --speed 0");
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary");
+        // A tool that has found something wrong no longer reads.
+        let _ = child.stdin.take().expect("a pipe").write_all(text.as_bytes());
+        let output = child.wait_with_output().expect("the binary");
+        (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    let (code, stderr) =
+        replay("{\"topic\":\"x\",\"payload\":\"1\",\"retain\":true}\n\n{\"topic\":\"y\",\"qos\":1}");
+    assert_eq!((code, stderr.starts_with("replayed 2 messages")), (Some(0), true), "{stderr}");
+    assert_eq!(place.printed("sub -t x -C 1"), "1\n");
+
+    let (code, stderr) = replay("{\"topic\":\"x\"}\n{\"topic\":\"x\",\"qos\":7}\n");
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("Error: line 2 of -: qos is 7; 0, 1 and 2 are possible."), "{stderr}");
+}
+
+#[test]
+fn wrong_command_lines_say_what_is_wanted() {
+    let place = Place::new("record_usage");
+    for (line, error) in [
+        ("record", "Error: A file must be given; - is standard input or output.\n"),
+        ("record a b", "Error: Unknown option 'b'.\n"),
+        ("replay none.jsonl", "Error: none.jsonl cannot be read: "),
+        ("replay a --speed -1", "Error: Invalid speed '-1', a number or max is wanted.\n"),
+        ("replay a --map x", "Error: Invalid --map argument 'x', FROM=TO is wanted.\n"),
+        ("replay a -q 1", "Error: Unknown option '-q'.\n"),
+    ] {
+        let (code, _, stderr) = place.said(line);
+        assert_eq!((code, stderr.starts_with(error)), (1, true), "{line}: {stderr}");
+    }
+    let (code, help, _) = outcome(&mut place.tool("record --help"));
+    assert_eq!((code, help.contains("Usage: noctule record FILE")), (0, true), "{help}");
+}

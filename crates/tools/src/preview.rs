@@ -1,0 +1,60 @@
+//! Payloads and names in one line of a screen.
+
+/// The beginning of a payload as text without control characters, or in hexadecimal where it is no text.
+pub(crate) fn preview(payload: &[u8], characters_max: usize) -> String {
+    match std::str::from_utf8(payload) {
+        Ok(text) => plain(text, characters_max),
+        // The beginning was cut within a character.
+        Err(error) if error.error_len().is_none() && error.valid_up_to() > 0 => {
+            plain(&String::from_utf8_lossy(&payload[..error.valid_up_to()]), characters_max)
+        }
+        Err(_) => {
+            let digits = payload.iter().take(characters_max / 2).map(|byte| format!("{byte:02x}"));
+            std::iter::once("0x".to_owned()).chain(digits).collect()
+        }
+    }
+}
+
+/// Text without control characters: those move the cursor of a terminal, or worse.
+pub(crate) fn plain(text: &str, characters_max: usize) -> String {
+    let characters = text.chars().take(characters_max);
+    characters.map(|character| if character.is_control() { '·' } else { character }).collect()
+}
+
+/// How long ago something was, in the largest unit that says it.
+pub(crate) fn ago(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_stay_on_their_line() {
+        let cases: [(&[u8], &str); 6] = [
+            (b"21.5", "21.5"),
+            (b"", ""),
+            (b"a\r\n\x1b[2Jb", "a···[2Jb"),
+            (b"\xFF\x00\x01", "0xff0001"),
+            (b"abcdefghijkl", "abcdefghij"),
+            // A cut character.
+            (b"gr\xC3", "gr"),
+        ];
+        for (payload, text) in cases {
+            assert_eq!(preview(payload, 10), text, "{payload:?}");
+        }
+    }
+
+    #[test]
+    fn ages_have_one_unit() {
+        for (seconds, text) in [(0, "0 s"), (59, "59 s"), (60, "1 min"), (7_199, "1 h"), (172_800, "2 d")] {
+            assert_eq!(ago(seconds), text);
+        }
+    }
+}

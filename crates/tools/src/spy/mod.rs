@@ -1,0 +1,155 @@
+//! `spy`: stands between clients and a server, passes their bytes on as they are, and prints each packet.
+//!
+//! `tap` finds the packets in what passes, `fields` says what is in one, `report` makes lines of it; all three are
+//! pure. Here is the machine. What passes is never changed, held back or refused, whatever is wrong with it.
+
+mod fields;
+mod report;
+mod tap;
+
+use crate::connect::{address, builder};
+use crate::ending::Ending;
+use crate::interrupts::Interrupts;
+use crate::settings::Settings;
+use crate::world::{Output, World};
+use jiff::Zoned;
+use report::{Event, Report};
+use std::io::{self, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use tap::{Conversation, Side};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// Runs the tool.
+pub(crate) async fn run(settings: Settings, world: &mut World) -> Ending {
+    let mut interrupts = match Interrupts::new() {
+        Ok(interrupts) => interrupts,
+        Err(ending) => return ending,
+    };
+    let listener = match TcpListener::bind(&settings.listen).await {
+        Ok(listener) => listener,
+        Err(error) => return Ending::failed(&format!("cannot listen on {}: {error}", settings.listen)),
+    };
+    let printer = Printer { report: Report::new(&settings), stdout: world.stdout.clone(), now: world.now };
+    let settings = Arc::new(settings);
+    let place = listener.local_addr().map_or(settings.listen.clone(), |place| place.to_string());
+    let begun = printer.print(0, &Event::Listening { on: &place, to: &address(&settings) });
+    let mut connections = JoinSet::new();
+    let mut number = 0;
+    if begun.is_err() {
+        return Ending::done();
+    }
+    loop {
+        tokio::select! {
+            () = interrupts.next() => return Ending::done(),
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => {
+                // A client that has gone again before it was accepted is no connection.
+                let Ok((client, _)) = accepted else { continue };
+                number += 1;
+                connections.spawn(connection(number, client, Arc::clone(&settings), printer.clone()));
+            }
+            Some(ended) = connections.join_next() => {
+                // Nobody reads what is printed.
+                if matches!(ended, Ok(Err(_))) {
+                    return Ending::done();
+                }
+            }
+        }
+    }
+}
+
+/// Writes lines as a whole, each when it is known.
+#[derive(Clone)]
+struct Printer {
+    report: Report,
+    stdout: Output,
+    now: fn() -> Zoned,
+}
+
+impl Printer {
+    fn print(&self, connection: u64, event: &Event<'_>) -> io::Result<()> {
+        let line = self.report.line(&(self.now)(), connection, event);
+        let mut stdout = self.stdout.clone();
+        stdout.write_all(line.as_bytes())?;
+        stdout.flush()
+    }
+}
+
+/// One client and its way to the server, until both have ended. The error is that of standard output.
+async fn connection(
+    number: u64,
+    client: TcpStream,
+    settings: Arc<Settings>,
+    printer: Printer,
+) -> io::Result<()> {
+    let from = client.peer_addr().map_or_else(|_| "somewhere".to_owned(), |from| from.to_string());
+    printer.print(number, &Event::Opened { from: &from })?;
+    // Small packets pass as they came; the client's own choice cannot be seen from here.
+    let _ = client.set_nodelay(true);
+    let server = match builder(&settings).nodelay(true).dial().await {
+        Ok(server) => server,
+        Err(error) => return printer.print(number, &Event::NoServer { error: &error.to_string() }),
+    };
+    let relay = Relay { number, printer, conversation: Mutex::new(Conversation::new()) };
+    let ((client_reader, client_writer), (server_reader, server_writer)) =
+        (client.into_split(), split(server));
+    let (client_bytes, server_bytes) = tokio::try_join!(
+        relay.pump(Side::Client, client_reader, server_writer),
+        relay.pump(Side::Server, server_reader, client_writer),
+    )?;
+    relay.printer.print(number, &Event::Ended { client_bytes, server_bytes })
+}
+
+struct Relay {
+    number: u64,
+    printer: Printer,
+    conversation: Mutex<Conversation>,
+}
+
+impl Relay {
+    /// Passes on what one side says until it ends. Gives the bytes that passed. What is printed is printed first, so
+    /// that an answer never stands above what it answers.
+    async fn pump(
+        &self,
+        side: Side,
+        mut reader: impl AsyncRead + Unpin,
+        mut writer: impl AsyncWrite + Unpin,
+    ) -> io::Result<u64> {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut passed = 0;
+        loop {
+            // A side that is cut off has ended as well.
+            let count = reader.read(&mut chunk).await.unwrap_or(0);
+            if count == 0 {
+                break;
+            }
+            passed += count as u64;
+            self.show(|conversation, show| conversation.hear(side, &chunk[..count], show))?;
+            if writer.write_all(&chunk[..count]).await.is_err() || writer.flush().await.is_err() {
+                break;
+            }
+        }
+        self.show(|conversation, show| conversation.end(side, show))?;
+        self.printer.print(self.number, &Event::Closed { side })?;
+        // The other side may have gone already.
+        let _ = writer.shutdown().await;
+        Ok(passed)
+    }
+
+    fn show(&self, hear: impl FnOnce(&mut Conversation, &mut dyn FnMut(Event<'_>))) -> io::Result<()> {
+        let mut printed = Ok(());
+        let mut show = |event: Event<'_>| {
+            if printed.is_ok() {
+                printed = self.printer.print(self.number, &event);
+            }
+        };
+        hear(&mut self.conversation.lock().unwrap_or_else(PoisonError::into_inner), &mut show);
+        printed
+    }
+}
+
+/// How much is read at a time.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// Connections at a time; further ones wait.
+const CONNECTIONS_MAX: usize = 1000;
