@@ -5,17 +5,24 @@
 
 use crate::resident::Resident;
 use hashbrown::{DefaultHashBuilder, HashTable};
-use slab::Slab;
 use std::hash::BuildHasher as _;
 use std::ops::{Index, IndexMut};
 
 /// Sessions by place; a place is used again when its session has ended.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
-    residents: Slab<Box<Resident>>,
+    residents: Residents,
     /// Places by the hash of the client id.
     places: HashTable<u32>,
     hasher: DefaultHashBuilder,
+}
+
+/// The table of places: a pointer for each.
+#[derive(Debug, Default)]
+struct Residents {
+    places: Vec<Option<Box<Resident>>>,
+    /// Those without a session.
+    free: Vec<u32>,
 }
 
 impl Sessions {
@@ -26,12 +33,13 @@ impl Sessions {
 
     /// The session at a place, if there is one.
     pub(crate) fn get_mut(&mut self, slot: usize) -> Option<&mut Resident> {
-        self.residents.get_mut(slot).map(|resident| &mut **resident)
+        self.residents.places.get_mut(slot)?.as_deref_mut()
     }
 
     /// The first place from this one on that has a session.
     pub(crate) fn next_from(&self, slot: usize) -> Option<usize> {
-        (slot..self.residents.capacity()).find(|slot| self.residents.contains(*slot))
+        let places = &self.residents.places;
+        (slot..places.len()).find(|slot| places[*slot].is_some())
     }
 
     /// The place of a client's session.
@@ -45,22 +53,18 @@ impl Sessions {
         debug_assert!(self.find(&resident.session.client_id).is_none(), "a client has one session");
         let Self { residents, places, hasher } = self;
         let hash = hasher.hash_one(&*resident.session.client_id);
-        let slot = residents.insert(Box::new(resident));
-        let place = u32::try_from(slot).expect("sessions are bounded by memory");
+        let place = residents.insert(Box::new(resident));
         places.insert_unique(hash, place, |place| hash_of(*place, residents, hasher));
-        slot
+        place as usize
     }
 
     /// Takes out the session at a place, which there is.
     pub(crate) fn remove(&mut self, slot: usize) -> Resident {
         let Self { residents, places, hasher } = self;
-        let hash = hasher.hash_one(&*residents[slot].session.client_id);
+        let resident = residents.remove(slot);
+        let hash = hasher.hash_one(&*resident.session.client_id);
         if let Ok(entry) = places.find_entry(hash, |place| *place as usize == slot) {
             entry.remove();
-        }
-        let resident = residents.remove(slot);
-        if residents.is_empty() {
-            *residents = Slab::new();
         }
         // Half of the room stays free, so that the next sessions do not grow the table at once.
         if places.len() < places.capacity() / 8 {
@@ -71,12 +75,14 @@ impl Sessions {
 
     /// All of them with their places, to change.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut Resident)> {
-        self.residents.iter_mut().map(|(slot, resident)| (slot, &mut **resident))
+        let places = self.residents.places.iter_mut().enumerate();
+        places.filter_map(|(slot, resident)| Some((slot, resident.as_deref_mut()?)))
     }
 
     /// All of them with their places.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &Resident)> {
-        self.residents.iter().map(|(slot, resident)| (slot, &**resident))
+        let places = self.residents.places.iter().enumerate();
+        places.filter_map(|(slot, resident)| Some((slot, resident.as_deref()?)))
     }
 }
 
@@ -84,19 +90,49 @@ impl Index<usize> for Sessions {
     type Output = Resident;
 
     fn index(&self, slot: usize) -> &Resident {
-        &self.residents[slot]
+        self.residents.at(slot)
     }
 }
 
 impl IndexMut<usize> for Sessions {
     fn index_mut(&mut self, slot: usize) -> &mut Resident {
-        &mut self.residents[slot]
+        self.residents.places[slot].as_deref_mut().expect(HAS_SESSION)
     }
 }
 
-fn hash_of(place: u32, residents: &Slab<Box<Resident>>, hasher: &DefaultHashBuilder) -> u64 {
-    hasher.hash_one(&*residents[place as usize].session.client_id)
+impl Residents {
+    fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    fn at(&self, slot: usize) -> &Resident {
+        self.places[slot].as_deref().expect(HAS_SESSION)
+    }
+
+    fn insert(&mut self, resident: Box<Resident>) -> u32 {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            u32::try_from(self.places.len() - 1).expect("sessions are bounded by memory")
+        });
+        self.places[place as usize] = Some(resident);
+        place
+    }
+
+    fn remove(&mut self, slot: usize) -> Box<Resident> {
+        let resident = self.places[slot].take().expect(HAS_SESSION);
+        self.free.push(u32::try_from(slot).expect("a place was a u32 when it was given away"));
+        if self.free.len() == self.places.len() {
+            *self = Self::default();
+        }
+        resident
+    }
 }
+
+fn hash_of(place: u32, residents: &Residents, hasher: &DefaultHashBuilder) -> u64 {
+    hasher.hash_one(&*residents.at(place as usize).session.client_id)
+}
+
+const HAS_SESSION: &str = "places are given out while they have a session";
 
 #[cfg(test)]
 mod tests {
