@@ -155,6 +155,10 @@ fn wrong_command_lines_say_what_is_wanted() {
         ("replay none.jsonl", "Error: none.jsonl cannot be read: "),
         ("replay a --speed -1", "Error: Invalid speed '-1', a number or max is wanted.\n"),
         ("replay a --map x", "Error: Invalid --map argument 'x', FROM=TO is wanted.\n"),
+        (
+            "replay a -D publish content-type x",
+            "Error: A recording has the properties of its messages; -D publish cannot be used.\n",
+        ),
         ("replay a -q 1", "Error: Unknown option '-q'.\n"),
     ] {
         let (code, _, stderr) = place.said(line);
