@@ -22,7 +22,8 @@ pub(crate) fn check(settings: &mut Settings) -> Result<(), Stop> {
         Tool::Pub => check_publishing(settings),
         Tool::Sub => check_subscribing(settings),
         Tool::Request => check_request(settings),
-        Tool::Record | Tool::Replay | Tool::Spy | Tool::Tree | Tool::Top => Ok(()),
+        Tool::Replay => check_replay(settings),
+        Tool::Record | Tool::Spy | Tool::Tree | Tool::Top => Ok(()),
     }?;
     check_possible(settings)
 }
@@ -124,6 +125,16 @@ fn check_request(settings: &Settings) -> Result<(), Stop> {
     match settings.properties.has(publish, PropertyId::ResponseTopic) {
         true => Err(Stop::Failed("Error in PUBLISH properties: Duplicate response topic.".to_owned())),
         false => Ok(()),
+    }
+}
+
+fn check_replay(settings: &Settings) -> Result<(), Stop> {
+    let publish = PropertyPlace::Packet(PacketType::Publish);
+    match settings.properties.checked(publish).is_empty() {
+        true => Ok(()),
+        false => {
+            Err(wrong("A recording has the properties of its messages; -D publish cannot be used.").into())
+        }
     }
 }
 

@@ -15,7 +15,7 @@
 //! - [`flags::FLAGS`] is the only place that names a flag: the parser, `--help` and lists of flags read it.
 //! - `format`, `json`, `strftime` and `numbers` are pure. Input, output, the clock and chance come in as [`World`].
 //! - Every text on standard error and every exit code of a run that failed is made in `ending`, but for what is wrong
-//!   with a command line, which its rule says.
+//!   with a command line, which its rule says, and for the files and places of the further tools, which they name.
 
 mod check;
 mod connect;

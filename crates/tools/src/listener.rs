@@ -11,7 +11,7 @@ use crate::subscribe::subscription_options;
 use crate::world::World;
 use noctule_client::Connection;
 use noctule_client::machine::{Delivery, DisconnectCause, Event, Receipt};
-use noctule_codec::{PacketType, Properties, PropertyPlace, ProtocolVersion, ReasonCode, SubscribeFilters};
+use noctule_codec::{PacketType, PropertyPlace, ProtocolVersion, ReasonCode, SubscribeFilters};
 use noctule_topic::matches;
 use std::pin::Pin;
 use std::time::Duration;
@@ -145,7 +145,10 @@ impl Listener {
     /// Whether there is a connection to end.
     fn disconnect(&mut self) -> bool {
         let Way::Open(connection) = &mut self.way else { return false };
-        connection.disconnect(ReasonCode::NORMAL_DISCONNECTION, Properties::EMPTY).is_ok()
+        let place = PropertyPlace::Packet(PacketType::Disconnect);
+        connection
+            .disconnect(ReasonCode::NORMAL_DISCONNECTION, self.settings.properties.checked(place))
+            .is_ok()
     }
 
     fn disconnected(&mut self, cause: &DisconnectCause) {

@@ -146,7 +146,11 @@ impl Recorder {
         }
     }
 
+    /// Who no longer reads standard output has had enough.
     fn unwritable(&self, error: &io::Error) -> Ending {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Ending::done();
+        }
         let path = self.settings.file.as_deref().unwrap_or(Path::new(STANDARD_STREAM)).display();
         Ending::failed(&format!("{path} cannot be written: {error}"))
     }

@@ -12,7 +12,7 @@ use crate::subscribe::at;
 use crate::world::World;
 use noctule_client::Connection;
 use noctule_client::machine::{DisconnectCause, Event, Message, NotSent, PublishOutcome, Token};
-use noctule_codec::{Properties, ProtocolVersion, ReasonCode};
+use noctule_codec::{PacketType, Properties, PropertyPlace, ProtocolVersion, ReasonCode};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -252,8 +252,9 @@ impl Replay {
     /// Nothing more is published.
     fn end(&mut self, ending: Ending) {
         self.ending.get_or_insert(ending);
+        let properties = self.settings.properties.checked(PropertyPlace::Packet(PacketType::Disconnect));
         // Without a connection there is nothing to end.
-        let _ = self.connection.disconnect(ReasonCode::NORMAL_DISCONNECTION, Properties::EMPTY);
+        let _ = self.connection.disconnect(ReasonCode::NORMAL_DISCONNECTION, properties);
     }
 
     fn finish(&self, ending: Ending, world: &mut World) -> Ending {

@@ -16,43 +16,61 @@ use jiff::Zoned;
 use report::{Event, Report};
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tap::{Conversation, Side};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 /// Runs the tool.
 pub(crate) async fn run(settings: Settings, world: &mut World) -> Ending {
-    let mut interrupts = match Interrupts::new() {
-        Ok(interrupts) => interrupts,
-        Err(ending) => return ending,
-    };
-    let listener = match TcpListener::bind(&settings.listen).await {
-        Ok(listener) => listener,
-        Err(error) => return Ending::failed(&format!("cannot listen on {}: {error}", settings.listen)),
-    };
-    let printer = Printer { report: Report::new(&settings), stdout: world.stdout.clone(), now: world.now };
-    let settings = Arc::new(settings);
-    let place = listener.local_addr().map_or(settings.listen.clone(), |place| place.to_string());
-    let begun = printer.print(0, &Event::Listening { on: &place, to: &address(&settings) });
-    let mut connections = JoinSet::new();
-    let mut number = 0;
-    if begun.is_err() {
-        return Ending::done();
+    match begin(settings, world).await {
+        Ok(spy) => spy.serve().await,
+        Err(ending) => ending,
     }
-    loop {
-        tokio::select! {
-            () = interrupts.next() => return Ending::done(),
-            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => {
-                // A client that has gone again before it was accepted is no connection.
-                let Ok((client, _)) = accepted else { continue };
-                number += 1;
-                connections.spawn(connection(number, client, Arc::clone(&settings), printer.clone()));
-            }
-            Some(ended) = connections.join_next() => {
-                // Nobody reads what is printed.
-                if matches!(ended, Ok(Err(_))) {
-                    return Ending::done();
+}
+
+async fn begin(settings: Settings, world: &World) -> Result<Spy, Ending> {
+    let interrupts = Interrupts::new()?;
+    let listener = TcpListener::bind(&settings.listen)
+        .await
+        .map_err(|error| Ending::failed(&format!("cannot listen on {}: {error}", settings.listen)))?;
+    let printer = Printer { report: Report::new(&settings), stdout: world.stdout.clone(), now: world.now };
+    let place = listener.local_addr().map_or_else(|_| settings.listen.clone(), |place| place.to_string());
+    let listening = Event::Listening { on: &place, to: &address(&settings) };
+    printer.print(0, &listening).map_err(|_| Ending::done())?;
+    Ok(Spy { settings: Arc::new(settings), interrupts, listener, printer })
+}
+
+struct Spy {
+    settings: Arc<Settings>,
+    interrupts: Interrupts,
+    listener: TcpListener,
+    printer: Printer,
+}
+
+impl Spy {
+    /// Accepts clients until it is interrupted, or nobody reads what is printed.
+    async fn serve(mut self) -> Ending {
+        let mut connections = JoinSet::new();
+        let mut number = 0;
+        loop {
+            tokio::select! {
+                () = self.interrupts.next() => return Ending::done(),
+                accepted = self.listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                    Ok((client, _)) => {
+                        number += 1;
+                        let settings = Arc::clone(&self.settings);
+                        connections.spawn(connection(number, client, settings, self.printer.clone()));
+                    }
+                    // The client has gone again, or there are too many open files: then some have to be closed first.
+                    Err(_) => sleep(ACCEPT_PAUSE).await,
+                },
+                Some(ended) = connections.join_next() => {
+                    if matches!(ended, Ok(Err(_))) {
+                        return Ending::done();
+                    }
                 }
             }
         }
@@ -151,5 +169,7 @@ impl Relay {
 
 /// How much is read at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// Connections at a time; further ones wait.
-const CONNECTIONS_MAX: usize = 1000;
+/// Connections at a time; further ones wait. Each takes two of the 1024 files that a process may have open by default.
+const CONNECTIONS_MAX: usize = 400;
+/// How long it waits after a client that could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::ours::Place;
+use super::terminal::Terminal;
 use crate::support::outcome;
 
 /// A tool that is running, and what it prints.
@@ -111,6 +112,27 @@ fn ctrl_c_leaves_a_whole_file() {
 }
 
 #[test]
+fn progress_in_a_terminal() {
+    let place = Place::new("record_terminal");
+    let words = ["record", "day.jsonl", "-h", "127.0.0.1", "-p", &place.port, "-t", "a/#"];
+    let terminal = Terminal::new(&place.folder, (60, 6), &words);
+    terminal.wait_for_text("recording: 0 messages, 0 B, 0:0");
+    // It says nothing of the subscription; a retained message comes whenever that is made.
+    place.printed("pub -t a/b -m 12345 -r -q 1");
+    terminal.wait_for_text("recording: 1 message, 5 B, 0:");
+    terminal.press(&["C-c"]);
+    let screen = terminal.wait_for_text("ended with 0");
+    assert!(screen[0].starts_with("recorded 1 message, 5 B, 0:"), "{screen:#?}");
+    assert_eq!(messages(&place, "day.jsonl", ("", ""))[0]["payload"], "12345");
+
+    let words = ["replay", "day.jsonl", "-h", "127.0.0.1", "-p", &place.port, "--map", "a=c"];
+    drop(terminal);
+    let terminal = Terminal::new(&place.folder, (60, 6), &words);
+    let screen = terminal.wait_for_text("ended with 0");
+    assert!(screen[0].starts_with("replayed 1 message, up to 0:0"), "{screen:#?}");
+}
+
+#[test]
 fn what_is_there_is_replaced_only_if_told_so() {
     let place = Place::new("replaced");
     place.printed("pub -t a -m new -r -q 1");
@@ -155,6 +177,10 @@ fn wrong_command_lines_say_what_is_wanted() {
         ("replay none.jsonl", "Error: none.jsonl cannot be read: "),
         ("replay a --speed -1", "Error: Invalid speed '-1', a number or max is wanted.\n"),
         ("replay a --map x", "Error: Invalid --map argument 'x', FROM=TO is wanted.\n"),
+        (
+            "replay a -D publish content-type x",
+            "Error: A recording has the properties of its messages; -D publish cannot be used.\n",
+        ),
         ("replay a -q 1", "Error: Unknown option '-q'.\n"),
     ] {
         let (code, _, stderr) = place.said(line);

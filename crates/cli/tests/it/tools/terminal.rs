@@ -18,7 +18,10 @@ impl Terminal {
         let terminal = Self { folder: folder.to_owned() };
         let program = noctule(folder, &[]).get_program().to_string_lossy().into_owned();
         let quoted = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
-        let script = format!("env -i TERM=\"$TERM\" '{program}' {quoted}; echo \"ended with $?\"; exec cat");
+        // Ctrl-C is for the program, not for the shell.
+        let script = format!(
+            "trap : INT; env -i TERM=\"$TERM\" '{program}' {quoted}; echo \"ended with $?\"; exec cat"
+        );
         let (width, height) = (width.to_string(), height.to_string());
         terminal.tmux(&["new-session", "-d", "-x", &width, "-y", &height, &script]);
         terminal
