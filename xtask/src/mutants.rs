@@ -30,8 +30,7 @@ struct Mutant {
 
 /// Runs all mutants, or those whose name contains `only`; fails if one of them is noticed by no test.
 pub(crate) fn run(project: &Project, only: Option<&str>) -> Result<()> {
-    let text = fs::read_to_string(project.path("testkit/mutants.toml")).context("testkit/mutants.toml")?;
-    let List { mutant: mut mutants } = toml::from_str(&text).context("testkit/mutants.toml")?;
+    let mut mutants = listed(project)?;
     mutants.retain(|mutant| only.is_none_or(|only| mutant.name.contains(only)));
     ensure!(!mutants.is_empty(), "no mutant has such a name");
     let mut survivors = Vec::new();
@@ -45,6 +44,11 @@ pub(crate) fn run(project: &Project, only: Option<&str>) -> Result<()> {
     ensure!(survivors.is_empty(), "noticed by no test: {}", survivors.join(", "));
     println!("{} mutants, all caught", mutants.len());
     Ok(())
+}
+
+fn listed(project: &Project) -> Result<Vec<Mutant>> {
+    let text = fs::read_to_string(project.path(LIST)).context(LIST)?;
+    Ok(toml::from_str::<List>(&text).context(LIST)?.mutant)
 }
 
 /// Whether one of the mutant's tests fails. The file is as it was afterwards, whatever happens.
@@ -86,3 +90,23 @@ fn succeeds(command: &mut Command) -> Result<bool> {
 
 /// Address space of a test binary: many times what any of them needs, and less than a small machine has.
 const MEMORY_KIB_MAX: u64 = 6 << 20;
+const LIST: &str = "testkit/mutants.toml";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So a change of the code takes its mutants along.
+    #[test]
+    fn every_mutant_changes_one_place_that_is_there() {
+        let project = Project::locate().unwrap();
+        let astray = |mutant: &Mutant| {
+            let text = fs::read_to_string(project.path(&mutant.file)).unwrap_or_default();
+            text.matches(&mutant.from).count() != 1 || mutant.from == mutant.to
+        };
+        let mutants = listed(&project).unwrap();
+        let astray: Vec<&str> =
+            mutants.iter().filter(|it| astray(it)).map(|mutant| mutant.name.as_str()).collect();
+        assert!(!mutants.is_empty() && astray.is_empty(), "{astray:?}");
+    }
+}
