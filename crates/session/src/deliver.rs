@@ -3,7 +3,7 @@
 use crate::change::{DropReason, SessionChange, Settlement};
 use crate::output::{AckKind, Outgoing, OutgoingPublish};
 use crate::{
-    GroupNumber, Instant, Limits, Link, MessageNumber, Phase, Publication, Session, SubscriptionIds,
+    GroupNumber, Instant, Limits, Link, MessageNumber, Owed, Phase, Publication, Session, SubscriptionIds,
 };
 use noctule_codec::{PacketId, QoS, ReasonCode};
 use std::sync::Arc;
@@ -62,6 +62,14 @@ pub struct Offer {
 }
 
 impl Offer {
+    /// The delivery that a session owes its client when it has taken the message.
+    pub(crate) fn owed(self) -> Owed {
+        let Self { message, qos, retain, subscription_ids, group } = self;
+        let mut owed = Owed::new(message, qos, retain, subscription_ids);
+        owed.set_group(group);
+        owed
+    }
+
     fn into_owed(self) -> SessionChange {
         let Self { message, qos, retain, subscription_ids, group } = self;
         SessionChange::Owed { message, qos, retain, subscription_ids, group }
@@ -125,8 +133,11 @@ impl Session {
         {
             return self.refuse(offer, DropReason::QueueFull, fx);
         }
-        // The publication's own record says what is owed; applying it here is not recorded again.
-        self.owe(offer);
+        // The publication's own record says what is owed, or the group's; applying it here is not recorded again.
+        match offer.group {
+            None => self.owe_as_published(offer),
+            Some(_) => self.owe(offer),
+        }
     }
 
     /// Drops a message that the session has not taken. The publication's record says that a durable session
@@ -342,8 +353,8 @@ fn send_publish(link: &mut Link, publish: OutgoingPublish, waits: bool, fx: &mut
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SessionNumber;
     use crate::testing::{attach, connected, id, message, offer};
+    use crate::{Position, SessionNumber};
     use noctule_codec::{Properties, Property};
     use proptest::prelude::*;
 
@@ -526,5 +537,18 @@ mod tests {
                 prop_assert_eq!(session.outbound.bytes(), recovered.outbound.bytes());
             }
         }
+    }
+
+    /// The walk of reclaim goes by where the publication stands, because its record is what a restart knows this by.
+    #[test]
+    fn what_a_publication_owes_stands_with_it_though_it_was_retained_anew() {
+        let limits = Limits::default();
+        let (mut session, mut fx) = (Session::new(SessionNumber(1), "a".into()), SessionEffects::default());
+        let offered = offer(7, QoS::AtLeastOnce);
+        offered.message.place.set(Position(10));
+        offered.message.kept.set(Position(90));
+        session.offer(offered, &limits, &mut fx);
+        let positions: Vec<Position> = session.outbound.iter().map(Owed::position).collect();
+        assert_eq!(positions, [Position(10)]);
     }
 }

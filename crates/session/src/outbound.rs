@@ -198,6 +198,11 @@ impl Owed {
         owed
     }
 
+    /// Its content, and what records it, is where the publication was recorded.
+    pub(crate) fn stand_with_publication(&mut self) {
+        self.position = Position::NOWHERE;
+    }
+
     /// A delivery as a record has it, whose content is at this position.
     pub fn recorded(delivered: Delivered, position: Position) -> Self {
         let mut owed =

@@ -4,7 +4,7 @@
 //! dies with its socket and nothing of it is remembered.
 
 use crate::change::SessionChange;
-use crate::{Inbound, Instant, Link, Offer, Outbound, Owed, StoredWill, Subscriptions};
+use crate::{Inbound, Instant, Link, Offer, Outbound, StoredWill, Subscriptions};
 use noctule_codec::PacketId;
 use std::sync::Arc;
 
@@ -140,9 +140,14 @@ impl Session {
 
     /// What [`SessionChange::Owed`] does, without a reference to the message more than is kept.
     pub(crate) fn owe(&mut self, offer: Offer) {
-        let Offer { message, qos, retain, subscription_ids, group } = offer;
-        let mut owed = Owed::new(message, qos, retain, subscription_ids);
-        owed.set_group(group);
+        self.outbound.push(offer.owed());
+    }
+
+    /// The same of what the record of the publication says: the delivery stands where that does, wherever else the
+    /// message has been recorded meanwhile.
+    pub(crate) fn owe_as_published(&mut self, offer: Offer) {
+        let mut owed = offer.owed();
+        owed.stand_with_publication();
         self.outbound.push(owed);
     }
 }

@@ -143,8 +143,7 @@ impl Default for SimOptions {
                 segment_bytes: 16 << 10,
                 first_segment_bytes: 8 << 10,
                 journal_bytes_max: 0,
-                // As in a journal of ordinary size: none of these worlds has indexes.
-                read_whole_bytes_max: u64::MAX,
+                read_whole_bytes_max: 0,
                 index_share: 1,
             },
             part_bytes: 256,
