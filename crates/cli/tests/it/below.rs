@@ -10,7 +10,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::CertificateDer;
 
 use crate::peer::Peer;
-use crate::support::{Broker, folder, noctule, tls_client, trusting};
+use crate::support::{Broker, folder, noctule, place, tls_client, trusting};
 
 struct Served {
     broker: Broker,
@@ -34,10 +34,7 @@ fn start(test: &str, rest: &str) -> Served {
     fs::write(folder.join("noctule.toml"), text).expect("a writable folder for tests");
     let mut broker = Broker::start(&mut noctule(&folder, &["--config", "noctule.toml"]));
     let ready = broker.ready();
-    let place = |scheme: &str| {
-        let place = ready.split(' ').find_map(|place| place.strip_prefix(scheme));
-        place.unwrap_or_else(|| panic!("{ready}")).trim_end_matches("/mqtt").parse().expect("an address")
-    };
+    let place = |scheme| place(&ready, scheme).parse().expect("an address");
     let certificate = cert.der().clone();
     Served { tcp: place("tcp://"), tls: place("tls://"), ws: place("ws://"), broker, folder, certificate }
 }

@@ -12,7 +12,7 @@ use noctule_codec::{
 };
 
 use crate::peer::{Peer, connect, publish};
-use crate::support::{Broker, folder, noctule, outcome};
+use crate::support::{Broker, folder, noctule, outcome, place};
 
 /// Ends a line, begins one, clears the screen, colours it, and turns around what follows.
 const FORGED: &str = "x\n2026-01-01T00:00:00.000000Z  INFO noctule_broker: FORGED\r\u{1b}[2J\u{1b}[31m\u{9b}1m\u{85}\
@@ -39,10 +39,7 @@ fn start(test: &str, format: &str) -> Served {
     assert_eq!(outcome(&mut noctule(&folder, &["passwd", "-b", "users.txt", "anna", "secret"])).0, 0);
     let mut broker = Broker::start(&mut noctule(&folder, &["--config", "noctule.toml"]));
     let ready = broker.ready();
-    let place = |scheme: &str| {
-        let place = ready.split(' ').find_map(|place| place.strip_prefix(scheme));
-        place.unwrap_or_else(|| panic!("{ready}")).trim_end_matches("/mqtt").parse().expect("an address")
-    };
+    let place = |scheme| place(&ready, scheme).parse().expect("an address");
     Served { tcp: place("tcp://"), websocket: place("ws://"), broker }
 }
 

@@ -12,7 +12,7 @@ use noctule_codec::{
 };
 
 use crate::peer::{Peer, connect, encoded, publish};
-use crate::support::{Broker, folder, noctule};
+use crate::support::{Broker, folder, noctule, place};
 
 fn start(test: &str, settings: &[&str]) -> (Broker, SocketAddr) {
     let mut arguments = vec!["--log", "off", "--listen", "tcp://127.0.0.1:0"];
@@ -392,8 +392,7 @@ fn each_listener_has_its_own_number_and_rate_of_connections() {
     fs::write(folder.join("noctule.toml"), text).expect("a writable folder for tests");
     let mut broker = Broker::start(&mut noctule(&folder, &["--config", "noctule.toml"]));
     let ready = broker.ready();
-    let place = ready.split(' ').find_map(|place| place.strip_prefix("tcp://")).expect("a listener");
-    let address: SocketAddr = place.parse().expect("an address");
+    let address: SocketAddr = place(&ready, "tcp://").parse().expect("an address");
     let _both = ["one", "two"].map(|client_id| Peer::connect(address, client_id));
     let mut third = Peer::dial(address);
     third.send(&connect("three"));

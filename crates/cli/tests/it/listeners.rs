@@ -14,7 +14,7 @@ use tungstenite::client::IntoClientRequest as _;
 use tungstenite::http::HeaderValue;
 use tungstenite::{Message, WebSocket};
 
-use crate::support::{Broker, folder, noctule, outcome, tls_client, trusting};
+use crate::support::{Broker, folder, noctule, outcome, place, tls_client, trusting};
 
 /// Anything bytes of MQTT go through.
 trait Wire {
@@ -135,18 +135,15 @@ fn mqtt_6_0_0_2_one_broker_listens_in_every_way() {
     fs::write(folder.join("noctule.toml"), LISTENERS).expect("a writable folder for tests");
     let mut broker = Broker::start(&mut noctule(&folder, &["--config", "noctule.toml"]));
     let ready = broker.ready();
-    let place = |scheme: &str| {
-        let place = ready.split(' ').find_map(|place| place.strip_prefix(scheme));
-        place.unwrap_or_else(|| panic!("{scheme} in {ready:?}")).trim_end_matches("/mqtt").to_owned()
-    };
+    let place = |scheme| place(&ready, scheme);
     assert!(ready.ends_with(" unix:mqtt.sock"), "{ready}");
     let tcp = |scheme| TcpStream::connect(place(scheme)).expect("the broker listens");
     // Both shards get some, so that some move with what is around them.
     for client_id in b'a'..b'g' {
         converse(&mut tcp("tcp://"), client_id);
-        converse(&mut over_tls(&place("tls://"), &certified), client_id);
+        converse(&mut over_tls(place("tls://"), &certified), client_id);
         converse(&mut Framed::open(tcp("ws://"), 1), client_id);
-        converse(&mut Framed::open(over_tls(&place("wss://"), &certified), 1), client_id);
+        converse(&mut Framed::open(over_tls(place("wss://"), &certified), 1), client_id);
         converse(&mut UnixStream::connect(folder.join("mqtt.sock")).expect("the broker listens"), client_id);
     }
     let (_, stderr) = broker.end();
@@ -182,15 +179,12 @@ fn packets_of_several_mebibytes_pass_both_ways_whatever_is_below() {
     fs::write(folder.join("noctule.toml"), LISTENERS).expect("a writable folder for tests");
     let mut broker = Broker::start(&mut noctule(&folder, &["--config", "noctule.toml"]));
     let ready = broker.ready();
-    let place = |scheme: &str| {
-        let place = ready.split(' ').find_map(|place| place.strip_prefix(scheme));
-        place.unwrap_or_else(|| panic!("{scheme} in {ready:?}")).trim_end_matches("/mqtt").to_owned()
-    };
+    let place = |scheme| place(&ready, scheme);
     const BYTES: usize = 6_000_001;
-    exchange_long(&mut over_tls(&place("tls://"), &certified), BYTES);
+    exchange_long(&mut over_tls(place("tls://"), &certified), BYTES);
     let tcp = TcpStream::connect(place("ws://")).expect("the broker listens");
     exchange_long(&mut Framed::open(tcp, BYTES), BYTES);
-    exchange_long(&mut Framed::open(over_tls(&place("wss://"), &certified), BYTES), BYTES);
+    exchange_long(&mut Framed::open(over_tls(place("wss://"), &certified), BYTES), BYTES);
 }
 
 #[test]

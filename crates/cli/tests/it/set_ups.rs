@@ -18,7 +18,7 @@ use tungstenite::{Message, WebSocket};
 use noctule_codec::QoS::AtLeastOnce;
 
 use crate::mosquitto::client::{Client, Hello};
-use crate::support::{Broker, folder, noctule, outcome};
+use crate::support::{Broker, folder, noctule, outcome, place};
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
@@ -122,8 +122,7 @@ impl SetUp {
 
 impl Running {
     fn place(&self, scheme: &str) -> &str {
-        let place = self.ready.split(' ').find_map(|place| place.strip_prefix(scheme));
-        place.unwrap_or_else(|| panic!("{}", self.ready)).trim_end_matches("/mqtt")
+        place(&self.ready, scheme)
     }
 
     fn tcp(&self) -> Client {

@@ -51,6 +51,13 @@ pub(crate) fn tls_client(config: &Arc<ClientConfig>) -> ClientConnection {
     ClientConnection::new(Arc::clone(config), host).expect("a client")
 }
 
+/// Where a ready line says that a broker listens in this way (`tls://`): what follows the scheme, without the path of
+/// a WebSocket.
+pub(crate) fn place<'r>(ready: &'r str, scheme: &str) -> &'r str {
+    let place = ready.split(' ').find_map(|place| place.strip_prefix(scheme));
+    place.unwrap_or_else(|| panic!("{scheme} in {ready:?}")).trim_end_matches("/mqtt")
+}
+
 /// A broker on free ports that ends with the test.
 pub(crate) struct Broker {
     pub(crate) child: Child,
