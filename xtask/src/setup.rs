@@ -24,6 +24,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("chromium", "chromium"),
     ("tmux", "tmux"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
+    ("mandoc", "mandoc"),
 ];
 
 /// Folders of the build folder's `peers`, with the pinned requirements each is made from.

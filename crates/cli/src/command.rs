@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use noctule_broker::config::{Argument, Config, KEYS, Key, Sources};
 
-use crate::{bench, explain, import, passwd, prove, store, tls, tools};
+use crate::{bench, completions, explain, import, manual, passwd, prove, store, tls, tools};
 
 /// The whole command line.
 pub(crate) fn command() -> Command {
@@ -40,6 +40,8 @@ pub(crate) fn command() -> Command {
         .subcommand(passwd::command())
         .subcommand(tls::command())
         .subcommands(tools::commands())
+        .subcommand(completions::command())
+        .subcommand(manual::command())
 }
 
 /// The sources of settings that a command line with [`setting_args`] names.

@@ -64,6 +64,14 @@ pub(crate) enum Failure {
     /// No certificates could be made.
     #[error("noctule: {0}")]
     Tls(#[from] InitError),
+    /// A manual page cannot be written.
+    #[error("noctule: cannot write {}: {source}; name a folder that you may write to", path.display())]
+    Manual {
+        /// Its path, or that of the folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// Standard output takes nothing.
     #[error("noctule: cannot write to standard output: {0}")]
     Output(#[from] io::Error),
@@ -101,6 +109,7 @@ impl Failure {
             | Self::Upkeep(_)
             | Self::Damaged
             | Self::Tls(_)
+            | Self::Manual { .. }
             | Self::Output(_) => ExitCode::FAILURE,
         }
     }

@@ -6,10 +6,12 @@
 
 mod bench;
 mod command;
+mod completions;
 mod explain;
 mod failure;
 mod import;
 mod logging;
+mod manual;
 mod passwd;
 mod prove;
 mod serve;
@@ -37,6 +39,9 @@ fn main() -> ExitCode {
     if let Some((program, arguments)) = tools::called() {
         return tools::run(program, arguments);
     }
+    if let Some(program) = tools::asked_about() {
+        return tools::run(program, ["--help".into()].into_iter());
+    }
     // Ends the process with 0 after help and version, with 2 on a wrong command line.
     let matches = command::command().get_matches();
     match run(&matches) {
@@ -63,6 +68,8 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("explain", matches)) => explain::explain(matches),
         Some(("passwd", matches)) => passwd::passwd(matches),
         Some(("tls", matches)) => tls::tls(matches),
+        Some((completions::NAME, matches)) => completions::completions(matches),
+        Some((manual::NAME, matches)) => manual::manual(matches),
         Some(_) => unreachable!("clap refuses commands that are not declared"),
     }
 }

@@ -23,6 +23,8 @@ pub struct Flag {
     pub tools: &'static [Tool],
     /// What follows it.
     pub takes: Takes,
+    /// Values worth offering where one is being typed: all there are, or the usual ones.
+    pub offers: &'static [&'static str],
     /// Under which heading help shows it.
     pub group: Group,
     /// What it does, for help.
@@ -125,7 +127,7 @@ const fn word(
     help: &'static str,
     set: fn(&mut Settings, &[u8]) -> Result<(), Wrong>,
 ) -> Flag {
-    Flag { names, also: &[], tools, takes: Takes::Word { called, missing }, group, help, set }
+    Flag { names, also: &[], tools, takes: Takes::Word { called, missing }, offers: &[], group, help, set }
 }
 
 /// A row that takes nothing.
@@ -135,12 +137,16 @@ const fn switch(
     help: &'static str,
     set: fn(&mut Settings, &[u8]) -> Result<(), Wrong>,
 ) -> Flag {
-    Flag { names, also: &[], tools, takes: Takes::Nothing, group, help, set }
+    Flag { names, also: &[], tools, takes: Takes::Nothing, offers: &[], group, help, set }
 }
 
 impl Flag {
     const fn or(self, also: &'static [&'static str]) -> Self {
         Self { also, ..self }
+    }
+
+    const fn offering(self, offers: &'static [&'static str]) -> Self {
+        Self { offers, ..self }
     }
 }
 
@@ -219,7 +225,7 @@ pub static FLAGS: &[Flag] = &[
         "Shows the retain flag as the publisher set it. MQTT 5 only.", |s, _| { s.retain_as_published = true; Ok(()) }),
     word(&["--retain-handling"], ("WHEN", "no handling specified"), (Group::Subscription, SUBSCRIBERS),
         "When retained messages are sent: always, new (only to a new subscription) or never. MQTT 5 only.",
-        |s, v| { s.retain_handling = retain_handling(v)?; Ok(()) }),
+        |s, v| { s.retain_handling = retain_handling(v)?; Ok(()) }).offering(&["always", "new", "never"]),
     // Output
     switch(&["-v", "--verbose"], (Group::Output, SUBSCRIBERS),
         "Prints the topic in front of the payload.", |s, _| { s.verbose = true; Ok(()) }),
@@ -258,7 +264,7 @@ pub static FLAGS: &[Flag] = &[
     // Replay
     word(&["--speed"], ("FACTOR", "no speed specified"), (Group::Replay, REPLAY),
         "Replays so many times as fast: 2, 0.5; 0 or max as fast as it goes [default: 1].",
-        |s, v| { s.speed = speed(v)?; Ok(()) }),
+        |s, v| { s.speed = speed(v)?; Ok(()) }).offering(&["0.5", "2", "10", "max"]),
     word(&["--map"], ("FROM=TO", "no topics specified"), (Group::Replay, REPLAY),
         "Puts the levels TO in place of FROM at the beginning of topics; repeatable, the first that fits counts.",
         |s, v| s.remap.add(v)),
@@ -278,7 +284,7 @@ pub static FLAGS: &[Flag] = &[
         "Counts messages for so long, fractions allowed [default: 1].", |s, v| { s.interval = interval(v)?; Ok(()) }),
     word(&["--sort"], ("KEY", "no key specified"), (Group::Output, TOP),
         "What comes first: rate, bytes, total, last or topic [default: rate].",
-        |s, v| { s.sort = sort_key(v)?; Ok(()) }),
+        |s, v| { s.sort = sort_key(v)?; Ok(()) }).offering(&["rate", "bytes", "total", "last", "topic"]),
     switch(&["--json"], (Group::Output, REPORTERS),
         "Prints JSON objects, one a line: for each packet, topic or interval.", |s, _| { s.json = true; Ok(()) }),
     // Server
@@ -317,7 +323,8 @@ pub static FLAGS: &[Flag] = &[
         |s, v| { s.password_variable = Some(text(v)); Ok(()) }).or(&["--password:env"]),
     word(&["--protocol-version", "-V"], ("VERSION", "no version specified"), (Group::Session, CLIENTS),
         "Version of MQTT: 5, 311 or 31, or mqttv5, mqttv311, mqttv31 [default: 311 for pub and sub, else 5].",
-        |s, v| { s.version = version(v)?; Ok(()) }).or(&["--mqtt-version", "--mqttVersion"]),
+        |s, v| { s.version = version(v)?; Ok(()) }).or(&["--mqtt-version", "--mqttVersion"])
+        .offering(&["5", "311", "31"]),
     switch(&["-c", "--disable-clean-session"], (Group::Session, CLIENTS),
         "Keeps the session and takes up the one that is there; needs -i.", |s, _| { s.clean_session = false; Ok(()) }),
     word(&["-x"], ("SECONDS", "no session expiry interval specified"), (Group::Session, CLIENTS),
@@ -328,7 +335,7 @@ pub static FLAGS: &[Flag] = &[
         |s, v| { s.keep_alive_seconds = keep_alive(v)?; Ok(()) }).or(&["--keep-alive", "--keepAlive"]),
     word(&["-q", "--qos"], ("QOS", "no QoS specified"), (Group::Session, CHOOSERS),
         "Quality of service, 0, 1 or 2 [default: 0; 2 for recordings].",
-        |s, v| { s.qos = qos(v, |n| format!("Invalid QoS given: {n}"))?; Ok(()) }),
+        |s, v| { s.qos = qos(v, |n| format!("Invalid QoS given: {n}"))?; Ok(()) }).offering(&["0", "1", "2"]),
     word(&["-M"], ("N", "max_inflight not specified"), (Group::Session, CLIENTS),
         "How many messages above QoS 0 may be on their way at a time [default: 20].", |s, v| {
             let n = at_least_one(v, "Maximum inflight messages must be greater than 0.")?;
@@ -336,7 +343,8 @@ pub static FLAGS: &[Flag] = &[
             Ok(())
         }).or(&["--max-inflight"]),
     Flag {
-        names: &["--property", "-D"], also: &[], tools: CLIENTS, takes: Takes::Property, group: Group::Session,
+        names: &["--property", "-D"], also: &[], tools: CLIENTS, takes: Takes::Property, offers: &[],
+        group: Group::Session,
         help: "Adds a property to connect, publish, subscribe, unsubscribe, disconnect or will. MQTT 5 only.",
         set: |_, _| Ok(()),
     },
@@ -349,7 +357,7 @@ pub static FLAGS: &[Flag] = &[
         |s, v| { s.will.payload = Some(v.to_vec()); Ok(()) }).or(&["--will-message"]),
     word(&["--will-qos"], ("QOS", "no will QoS specified"), (Group::Will, CLIENTS),
         "Its quality of service [default: 0].",
-        |s, v| { s.will.qos = qos(v, |n| format!("Invalid will QoS {n}."))?; Ok(()) }),
+        |s, v| { s.will.qos = qos(v, |n| format!("Invalid will QoS {n}."))?; Ok(()) }).offering(&["0", "1", "2"]),
     switch(&["--will-retain"], (Group::Will, CLIENTS),
         "Has the broker keep the will for later subscribers.", |s, _| { s.will.retain = true; Ok(()) }),
     // TLS
@@ -365,18 +373,20 @@ pub static FLAGS: &[Flag] = &[
     word(&["--key"], ("FILE", "no file specified"), (Group::Tls, ALL),
         "Its private key.", |s, v| { s.tls.key = Some(path(v)); Ok(()) }),
     word(&["--keyform"], ("FORM", "no keyform specified"), (Group::Tls, ALL),
-        "The form of the key; pem is the only one.", |s, v| { s.tls.key_form = Some(text(v)); Ok(()) }),
+        "The form of the key; pem is the only one.",
+        |s, v| { s.tls.key_form = Some(text(v)); Ok(()) }).offering(&["pem"]),
     switch(&["--insecure"], (Group::Tls, ALL),
         "Believes a trusted certificate also if it was made out to another name.",
         |s, _| { s.tls.insecure = true; Ok(()) }),
     word(&["--tls-version"], ("VERSION", "no version specified"), (Group::Tls, ALL),
         "The lowest version of TLS: tlsv1.2 or tlsv1.3 [default: tlsv1.2].",
-        |s, v| { s.tls.version = Some(text(v)); Ok(()) }),
+        |s, v| { s.tls.version = Some(text(v)); Ok(()) }).offering(&["tlsv1.2", "tlsv1.3"]),
     word(&["--ciphers"], ("LIST", "no ciphers specified"), (Group::Tls, ALL),
         "Ciphers of TLS 1.2 by their names in OpenSSL, separated by colons.",
         |s, v| { s.tls.ciphers = Some(text(v)); Ok(()) }),
     word(&["--tls-alpn"], ("PROTOCOL", "no protocol specified"), (Group::Tls, ALL),
-        "The protocol that is asked for (ALPN) [default: mqtt].", |s, v| { s.tls.alpn = Some(v.to_vec()); Ok(()) }),
+        "The protocol that is asked for (ALPN) [default: mqtt].",
+        |s, v| { s.tls.alpn = Some(v.to_vec()); Ok(()) }).offering(&["mqtt"]),
     switch(&["--no-tls"], (Group::Tls, ALL),
         "No TLS, also at port 8883.", |s, _| { s.tls.off = true; Ok(()) }),
     word(&["--tls-engine"], ("ENGINE", "no engine_id specified"), (Group::Tls, ALL),
@@ -397,11 +407,11 @@ pub static FLAGS: &[Flag] = &[
         "Reads options from this file instead of those in the folder of the user's configuration.",
         |_, _| Ok(())).or(&["--options-file"]),
     Flag {
-        names: &["--help"], also: &[], tools: ALL, takes: Takes::Help,
+        names: &["--help"], also: &[], tools: ALL, takes: Takes::Help, offers: &[],
         group: Group::Tool, help: "Shows this.", set: |_, _| Ok(()),
     },
     Flag {
-        names: &["--version"], also: &[], tools: ALL, takes: Takes::Version,
+        names: &["--version"], also: &[], tools: ALL, takes: Takes::Version, offers: &[],
         group: Group::Tool, help: "Shows the version.", set: |_, _| Ok(()),
     },
 ];
@@ -611,6 +621,19 @@ mod tests {
         for flag in FLAGS {
             assert!(flag.help.ends_with('.') && !flag.tools.is_empty(), "{:?}", flag.names);
             assert!(flag.all_names().all(|name| name.starts_with('-')), "{:?}", flag.names);
+        }
+    }
+
+    /// Whoever takes what is offered is not told that it is wrong.
+    #[test]
+    fn what_is_offered_is_taken() {
+        for flag in FLAGS {
+            for offer in flag.offers {
+                assert!(matches!(flag.takes, Takes::Word { .. }), "{:?}", flag.names);
+                let mut settings = Settings::new(flag.tools[0]);
+                let set = (flag.set)(&mut settings, offer.as_bytes());
+                assert_eq!(set, Ok(()), "{:?} {offer}", flag.names);
+            }
         }
     }
 

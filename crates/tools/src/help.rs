@@ -1,4 +1,4 @@
-//! `--help`, from the table of flags.
+//! `--help`, from the table of flags, and what manual pages say beside that table.
 
 use crate::flags::{Flag, Group, Takes};
 use crate::program::{Program, Tool};
@@ -18,25 +18,38 @@ pub(crate) fn help(program: Program) -> String {
             flags.into_iter().for_each(|flag| push_flag(flag, &mut out));
         }
     }
-    if matches!(program.tool, Tool::Sub | Tool::Request) {
-        out.push_str(FORMATS);
+    if has_formats(program.tool) {
+        push(&mut out, format_args!("\nFormats (-F):\n{FORMATS}"));
     }
-    out.push_str(&files(program));
+    out.push_str("\nExit codes:\n");
+    for (code, meaning) in exit_codes(program.tool) {
+        push(&mut out, format_args!("  {code:<4} {meaning}\n"));
+    }
+    push(&mut out, format_args!("\n{}\n", files(program)));
     out
 }
 
 fn push_flag(flag: &Flag, out: &mut String) {
-    let mut names = flag.names.to_vec();
-    // A letter comes first, whatever errors use.
-    names.sort_by_key(|name| name.len());
-    let value = match flag.takes {
-        Takes::Word { called, .. } => format!(" {called}"),
-        Takes::Property => " PACKET PROPERTY VALUE".to_owned(),
-        _ => String::new(),
-    };
-    push(out, format_args!("  {}{value}\n      {}\n", names.join(", "), flag.help));
+    let value = values(flag).iter().fold(String::new(), |all, value| format!("{all} {value}"));
+    push(out, format_args!("  {}{value}\n      {}\n", names(flag).join(", "), flag.help));
     if !flag.also.is_empty() {
         push(out, format_args!("      Also: {}\n", flag.also.join(", ")));
+    }
+}
+
+/// The names of a flag as they are shown: a letter comes first, whatever errors use.
+pub fn names(flag: &Flag) -> Vec<&'static str> {
+    let mut names = flag.names.to_vec();
+    names.sort_by_key(|name| name.len());
+    names
+}
+
+/// What the words behind a flag are called.
+pub fn values(flag: &Flag) -> &[&'static str] {
+    match &flag.takes {
+        Takes::Word { called, .. } => std::slice::from_ref(called),
+        Takes::Property => &["PACKET", "PROPERTY", "VALUE"],
+        Takes::Nothing | Takes::Help | Takes::Version => &[],
     }
 }
 
@@ -45,7 +58,8 @@ fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(text);
 }
 
-fn usage(tool: Tool) -> &'static str {
+/// The words that follow the name of the tool.
+pub fn usage(tool: Tool) -> &'static str {
     match tool {
         Tool::Pub => "[-h HOST] -t TOPIC {-m TEXT | -f FILE | -s | -l | -n} [FLAGS]",
         Tool::Sub => "[-h HOST] -t FILTER [-t FILTER]... [FLAGS]",
@@ -57,7 +71,8 @@ fn usage(tool: Tool) -> &'static str {
     }
 }
 
-fn examples(tool: Tool) -> &'static [(&'static str, &'static str)] {
+/// Words behind the name of the tool, and what they do.
+pub fn examples(tool: Tool) -> &'static [(&'static str, &'static str)] {
     match tool {
         Tool::Pub => &[
             ("-t line1/temp -m 21.5", "One message to the broker on this machine."),
@@ -113,8 +128,30 @@ fn examples(tool: Tool) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-const FORMATS: &str = "
-Formats (-F):
+/// Whether the tool prints messages by a format, so that [`FORMATS`] is about it.
+pub fn has_formats(tool: Tool) -> bool {
+    matches!(tool, Tool::Sub | Tool::Request)
+}
+
+/// The exit codes of a tool, and what they mean.
+pub fn exit_codes(tool: Tool) -> Vec<(&'static str, &'static str)> {
+    let mut codes = vec![("0", "all went well"), ("1", "the command line is wrong, or something failed")];
+    if has_formats(tool) {
+        codes.extend([("27", "-W is over"), ("255", "it was ended before the broker had answered")]);
+    }
+    if tool != Tool::Spy {
+        codes.extend([
+            ("7", "the connection was lost"),
+            ("8", "TLS was not agreed on"),
+            ("16", "the proxy gave no way"),
+            ("else", "the code with which the broker refused: 5 or 135 not authorized"),
+        ]);
+    }
+    codes
+}
+
+/// The letters of a format, as a table for a terminal.
+pub const FORMATS: &str = "\
   %t topic       %p payload          %x %X payload in hexadecimal    %l its length
   %q QoS         %r retain flag      %m packet identifier            %f %d payload as binary float, double
   %j JSON        %J JSON with a payload that is JSON itself          %% percent sign
@@ -127,9 +164,9 @@ Formats (-F):
 ";
 
 /// Where flags can stand beside the command line.
-fn files(program: Program) -> String {
+pub fn files(program: Program) -> String {
     let names = program.options_files().join(" and in ");
-    format!("\nFlags can also stand in $XDG_CONFIG_HOME or ~/.config, one a line: in {names}.\n")
+    format!("Flags can also stand in $XDG_CONFIG_HOME or ~/.config, one a line: in {names}.")
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@
 //! `tree` and `top` over `live`, `screen` and `picture`. What they hear comes through a `listener`.
 //!
 //! Invariants:
-//! - [`flags::FLAGS`] is the only place that names a flag: the parser, `--help` and lists of flags read it.
+//! - [`flags::FLAGS`] is the only place that names a flag: the parser, `--help`, completions and manual pages read it.
 //! - `format`, `json`, `strftime` and `numbers` are pure. Input, output, the clock and chance come in as [`World`].
 //! - Every text on standard error and every exit code of a run that failed is made in `ending`, but for what is wrong
 //!   with a command line, which its rule says, and for the files and places of the further tools, which they name.
@@ -23,7 +23,7 @@ mod debug;
 mod ending;
 pub mod flags;
 pub mod format;
-mod help;
+pub mod help;
 mod interrupts;
 mod json;
 mod listener;

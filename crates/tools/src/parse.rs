@@ -75,6 +75,11 @@ pub(crate) fn take(words: &[Vec<u8>], settings: &mut Settings) -> Result<(), Sto
             rest = after;
             continue;
         }
+        if let Some((flag, value)) = with_value(word, settings) {
+            (flag.set)(settings, value)?;
+            rest = after;
+            continue;
+        }
         let flag = Flag::find(settings.tool, word);
         let flag =
             flag.ok_or_else(|| Wrong(format!("Unknown option '{}'.", String::from_utf8_lossy(word))))?;
@@ -95,6 +100,15 @@ pub(crate) fn take(words: &[Vec<u8>], settings: &mut Settings) -> Result<(), Sto
         rest = &after[used..];
     }
     Ok(())
+}
+
+/// A long name and its value in one word: `--host=localhost`. mosquitto's tools do not know it; the other commands of
+/// `noctule` do, and shells complete it so.
+fn with_value<'w>(word: &'w [u8], settings: &Settings) -> Option<(&'static Flag, &'w [u8])> {
+    let equals = word.iter().position(|byte| *byte == b'=')?;
+    let (name, value) = (&word[..equals], &word[equals + 1..]);
+    let flag = Flag::find(settings.tool, name).filter(|_| name.starts_with(b"--"))?;
+    matches!(flag.takes, Takes::Word { .. }).then_some((flag, value))
 }
 
 /// Whether a word is the name of the tool's file. One that looks like a flag is written with its folder: `./-x`.
@@ -140,6 +154,17 @@ mod tests {
             parsed(Tool::Sub, "--hostname h --client-id c --topic a/# --count 2").expect("a command line");
         assert_eq!((settings.host.as_deref(), settings.client_id.as_deref()), (Some("h"), Some("c")));
         assert_eq!((settings.filters, settings.count), (vec!["a/#".to_owned()], Some(2)));
+    }
+
+    #[test]
+    fn a_long_name_may_have_its_value_behind_an_equals_sign() {
+        let settings = parsed(Tool::Pub, "--host=h --topic=a=b --message= --qos=1").expect("a command line");
+        assert_eq!((settings.host.as_deref(), settings.topic.as_deref()), (Some("h"), Some("a=b")));
+        assert_eq!(settings.payload, crate::settings::Payload::Bytes(Vec::new()));
+        for line in ["-h=h", "--retain=1", "--bogus=1", "--property=connect"] {
+            let error = parsed(Tool::Pub, line).expect_err(line);
+            assert_eq!(error, Stop::Usage(format!("Error: Unknown option '{line}'.")));
+        }
     }
 
     /// The texts are those of mosquitto's tools, which scripts may look for.

@@ -78,15 +78,20 @@ impl Program {
         }
     }
 
+    /// mosquitto's name for the tool, if it has one.
+    pub fn linked_name(self) -> Option<&'static str> {
+        self.row().2
+    }
+
     /// The files with its options, in the folder of the user's configuration, in the order in which they are read.
-    pub(crate) fn options_files(self) -> Vec<String> {
+    pub fn options_files(self) -> Vec<String> {
         let (_, command, linked, _) = self.row();
         let own = (!self.is_linked).then(|| format!("noctule/{command}"));
         linked.map(str::to_owned).into_iter().chain(own).collect()
     }
 
     /// What it does, in a few words.
-    pub(crate) fn about(self) -> &'static str {
+    pub fn about(self) -> &'static str {
         self.row().3
     }
 
