@@ -1,7 +1,7 @@
 //! One TLS connection as a filter between two byte streams. The only file that uses rustls' unbuffered API.
 //!
 //! It reads and writes nothing: received records go in, plaintext and records to send come out. What it keeps
-//! between two calls is rustls' own state (1,088 bytes, and about 2,500 behind it and in the cipher's library), the
+//! between two calls is rustls' own state (1,088 bytes, and about 2,400 behind it and in the cipher's library), the
 //! part of a record that has not come in full, and plaintext that did not fit into the reader's buffer; an idle
 //! connection has neither of the two.
 //!
