@@ -135,6 +135,10 @@ impl Authority for Access {
         backends.admit(credentials, Some(rules))
     }
 
+    fn certain_name(&self, origin: &Origin) -> Option<String> {
+        self.backends(origin).certain_name(origin)
+    }
+
     fn permit(&self, identity: &Identity, action: &Action<'_>) -> Decision {
         self.rules(&identity.origin).permit(&self.current(identity), action)
     }

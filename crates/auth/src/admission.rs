@@ -21,7 +21,7 @@
 //! password: who guesses learns nothing about names. Only the operator is told, by [`Decision::cause`].
 
 use crate::decision::{Credentials, Decision};
-use crate::identity::{Certificate, Groups, Identity};
+use crate::identity::{Certificate, Groups, Identity, Origin};
 use crate::password::{PasswordHash, SALT_BYTES};
 use crate::rules::RuleSet;
 use crate::users::{User, Users, UsersKind};
@@ -192,7 +192,11 @@ impl Backends {
         for backend in &self.list {
             match self.claim(backend, credentials) {
                 Claim::NotMine => asked.push(format!("{backend} does not know the client")),
-                Claim::Password { users, user } if credentials.password.is_none() && user.hash.is_some() => {
+                Claim::Password { users, user }
+                    if credentials.password.is_none()
+                        && user.hash.is_some()
+                        && user.bar(credentials.client_id).is_none() =>
+                {
                     let source = format!("{}:{}", users.file(), user.line);
                     let rule = "allowed with the password of the user";
                     return (Decision { source: source.into(), ..Decision::allow(rule, "") }, asked);
@@ -200,7 +204,9 @@ impl Backends {
                 Claim::Known { .. } | Claim::Password { .. } => break,
             }
         }
-        let admission = match self.admit(credentials, None) {
+        // Who gives no password wants to know about the user, not that a password is missing.
+        let password = credentials.password.or(credentials.user_name.map(|_| &b""[..]));
+        let admission = match self.admit(&Credentials { password, ..*credentials }, None) {
             Verdict::Decided(admission) => admission,
             Verdict::NeedsWork(work) => work.run(),
         };
@@ -215,11 +221,21 @@ impl Backends {
         let knows = |backend: &Backend| match self.claim(backend, &credentials) {
             Claim::NotMine => false,
             Claim::Known { user_name: known, .. } => known.as_deref() == user_name,
-            Claim::Password { .. } => true,
+            Claim::Password { user, .. } => user.bar(client_id).is_none(),
         };
         match self.list.iter().any(knows) {
             true => Decision::allow("whoever is known may stay", "users"),
             false => Decision::deny("the client is not known any more", "users"),
+        }
+    }
+
+    /// The user name of whoever comes from there: that of the certificate, where certificates are asked first.
+    pub fn certain_name(&self, origin: &Origin) -> Option<String> {
+        let (client_id, user_name, password, address) = ("", None, None, "");
+        let credentials = Credentials { client_id, user_name, password, address, origin };
+        match self.list.first().map(|backend| (backend, self.claim(backend, &credentials))) {
+            Some((Backend::Certificates(_), Claim::Known { user_name, .. })) => user_name.map(Into::into),
+            _ => None,
         }
     }
 
@@ -249,9 +265,12 @@ impl Backends {
     ) -> Verdict {
         let place = format!("{}:{}", users.file(), user.line);
         let user_name = credentials.user_name.unwrap_or_default();
+        let bar = user.bar(credentials.client_id).map(|why| format!("user {user_name:?} ({place}) {why}"));
         let Some(password) = credentials.password else {
-            return Verdict::Decided(Admission::refused(self.bad_credentials(no_password(user_name))));
+            let cause = bar.unwrap_or_else(|| no_password(user_name));
+            return Verdict::Decided(Admission::refused(self.bad_credentials(cause)));
         };
+        let is_barred = bar.is_some();
         let (hash, cause) = match &user.hash {
             Some(hash) => (hash, format!("the password of user {user_name:?} ({place}) is wrong")),
             None => match &self.decoy {
@@ -265,8 +284,8 @@ impl Backends {
         Verdict::NeedsWork(Work {
             hash: Arc::clone(hash),
             password: password.into(),
-            success: user.hash.is_some().then_some(success),
-            refusal: self.bad_credentials(cause),
+            success: (user.hash.is_some() && !is_barred).then_some(success),
+            refusal: self.bad_credentials(bar.unwrap_or(cause)),
         })
     }
 

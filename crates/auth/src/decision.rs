@@ -115,6 +115,11 @@ pub trait Authority {
         Verdict::Decided(Admission { decision, identity, upgrade: None })
     }
 
+    /// The user name of whoever comes from there, where that does not depend on CONNECT: a certificate says it.
+    fn certain_name(&self, _: &Origin) -> Option<String> {
+        None
+    }
+
     /// May this client do that, and why?
     fn permit(&self, identity: &Identity, action: &Action<'_>) -> Decision;
 

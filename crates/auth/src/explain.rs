@@ -33,7 +33,7 @@ impl Access {
         let identity = &*self.current(identity);
         let rules = self.rules(&identity.origin);
         let mut decision = rules.permit(identity, action);
-        if !decision.allowed && decision.remedy.is_empty() {
+        if !decision.allowed && decision.remedy.is_empty() && !rules.is_foreign() {
             decision.remedy = remedy(identity, action).into();
         }
         let client = format!("client {:?}{}", identity.client_id, Who(identity));

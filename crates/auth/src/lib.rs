@@ -6,6 +6,7 @@
 mod access;
 pub mod admission;
 mod decision;
+pub mod dynamic_security;
 mod explain;
 mod file_error;
 mod identity;

@@ -47,6 +47,10 @@ pub struct User {
     pub groups: Groups,
     /// The line it stands in.
     pub line: u32,
+    /// It does not come in with its password, for the time being.
+    pub is_disabled: bool,
+    /// The one client id with which it comes in; `None`: any.
+    pub client_id: Option<Box<str>>,
 }
 
 impl Users {
@@ -63,6 +67,11 @@ impl Users {
     /// lines for a name the last one counts. What was passed over is told.
     pub fn parse_mosquitto(file: &str, text: &str) -> (Self, Vec<FileError>) {
         Self::read(file, text, UsersKind::Mosquitto)
+    }
+
+    /// Users that were read from a file in another form. Of two with one name the last one counts.
+    pub(crate) fn of(file: &str, kind: UsersKind, users: impl IntoIterator<Item = (Box<str>, User)>) -> Self {
+        Self { file: file.into(), users: users.into_iter().collect(), kind }
     }
 
     /// The name of the file.
@@ -132,13 +141,25 @@ impl Users {
             return Err(line.error(fields.groups.start, "the name of a group is missing"));
         }
         let groups = groups.into_iter().filter(|group| !group.is_empty()).collect();
-        let user = User { hash: hash.map(Arc::new), groups, line: line.number };
+        let hash = hash.map(Arc::new);
+        let user = User { hash, groups, line: line.number, is_disabled: false, client_id: None };
         let earlier = self.users.insert(name.into(), user);
         match earlier {
             Some(earlier) if is_ours => {
                 Err(line.error(0, format!("{name:?} stands in line {} already", earlier.line)))
             }
             _ => Ok(()),
+        }
+    }
+}
+
+impl User {
+    /// Why it does not come in whatever its password is, if there is a reason.
+    pub(crate) fn bar(&self, client_id: &str) -> Option<String> {
+        match &self.client_id {
+            _ if self.is_disabled => Some("is disabled".to_owned()),
+            Some(own) if **own != *client_id => Some(format!("comes in with the client id {own:?} only")),
+            _ => None,
         }
     }
 }

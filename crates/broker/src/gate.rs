@@ -11,7 +11,7 @@ use noctule_session::{ConnectQueue, Meters, Rates, Terms};
 use noctule_transport::{ListenUrl, Origins, Peer, ServerTls, Stream, WebSocketRules, WhatFollows};
 use std::sync::Arc;
 use std::time::SystemTime;
-use tracing::error;
+use tracing::{error, warn};
 
 /// A listener of the configuration.
 pub(crate) struct Gate {
@@ -81,7 +81,9 @@ fn tls(config: &ListenerConfig) -> Result<Option<ServerTls>, Error> {
     if !scheme.is_tls() {
         return Ok(None);
     }
-    let TlsFiles { certificates, clients } = TlsFiles::load(config, SystemTime::now()).map_err(first)?;
+    let TlsFiles { certificates, clients, warnings } =
+        TlsFiles::load(config, SystemTime::now()).map_err(first)?;
+    warnings.iter().for_each(|warning| warn!("{warning}"));
     let follows = if scheme.is_websocket() { WhatFollows::WebSocket } else { WhatFollows::Mqtt };
     Ok(Some(ServerTls::with_versions(&certificates, &clients, follows, config.tls.versions)?))
 }

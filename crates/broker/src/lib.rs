@@ -78,6 +78,14 @@ pub enum Error {
         /// The listener.
         url: ListenUrl,
     },
+    /// A key is not read.
+    #[error("{path}: {cause}", path = path.display())]
+    Key {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        cause: access::secrets::SecretError,
+    },
     /// Certificates and keys do not pair.
     #[error("tls.certificate names {certificates} files and tls.key {keys}; each certificate needs its key")]
     CertificatesWithoutKeys {

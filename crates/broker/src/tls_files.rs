@@ -1,6 +1,7 @@
 //! The certificates and keys of a listener, read from their files; and everything that is wrong with them.
 
 use crate::Error;
+use crate::access::secrets::{SecretError, look_at};
 use crate::config::{ListenerConfig, Tls, TlsClients};
 use noctule_transport::{Authorities, Certificate, ClientCertificates};
 use std::path::Path;
@@ -10,6 +11,8 @@ use std::time::SystemTime;
 pub(crate) struct TlsFiles {
     pub(crate) certificates: Vec<Certificate>,
     pub(crate) clients: ClientCertificates,
+    /// Keys that everybody can read.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Why a listener cannot speak TLS.
@@ -48,8 +51,17 @@ impl TlsFiles {
             let (certificates, keys) = (tls.certificate.len(), tls.key.len());
             problem(About::Certificate(None), Error::CertificatesWithoutKeys { certificates, keys });
         }
-        let mut certificates = Vec::new();
+        let (mut certificates, mut warnings) = (Vec::new(), Vec::new());
         for (index, (chain, key)) in tls.certificate.iter().zip(&tls.key).enumerate() {
+            match look_at(Path::new(key)) {
+                Ok(warning) => warnings.extend(warning),
+                Err(cause @ SecretError::ForeignLink { .. }) => {
+                    problem(About::Key(index), Error::Key { path: key.into(), cause });
+                    continue;
+                }
+                // Reading it says why.
+                Err(SecretError::Unreadable(_)) => {}
+            }
             match Certificate::load(Path::new(chain), Path::new(key), now) {
                 Ok(certificate) => certificates.push(certificate),
                 Err(cause) if cause.path == Path::new(key) && chain != key => {
@@ -59,7 +71,7 @@ impl TlsFiles {
             }
         }
         match client_certificates(tls, now) {
-            Ok(clients) if problems.is_empty() => Ok(Self { certificates, clients }),
+            Ok(clients) if problems.is_empty() => Ok(Self { certificates, clients, warnings }),
             Ok(_) => Err(problems),
             Err(refused) => {
                 problems.push(refused);

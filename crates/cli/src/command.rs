@@ -77,7 +77,14 @@ fn check_command() -> Command {
         .about(
             "Checks a configuration file: exits with 0 if it is right, else with 1 and every mistake in it",
         )
-        .arg(Arg::new(FILE).value_name("FILE").required(true).value_parser(value_parser!(PathBuf)))
+        .arg(
+            Arg::new(FILE)
+                .value_name("FILE")
+                .required_unless_present(MOSQUITTO)
+                .value_parser(value_parser!(PathBuf))
+                .help("Configuration file"),
+        )
+        .arg(mosquitto_arg().conflicts_with(FILE))
 }
 
 fn reference_command() -> Command {
@@ -91,12 +98,7 @@ pub(crate) fn setting_args() -> Vec<Arg> {
         .value_name("FILE")
         .value_parser(value_parser!(PathBuf))
         .help("Configuration file; none is read without this or NOCTULE_CONFIG");
-    let mosquitto = Arg::new(MOSQUITTO)
-        .long(MOSQUITTO)
-        .value_name("FILE")
-        .value_parser(value_parser!(PathBuf))
-        .conflicts_with(CONFIG)
-        .help("A mosquitto.conf that is read instead; docs/mosquitto.md says what becomes of it");
+    let mosquitto = mosquitto_arg().conflicts_with(CONFIG);
     let set = Arg::new(SET)
         .long(SET)
         .value_name("KEY=VALUE")
@@ -105,6 +107,14 @@ pub(crate) fn setting_args() -> Vec<Arg> {
     let defaults = Config::default();
     let flags = KEYS.iter().filter_map(|key| flag(key, &defaults));
     [config, mosquitto].into_iter().chain(flags).chain([set]).collect()
+}
+
+fn mosquitto_arg() -> Arg {
+    Arg::new(MOSQUITTO)
+        .long(MOSQUITTO)
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help("A mosquitto.conf that is read instead; docs/mosquitto.md says what becomes of it")
 }
 
 /// `--recover` is said for one start; a file would say it again and again.
@@ -134,7 +144,7 @@ fn keys_help() -> String {
 /// Name of the flag for the file.
 const CONFIG: &str = "config";
 /// Name of the flag for a file of mosquitto.
-const MOSQUITTO: &str = "mosquitto";
+pub(crate) const MOSQUITTO: &str = "mosquitto";
 /// Name of the flag for any key.
 const SET: &str = "set";
 /// Name of the flag that goes on without what is damaged.

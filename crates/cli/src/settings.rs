@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::ArgMatches;
-use noctule_broker::config::{self, ListenerSetting, Loaded, Origin, Setting, Value, check_file, load};
+use noctule_broker::config::{
+    self, ListenerSetting, Loaded, Origin, Setting, Value, check_file, check_mosquitto_file, load,
+};
 use serde_json::{Map, json};
 
-use crate::command::{FILE, JSON, sources};
+use crate::command::{FILE, JSON, MOSQUITTO, sources};
 use crate::failure::Failure;
 
 /// Prints the effective configuration; warnings go to standard error.
@@ -23,8 +25,12 @@ pub(crate) fn show(matches: &ArgMatches) -> Result<(), Failure> {
 
 /// Checks one file by itself, without environment and flags, and the certificates that it names.
 pub(crate) fn check(matches: &ArgMatches) -> Result<(), Failure> {
-    let file: &PathBuf = matches.get_one(FILE).expect("clap requires the argument");
-    check_file(file, SystemTime::now()).map_err(Failure::Check)
+    let now = SystemTime::now();
+    let checked = match matches.get_one::<PathBuf>(MOSQUITTO) {
+        Some(file) => check_mosquitto_file(file, now),
+        None => check_file(matches.get_one::<PathBuf>(FILE).expect("clap requires one of them"), now),
+    };
+    checked.map_err(Failure::Check)
 }
 
 /// Prints `docs/configuration.md`.

@@ -201,8 +201,10 @@ impl Shard {
         if decision.allowed {
             return Ok(());
         }
-        let cause = format!("the will on {topic:?} is refused: {}", decision.told());
-        Err(Violation::new(ReasonCode::NotAuthorized, cause).into())
+        // The client is told of the topic that it has named, the operator of the whole one.
+        let cause = |topic| format!("the will on {topic:?} is refused: {}", decision.told());
+        let violation = Violation::new(ReasonCode::NotAuthorized, cause(will.topic));
+        Err(Refused { violation, cause: Violation::new(ReasonCode::NotAuthorized, cause(topic)).cause })
     }
 
     /// Gives a session the client that has come to it, and says which.
@@ -232,13 +234,12 @@ impl Shard {
     }
 }
 
-/// Where user names are client ids, nobody gets the session of a user that it is not: a certificate may name another
-/// one than CONNECT.
+/// Where user names are client ids, nobody gets the session of a user that it is not.
 fn check_user_is_client(identity: &Identity, terms: &Terms) -> Result<(), Refused> {
     if !terms.client_ids.are_user_names || identity.user_name.as_deref() == Some(&*identity.client_id) {
         return Ok(());
     }
-    let cause = "the user is not the one whose name CONNECT has, which is the client id here \
+    let cause = "the user is not the one whose name it has given, which is the client id here \
                  (listener.user_name_as_client_id)";
     Err(Violation::new(ReasonCode::NotAuthorized, cause).into())
 }

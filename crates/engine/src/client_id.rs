@@ -17,26 +17,34 @@ impl Shard {
         terms: &Terms,
     ) -> (Cow<'a, str>, bool) {
         let own = match terms.client_ids.are_user_names {
-            true => connect.user_name.unwrap_or_default(),
-            false => connect.client_id,
+            true => self.name_of_user(id, connect).unwrap_or_default(),
+            false => connect.client_id.into(),
         };
         if !own.is_empty() {
-            return (own.into(), false);
+            return (own, false);
         }
         let given = self.handshake(id).and_then(|handshake| handshake.assigned.as_deref()).map(str::to_owned);
         (given.unwrap_or_else(|| self.assign_client_id(&terms.client_ids)).into(), true)
+    }
+
+    /// Under which name the client will come in, if it does: that of its certificate where that decides, else that of
+    /// CONNECT.
+    fn name_of_user<'a>(&self, id: ConnectionId, connect: &Connect<'a>) -> Option<Cow<'a, str>> {
+        let certain = self.handshake(id).and_then(|handshake| self.authority.certain_name(&handshake.origin));
+        certain.map(Cow::Owned).or(connect.user_name.map(Cow::Borrowed)).filter(|name| !name.is_empty())
     }
 
     /// An empty client id asks for an assigned one; 3.1 has no such thing, and 3.1.1 only with Clean Session 1
     /// [MQTT-3.1.3-7, 3.1.1]. The bound on its length is not for those that the broker gave away.
     pub(crate) fn check_client_id(
         &self,
+        id: ConnectionId,
         connect: &Connect<'_>,
         client_id: &str,
         terms: &Terms,
     ) -> Result<(), Violation> {
         let (rules, bytes_max) = (&terms.client_ids, self.limits.client_id_bytes_max);
-        if rules.are_user_names && connect.user_name.is_none_or(str::is_empty) {
+        if rules.are_user_names && self.name_of_user(id, connect).is_none() {
             let cause =
                 "a user name is needed, which is the client id here (listener.user_name_as_client_id)";
             return Err(Violation::new(ReasonCode::NotAuthorized, cause));

@@ -102,7 +102,7 @@ impl Shard {
                 format!("this server refers clients to {}", limits.server_reference),
             ));
         }
-        self.check_client_id(connect, client_id, terms)?;
+        self.check_client_id(id, connect, client_id, terms)?;
         if let Some(method) = connect.properties.authentication_method() {
             let cause = format!("the authentication method {method:?} is not known here");
             return Err(Violation::new(ReasonCode::BadAuthenticationMethod, cause));

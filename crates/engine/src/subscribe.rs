@@ -10,11 +10,12 @@ use crate::shard::{Shard, Turn};
 use crate::{Change, Record};
 use noctule_auth::Action;
 use noctule_codec::{
-    Packet, Properties, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubAck, Subscribe,
+    Packet, Properties, Property, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubAck, Subscribe,
     SubscriptionOptions, UnsubAck, Unsubscribe, packet_len,
 };
 use noctule_session::{GroupNumber, Outgoing, SessionChange, Subscription};
 use noctule_topic::{FilterError, Subscription as FilterText, TopicFilter};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 impl Shard {
@@ -29,8 +30,8 @@ impl Shard {
         // A packet that breaks a rule changes nothing, so all filters are checked before the first is used.
         let terms = self.terms_of(slot);
         for (text, options) in subscribe.filters.iter() {
-            let text = whole_filter(&terms.mount_point, text);
-            let parsed = check_filter(&text, options)?;
+            let whole = whole_filter(&terms.mount_point, text);
+            let parsed = check_filter(&whole, text, options)?;
             self.check_announced(slot, &parsed, id)?;
         }
         self.check_answer_fits(slot, subscribe.filters.len())?;
@@ -40,26 +41,45 @@ impl Shard {
         }
         self.check_refusal_can_be_told(slot, ProtocolVersion::V3_1_1, turn)?;
         let mut reason_codes = Vec::with_capacity(subscribe.filters.len());
+        let mut first_refusal = None;
         self.charge_filters(slot, subscribe.filters.len(), turn);
         for (place, (text, options)) in subscribe.filters.iter().enumerate() {
             let text = whole_filter(&terms.mount_point, text);
             let result = match in_use {
-                true => Err(ReasonCode::PacketIdentifierInUse),
+                true => Err(FilterRefusal::ID_IN_USE),
                 // As many as a session may have is as many as one packet can ask for.
-                false if place >= self.limits.subscriptions_max as usize => Err(ReasonCode::QuotaExceeded),
+                false if place >= self.limits.subscriptions_max as usize => Err(FilterRefusal::QUOTA),
                 false => self.subscribe(slot, &text, options, id, turn),
             };
-            reason_codes.push(result.unwrap_or_else(|code| code));
+            reason_codes.push(result.unwrap_or_else(|refusal| {
+                let reason_code = refusal.reason_code;
+                first_refusal.get_or_insert((place, refusal));
+                reason_code
+            }));
         }
         let is_refused = is_refused(&reason_codes);
         let suback = SubAck {
             packet_id: subscribe.packet_id,
-            properties: Properties::EMPTY,
+            properties: self.why_refused(slot, first_refusal),
             reason_codes: reason_codes.into(),
         };
         let suback = Outgoing::Packet(Box::new(Packet::SubAck(suback)));
         self.answer_subscriptions(slot, suback, Then::Subscribed, is_refused, turn);
         Ok(())
+    }
+
+    /// A reason string about the first filter that is refused, by its place and not its text, which may have a mount
+    /// point in front of it. Only who asks for problem information is told [MQTT-3.1.2-29].
+    fn why_refused(&self, slot: usize, first: Option<(usize, FilterRefusal)>) -> Properties<'static> {
+        let link = self.sessions[slot].session.link.as_ref();
+        let wants_reason = link.is_some_and(|link| link.request_problem_information);
+        match first {
+            Some((place, refusal)) if wants_reason => {
+                let why = format!("filter {}: {}", place + 1, refusal.why);
+                Properties::new().with(Property::ReasonString(&why)).into_owned()
+            }
+            _ => Properties::EMPTY,
+        }
     }
 
     /// Removes subscriptions. Deliveries that have begun are completed [MQTT-3.10.4-3].
@@ -71,8 +91,8 @@ impl Shard {
     ) -> Result<(), Violation> {
         let terms = self.terms_of(slot);
         for text in unsubscribe.filters.iter() {
-            let text = whole_filter(&terms.mount_point, text);
-            FilterText::check(&text).map_err(|error| invalid_filter(&text, &error))?;
+            let whole = whole_filter(&terms.mount_point, text);
+            FilterText::check(&whole).map_err(|error| invalid_filter(text, &error))?;
         }
         self.check_answer_fits(slot, unsubscribe.filters.len())?;
         let in_use = self.sessions[slot].session.inbound.contains(unsubscribe.packet_id);
@@ -149,18 +169,15 @@ impl Shard {
         options: SubscriptionOptions,
         id: Option<u32>,
         turn: &mut Turn<'_>,
-    ) -> Result<ReasonCode, ReasonCode> {
-        let parsed = FilterText::check(text).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+    ) -> Result<ReasonCode, FilterRefusal> {
+        let parsed = FilterText::check(text).map_err(|_| FilterRefusal::TOPIC)?;
         let is_new = !self.sessions[slot].session.subscriptions.contains(text);
-        if let Err(code) = self.check_subscription(slot, text, &parsed, id, turn) {
-            self.log_refused_filter(slot, text, code, "", turn);
-            return Err(code);
-        }
-        let decision = self.permit(slot, &Action::Subscribe { filter: parsed.filter(), qos: options.qos });
-        if !decision.allowed {
-            let code = ReasonCode::NotAuthorized;
-            self.log_refused_filter(slot, text, code, &decision.told(), turn);
-            return Err(code);
+        let checked = self
+            .check_subscription(slot, text, &parsed, id, turn)
+            .and_then(|()| self.check_subscribing(slot, &parsed, options.qos));
+        if let Err(refusal) = checked {
+            self.log_refused_filter(slot, text, &refusal, turn);
+            return Err(refusal);
         }
         let options = SubscriptionOptions { qos: options.qos.min(self.offered(slot).maximum_qos), ..options };
         let subscription = Subscription { options, id };
@@ -174,6 +191,20 @@ impl Shard {
         }
         self.open_retained_phase(slot, text, &parsed, subscription, is_new);
         Ok(granted(options.qos))
+    }
+
+    /// Whether the client may subscribe to it.
+    fn check_subscribing(
+        &mut self,
+        slot: usize,
+        parsed: &FilterText<'_>,
+        qos: QoS,
+    ) -> Result<(), FilterRefusal> {
+        let decision = self.permit(slot, &Action::Subscribe { filter: parsed.filter(), qos });
+        if decision.allowed {
+            return Ok(());
+        }
+        Err(FilterRefusal { reason_code: ReasonCode::NotAuthorized, why: decision.told().into() })
     }
 
     /// A 5.0 client was told at CONNACK what is not available, so to use it ends its connection
@@ -220,7 +251,7 @@ impl Shard {
         parsed: &FilterText<'_>,
         id: Option<u32>,
         turn: &Turn<'_>,
-    ) -> Result<(), ReasonCode> {
+    ) -> Result<(), FilterRefusal> {
         let limits = &self.limits;
         let session = &self.sessions[slot].session;
         let is_new = !session.subscriptions.contains(text);
@@ -237,9 +268,9 @@ impl Shard {
             () if filter.split('/').count() > usize::from(limits.topic_levels_max)
                 || text.len() > usize::from(limits.topic_bytes_max) =>
             {
-                Err(ReasonCode::TopicFilterInvalid)
+                Err(FilterRefusal::TOPIC)
             }
-            () if is_new && is_full => Err(ReasonCode::QuotaExceeded),
+            () if is_new && is_full => Err(FilterRefusal::QUOTA),
             () => Ok(()),
         }
     }
@@ -361,14 +392,46 @@ impl Shard {
         &self,
         slot: usize,
         text: &str,
-        reason_code: ReasonCode,
-        rule: &str,
+        FilterRefusal { reason_code, why }: &FilterRefusal,
         turn: &mut Turn<'_>,
     ) {
-        let client_id = Arc::clone(&self.sessions[slot].session.client_id);
-        let colon = if rule.is_empty() { "" } else { ": " };
-        let cause = format!("the subscription to {text:?} is refused{colon}{rule}");
+        let (client_id, reason_code) = (Arc::clone(&self.sessions[slot].session.client_id), *reason_code);
+        let cause = format!("the subscription to {text:?} is refused: {why}");
         Self::event(turn, Event::Denied { client_id, reason_code, cause });
+    }
+}
+
+/// Why a filter of a SUBSCRIBE is refused.
+struct FilterRefusal {
+    reason_code: ReasonCode,
+    /// For the client and the log.
+    why: Cow<'static, str>,
+}
+
+impl FilterRefusal {
+    const ID_IN_USE: Self = Self::because(
+        ReasonCode::PacketIdentifierInUse,
+        "the packet identifier is that of a QoS 2 publication which is not complete",
+    );
+    const TOPIC: Self = Self::because(
+        ReasonCode::TopicFilterInvalid,
+        "it has more levels or bytes than are allowed (limits.topic_levels_max, limits.topic_bytes_max)",
+    );
+    const QUOTA: Self = Self::because(
+        ReasonCode::QuotaExceeded,
+        "the session has as many subscriptions as it may (limits.subscriptions_max, \
+         limits.wildcard_subscriptions_max, limits.subscription_bytes_max, limits.memory_bytes_max)",
+    );
+
+    const fn because(reason_code: ReasonCode, why: &'static str) -> Self {
+        Self { reason_code, why: Cow::Borrowed(why) }
+    }
+}
+
+/// What the broker does not have, or cannot do now.
+impl From<ReasonCode> for FilterRefusal {
+    fn from(reason_code: ReasonCode) -> Self {
+        Self { reason_code, why: reason_code.to_string().into() }
     }
 }
 
@@ -383,9 +446,14 @@ fn name_group(share_name: &str, filter: &str, durable: bool, turn: &mut Turn<'_>
     group
 }
 
-/// The rules that a filter must obey whatever the broker's configuration says.
-fn check_filter(text: &str, options: SubscriptionOptions) -> Result<FilterText<'_>, Violation> {
-    let parsed = FilterText::check(text).map_err(|error| invalid_filter(text, &error))?;
+/// The rules that a filter must obey whatever the broker's configuration says. `text` is what the client calls it,
+/// without a mount point.
+fn check_filter<'a>(
+    whole: &'a str,
+    text: &str,
+    options: SubscriptionOptions,
+) -> Result<FilterText<'a>, Violation> {
+    let parsed = FilterText::check(whole).map_err(|error| invalid_filter(text, &error))?;
     if parsed.share_name().is_some() && options.no_local {
         let cause = "No Local on a shared subscription [MQTT-3.8.3-4]";
         return Err(Violation::new(ReasonCode::ProtocolError, cause));

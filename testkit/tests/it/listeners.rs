@@ -1,10 +1,13 @@
 //! Listeners that offer different things: mount points, versions, client ids, bounds.
 
+use noctule_auth::admission::{Admission, Verdict};
+use noctule_auth::{Action, Authority, Credentials, Decision, Identity, Origin};
 use noctule_codec::ProtocolVersion::{V3_1, V3_1_1, V5};
 use noctule_codec::{Packet, ProtocolVersion, QoS, ReasonCode, SubscriptionOptions};
 use noctule_session::{ClientIds, DropReason, Limits, Terms, Versions};
 use noctule_testkit::sim::{
-    ConnectOptions, Sim, VERSIONS, in_many_worlds, publish, texts, unsubscribe, will,
+    ConnectOptions, Sim, SimOptions, VERSIONS, in_many_worlds, publish, subscribe_with, texts, unsubscribe,
+    will,
 };
 use std::sync::Arc;
 
@@ -225,6 +228,81 @@ fn a_user_name_can_take_the_place_of_the_client_id() {
         sim.expect_end(first, ReasonCode::SessionTakenOver);
         assert_eq!(answer(&mut sim, &terms, &client(version, "one")).0, ReasonCode::NotAuthorized);
     }
+}
+
+/// Says who everybody is, as a certificate does.
+struct Certain;
+
+impl Authority for Certain {
+    fn connect(&self, _: &Credentials<'_>) -> Decision {
+        Decision::allow("the certificate is valid", "test")
+    }
+
+    fn admit(&self, credentials: &Credentials<'_>) -> Verdict {
+        let mut identity = credentials.identity();
+        identity.user_name = self.certain_name(credentials.origin).map(Into::into);
+        let (decision, identity) = (self.connect(credentials), Some(identity));
+        Verdict::Decided(Admission { decision, identity, upgrade: None })
+    }
+
+    fn certain_name(&self, _: &Origin) -> Option<String> {
+        Some("machine".to_owned())
+    }
+
+    fn permit(&self, _: &Identity, _: &Action<'_>) -> Decision {
+        Decision::allow("everything", "test")
+    }
+}
+
+#[test]
+fn the_name_of_a_certificate_can_take_the_place_of_the_client_id_whatever_connect_says() {
+    let terms = with_client_ids(ClientIds { are_user_names: true, ..ClientIds::default() });
+    let mut sim = Sim::with(SimOptions { authority: Arc::new(Certain), ..SimOptions::default() });
+    let first = connect_on(&mut sim, &terms, &client(V5, "one"));
+    let ids: Vec<_> = sim.sessions().map(|session| session.client_id.to_string()).collect();
+    assert_eq!(ids, ["machine"]);
+    let other_name = ConnectOptions { user_name: Some("anna"), ..client(V5, "two") };
+    connect_on(&mut sim, &terms, &other_name);
+    sim.expect_end(first, ReasonCode::SessionTakenOver);
+}
+
+/// Lets everybody in and nobody do anything.
+struct Closed;
+
+impl Authority for Closed {
+    fn connect(&self, _: &Credentials<'_>) -> Decision {
+        Decision::allow("come in", "test")
+    }
+
+    fn permit(&self, _: &Identity, _: &Action<'_>) -> Decision {
+        Decision::deny("nothing is allowed", "test")
+    }
+}
+
+#[test]
+fn a_client_is_told_of_topics_as_it_names_them_without_the_mount_point() {
+    let mut sim = Sim::with(SimOptions { authority: Arc::new(Closed), ..SimOptions::default() });
+    let terms = mounted("cellar/");
+    let mut told = Vec::new();
+    let with_will = client(V5, "a").with_will(will("gone", ""));
+    let wire = sim.open_on(&terms);
+    sim.send(wire, &Packet::Connect(with_will.packet()));
+    let Packet::ConnAck(connack) = sim.expect(wire) else { panic!("no CONNACK") };
+    told.extend(connack.properties.reason_string().map(str::to_owned));
+
+    let wire = connect_on(&mut sim, &terms, &client(V5, "a"));
+    sim.send(wire, &Packet::Publish(publish("secret", b"", AtLeastOnce, 1)));
+    let Packet::PubAck(puback) = sim.expect(wire) else { panic!("no PUBACK") };
+    told.extend(puback.properties.reason_string().map(str::to_owned));
+    sim.send(wire, &subscribe_with(1, "secret/#", SubscriptionOptions::default(), None));
+    let Packet::SubAck(suback) = sim.expect(wire) else { panic!("no SUBACK") };
+    told.extend(suback.properties.reason_string().map(str::to_owned));
+    sim.send(wire, &subscribe_with(2, "secret#", SubscriptionOptions::default(), None));
+    let Packet::Disconnect(disconnect) = sim.expect(wire) else { panic!("no DISCONNECT") };
+    told.extend(disconnect.properties.reason_string().map(str::to_owned));
+
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert!(told.iter().all(|text| !text.contains("cellar")), "{told:?}");
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! What clients may do is asked at every PUBLISH, SUBSCRIBE, will and delivery.
 
 use noctule_auth::{Action, Authority, Credentials, Decision, Identity};
-use noctule_codec::{Packet, ProtocolVersion, QoS, ReasonCode, Will};
+use noctule_codec::{
+    Packet, PacketId, Properties, Property, ProtocolVersion, QoS, ReasonCode, Subscribe, SubscribeFilters,
+    SubscriptionOptions, Will,
+};
 use noctule_engine::Drop;
 use noctule_session::{DropReason, Limits};
 use noctule_testkit::sim::{
@@ -140,6 +143,35 @@ fn mqtt5_3_9_3_2_and_mqtt311_3_9_3_2_a_filter_that_is_not_allowed_is_refused_and
         sim.publish(admin, "no/a", "x", AtLeastOnce);
         sim.publish(admin, "yes/a", "x", AtLeastOnce);
         assert_eq!(texts(&sim.deliveries(client)), [("yes/a", "x")]);
+    }
+}
+
+/// By its place: in front of its text a mount point may stand.
+#[test]
+fn mqtt5_3_1_2_29_suback_says_why_the_first_filter_is_refused_to_who_wants_to_know() {
+    let why = "filter 2: nothing below no/ (test:1)";
+    for (asks, expected) in [(None, Some(why)), (Some(true), Some(why)), (Some(false), None)] {
+        let rules = denying(|rules| &rules.subscribe);
+        let mut sim = sim_with(&rules, Limits { subscriptions_max: 3, ..Limits::default() });
+        let mut options = ConnectOptions { client_id: "client", ..ConnectOptions::default() };
+        if let Some(asks) = asks {
+            options = options.with(Property::RequestProblemInformation(asks));
+        }
+        let client = sim.connect_with(&options);
+        let mut subscribe = |names: &[&str]| {
+            let mut filters = SubscribeFilters::new();
+            names.iter().for_each(|name| filters.push(name, SubscriptionOptions::default()));
+            let packet_id = PacketId::new(1).expect("not zero");
+            let properties = Properties::EMPTY;
+            sim.send(client, &Packet::Subscribe(Subscribe { packet_id, properties, filters }));
+            let Packet::SubAck(answer) = sim.expect(client) else { panic!("SUBACK is due") };
+            answer.properties.reason_string().map(str::to_owned)
+        };
+        assert_eq!(subscribe(&["yes"]), None, "nothing is refused");
+        let told = subscribe(&["yes", "no/a", "no/b"]);
+        assert_eq!(told.as_deref(), expected, "{asks:?}");
+        let told = subscribe(&["one", "more", "than", "may be"]).unwrap_or_default();
+        assert_eq!(told.contains("limits.subscriptions_max"), expected.is_some(), "{told}");
     }
 }
 

@@ -57,6 +57,8 @@ enum Kind {
     Filter,
     /// A topic filter whose names may be anything that keeps its shape: mosquitto's patterns.
     LooseFilter,
+    /// One topic filter, and what is spelled like it: it matches no topic that it does not spell.
+    Literal,
     /// All topics, those that begin with `$` too.
     Everything,
     /// What `NAME/#` matches, for every NAME that does not begin with `$`. It is a family of filters: it covers what
@@ -89,7 +91,7 @@ impl TopicPattern {
             Kind::Everything => Reach::Everything,
             Kind::EachFirstLevel => Reach::Ordinary,
             Kind::Filter | Kind::LooseFilter if &*self.text == "#" => Reach::Ordinary,
-            Kind::Filter | Kind::LooseFilter => Reach::Asked,
+            Kind::Filter | Kind::LooseFilter | Kind::Literal => Reach::Asked,
         }
     }
 
@@ -105,6 +107,23 @@ impl TopicPattern {
     pub fn filter(text: &str) -> Result<Self, PatternError> {
         TopicFilter::parse(text)?;
         Ok(Self::compile(Kind::Filter, text, false))
+    }
+
+    /// One topic filter as it is spelled: it covers no other, not even a narrower one.
+    ///
+    /// # Errors
+    /// It is no topic filter.
+    pub fn literal(text: &str) -> Result<Self, PatternError> {
+        TopicFilter::parse(text)?;
+        let head: Box<str> = text.into();
+        Ok(Self {
+            kind: Kind::Literal,
+            text: head.clone(),
+            head,
+            rest: Box::default(),
+            uses_user: false,
+            uses_client: false,
+        })
     }
 
     /// A topic filter in which a level `%u` stands for the user name and a level `%c` for the client id.
@@ -193,6 +212,7 @@ impl TopicPattern {
         match self.kind {
             Kind::Everything => true,
             Kind::EachFirstLevel => !filter.starts_with(['+', '#', '$']),
+            Kind::Literal => *self.text == *filter,
             Kind::Filter | Kind::LooseFilter => covers(&*self.filled(names), filter),
         }
     }
@@ -202,6 +222,7 @@ impl TopicPattern {
         match self.kind {
             Kind::Everything => true,
             Kind::EachFirstLevel => !filter.starts_with('$'),
+            Kind::Literal => *self.text == *filter,
             Kind::Filter | Kind::LooseFilter => filters_meet(&self.filled(names), filter),
         }
     }

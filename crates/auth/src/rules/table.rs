@@ -14,6 +14,8 @@ use thiserror::Error;
 pub struct RuleSet {
     pub(super) table: Arc<Table>,
     pub(super) season: Arc<Season>,
+    /// They were written in other words than ours.
+    is_foreign: bool,
 }
 
 /// There are more rules than [`RULES_MAX`].
@@ -95,7 +97,17 @@ impl RuleSet {
         let tests = rules.iter().map(Test::new).collect();
         let otherwise = Decision { allowed: false, ..otherwise };
         let table = Arc::new(Table { gates, tests, rules: rules.into(), finder, otherwise });
-        Ok(Self { table, season: Arc::default() })
+        Ok(Self { table, season: Arc::default(), is_foreign: false })
+    }
+
+    /// The same rules, which were written in other words than ours: a remedy in ours would not be understood there.
+    #[must_use]
+    pub fn foreign(self) -> Self {
+        Self { is_foreign: true, ..self }
+    }
+
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.is_foreign
     }
 
     /// The same rules, for which nothing holds that was prepared for another generation.

@@ -106,6 +106,8 @@ fn a_connection_is_explained_without_its_password() {
         "{text}"
     );
     assert!(connect("10.0.0.1:5", Some("anna"), Some("secret")).contains("answer:   allowed"));
+    let text = connect("10.0.0.1:5", Some("nobody"), None);
+    assert!(text.contains("cause:    user \"nobody\" is in none of the files of users"), "{text}");
     let text = connect("10.0.0.1:5", None, None);
     assert_eq!(
         text,
@@ -119,4 +121,18 @@ fn a_connection_is_explained_without_its_password() {
          remedy:   `noctule passwd users NAME`\n"
     );
     assert!(connect("127.0.0.1:5", None, None).contains("answer:   allowed"));
+}
+
+/// A line of ours means nothing in a file of mosquitto's.
+#[test]
+fn rules_in_other_words_come_without_a_remedy_in_ours() {
+    let acl = noctule_auth::mosquitto::parse_acl("acl", "topic read a/#\n").expect("an acl_file");
+    let rules = RuleSet::new(acl.rules, Decision::deny("no line is about it", "acl")).expect("few");
+    for (rules, has_remedy) in [(rules.clone().foreign(), false), (rules, true)] {
+        let access = Access::new(Backends::default(), rules, 1);
+        let identity = access.identity("c1".into(), None, Origin::default());
+        let text = access.explain(&identity, &publish("a/b", QoS::AtMostOnce)).to_string();
+        assert_eq!(text.contains("remedy:"), has_remedy, "{text}");
+        assert!(text.contains("answer:   denied\nrule:     no line is about it\nsource:   acl\n"), "{text}");
+    }
 }

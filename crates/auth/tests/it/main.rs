@@ -1,6 +1,7 @@
 //! What other crates can see of `noctule-auth`, checked against models written down in a few lines.
 
 mod admission;
+mod dynamic_security;
 mod explain;
 mod mosquitto_acl;
 mod passwords;

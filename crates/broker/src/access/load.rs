@@ -8,7 +8,7 @@ use crate::config::{
 use noctule_auth::admission::{Anonymous, AnonymousFrom, Backend, Backends, Certificates};
 use noctule_auth::rules::{self, RuleSet};
 use noctule_auth::users::Users;
-use noctule_auth::{Access, Decision, FileError, mosquitto};
+use noctule_auth::{Access, Decision, FileError, dynamic_security, mosquitto};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,6 +44,7 @@ struct Keys {
     certificate_name: Arc<str>,
     rules: &'static str,
     mosquitto_acl_file: &'static str,
+    mosquitto_dynamic_security_file: &'static str,
 }
 
 impl Keys {
@@ -54,6 +55,7 @@ impl Keys {
             certificate_name: "access.certificate_name".into(),
             rules: "access.rules",
             mosquitto_acl_file: "access.mosquitto_acl_file",
+            mosquitto_dynamic_security_file: "access.mosquitto_dynamic_security_file",
         }
     }
 
@@ -67,7 +69,9 @@ impl Keys {
             keys.certificate_name = format!("listener.certificate_name of {}", listener.name()).into();
         }
         if listener.access != ListenerAccess::default() {
-            (keys.rules, keys.mosquitto_acl_file) = ("listener.rules", "listener.mosquitto_acl_file");
+            keys.rules = "listener.rules";
+            keys.mosquitto_acl_file = "listener.mosquitto_acl_file";
+            keys.mosquitto_dynamic_security_file = "listener.mosquitto_dynamic_security_file";
         }
         keys
     }
@@ -78,7 +82,8 @@ pub(crate) fn files(config: &Config) -> impl Iterator<Item = String> {
     let of_listeners = of_listeners(config).into_iter().map(|listener| listener.settings);
     of_listeners.chain([config.access.clone()]).flat_map(|settings| {
         let AccessSettings { users, rules, mosquitto_password_file, mosquitto_acl_file, .. } = settings;
-        let others = [rules, mosquitto_password_file, mosquitto_acl_file];
+        let dynamic_security = settings.mosquitto_dynamic_security_file;
+        let others = [rules, mosquitto_password_file, mosquitto_acl_file, dynamic_security];
         users.into_iter().chain(others).filter(|file| !file.is_empty())
     })
 }
@@ -122,12 +127,16 @@ struct Reader {
 impl Reader {
     /// Who may come in, and what they may do; `None` where the files do not say.
     fn part(&mut self, settings: &AccessSettings, keys: &Keys) -> Option<(Backends, RuleSet)> {
-        let backends = self.backends(settings, keys);
-        Some((backends, self.rules(settings, keys)?))
+        let (dynamic_users, dynamic_rules) = match settings.mosquitto_dynamic_security_file.as_str() {
+            "" => (None, None),
+            file => self.dynamic_security(file).unzip(),
+        };
+        let backends = self.backends(settings, keys, dynamic_users);
+        Some((backends, self.rules(settings, keys, dynamic_rules)?))
     }
 
     /// Those who may know a client: certificates, then files of users in their order, then anonymous clients.
-    fn backends(&mut self, settings: &AccessSettings, keys: &Keys) -> Backends {
+    fn backends(&mut self, settings: &AccessSettings, keys: &Keys, others: Option<Backend>) -> Backends {
         let certificates = settings.certificate_name.field().map(|name| {
             let source = Arc::clone(&keys.certificate_name);
             Backend::Certificates(Certificates { name, listeners: Vec::new(), source })
@@ -137,6 +146,7 @@ impl Reader {
         if !settings.mosquitto_password_file.is_empty() {
             list.extend(self.mosquitto_users(&settings.mosquitto_password_file));
         }
+        list.extend(others);
         list.push(anonymous(settings.anonymous, keys));
         Backends::new(list, remedy(settings))
     }
@@ -160,21 +170,46 @@ impl Reader {
         Some(Backend::Users(Arc::new(users)))
     }
 
-    /// The rules; `None` where they cannot be read.
-    fn rules(&mut self, settings: &AccessSettings, keys: &Keys) -> Option<RuleSet> {
-        match (settings.rules.as_str(), settings.mosquitto_acl_file.as_str()) {
-            ("", "") => Some(match settings.without_rules {
+    /// The rules, of which there is one file at most; `None` where they cannot be read. Those of the clients in
+    /// `mosquitto_dynamic_security_file` have been read already.
+    fn rules(
+        &mut self,
+        settings: &AccessSettings,
+        keys: &Keys,
+        of_clients: Option<RuleSet>,
+    ) -> Option<RuleSet> {
+        let files = [
+            (keys.rules, &settings.rules),
+            (keys.mosquitto_acl_file, &settings.mosquitto_acl_file),
+            (keys.mosquitto_dynamic_security_file, &settings.mosquitto_dynamic_security_file),
+        ];
+        let named: Vec<_> = files.into_iter().filter(|(_, file)| !file.is_empty()).collect();
+        match named[..] {
+            [] => Some(match settings.without_rules {
                 WithoutRules::FirstLevel => Access::unconfigured_rules(),
                 WithoutRules::Everything => Access::no_rules(),
             }),
-            (file, "") => self.own_rules(file),
-            ("", file) => self.mosquitto_rules(file),
-            (_, file) => {
-                let Keys { rules, mosquitto_acl_file, .. } = keys;
-                self.whole_file(
-                    file,
-                    format!("{rules} and {mosquitto_acl_file} are both set; keep one of them"),
-                );
+            [(key, file)] if key == keys.rules => self.own_rules(file),
+            [(key, file)] if key == keys.mosquitto_acl_file => self.mosquitto_rules(file),
+            [_] => of_clients,
+            [(one, _), (other, file), ..] => {
+                self.whole_file(file, format!("{one} and {other} are both set; keep one of them"));
+                None
+            }
+        }
+    }
+
+    /// Users and their rules, as mosquitto's plugin has them.
+    fn dynamic_security(&mut self, file: &str) -> Option<(Backend, RuleSet)> {
+        let text = self.read_secret(file)?;
+        match dynamic_security::parse_dynamic_security(file, &text) {
+            Ok(read) => {
+                self.warnings.extend(read.warnings.iter().map(ToString::to_string));
+                let rules = self.rule_set(file, read.rules, "no role of the client is about it")?;
+                Some((Backend::Users(Arc::new(read.users)), rules.foreign()))
+            }
+            Err(errors) => {
+                self.problems.extend(errors.iter().map(problem));
                 None
             }
         }
@@ -196,7 +231,7 @@ impl Reader {
         match mosquitto::parse_acl(file, &text) {
             Ok(acl) => {
                 self.warnings.extend(acl.warnings.iter().map(ToString::to_string));
-                self.rule_set(file, acl.rules, "no line of the acl_file is about it")
+                self.rule_set(file, acl.rules, "no line of the acl_file is about it").map(RuleSet::foreign)
             }
             Err(errors) => {
                 self.problems.extend(errors.iter().map(problem));

@@ -36,14 +36,22 @@ pub enum SecretError {
 /// # Errors
 /// It cannot be read, or is a link that belongs to somebody else than this process or root.
 pub fn read_secret(path: &Path) -> Result<Secret, SecretError> {
-    refuse_foreign_link(path)?;
+    let warning = look_at(path)?;
     let text = fs::read_to_string(path)?;
+    Ok(Secret { text, warning })
+}
+
+/// Looks at a file with secrets that somebody else reads, and says who else can, if somebody should not.
+///
+/// # Errors
+/// It is not there, or is a link that belongs to somebody else than this process or root.
+pub fn look_at(path: &Path) -> Result<Option<String>, SecretError> {
+    refuse_foreign_link(path)?;
     let mode = fs::metadata(path)?.mode();
-    let warning = (mode & EVERYBODY != 0).then(|| {
+    Ok((mode & EVERYBODY != 0).then(|| {
         let path = path.display();
         format!("{path} has secrets in it and can be used by everybody; `chmod o= {path}` changes that")
-    });
-    Ok(Secret { text, warning })
+    }))
 }
 
 /// Somebody else's link is not followed.

@@ -275,6 +275,19 @@ pub static KEYS: &[Key] = &[
         hint: "",
     },
     Key {
+        name: "access.mosquitto_dynamic_security_file",
+        kind: Kind::Text {
+            allowed: "a path, or nothing",
+            check: |path| !path.contains('\0'),
+            field: field!(access.mosquitto_dynamic_security_file),
+        },
+        flag: None,
+        help: "A dynamic-security.json of mosquitto, read as it is; empty for none",
+        details: "Its clients are users, asked behind `access.mosquitto_password_file`, and its roles are rules, so \
+                  there is neither `access.rules` nor `access.mosquitto_acl_file` beside it. It is never written.",
+        hint: "",
+    },
+    Key {
         name: "access.certificate_name",
         kind: Kind::Word(field!(access.certificate_name)),
         flag: None,
@@ -487,7 +500,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Number { range: 0..=U32_MAX, field: field!(user_rates.connects_per_second_max) },
         flag: None,
         help: "Connections of one user in a second; 0 for no limit",
-        details: "Those beyond are refused (0x9F; 3.x: code 3). The user name is that of CONNECT.",
+        details: "Those beyond are refused (0x9F; 3.x: code 3). The user name is the one under which a client comes in, \
+                  which a certificate may give.",
         hint: "",
     },
     Key {

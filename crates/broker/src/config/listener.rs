@@ -60,6 +60,22 @@ pub struct ListenerAccess {
     pub mosquitto_password_file: String,
     /// An `acl_file` of mosquitto; empty: none.
     pub mosquitto_acl_file: String,
+    /// A `dynamic-security.json` of mosquitto; empty: none.
+    pub mosquitto_dynamic_security_file: String,
+}
+
+impl ListenerAccess {
+    /// These files in place of those of the section.
+    fn instead_of(self, section: &AccessSettings) -> AccessSettings {
+        AccessSettings {
+            users: self.users,
+            rules: self.rules,
+            mosquitto_password_file: self.mosquitto_password_file,
+            mosquitto_acl_file: self.mosquitto_acl_file,
+            mosquitto_dynamic_security_file: self.mosquitto_dynamic_security_file,
+            ..section.clone()
+        }
+    }
 }
 
 impl ListenerConfig {
@@ -99,8 +115,8 @@ impl ListenerConfig {
             return None;
         }
         let mut own = of_all.clone();
-        if let Some(ListenerAccess { users, rules, mosquitto_password_file, mosquitto_acl_file }) = files {
-            own = AccessSettings { users, rules, mosquitto_password_file, mosquitto_acl_file, ..own };
+        if let Some(files) = files {
+            own = files.instead_of(&own);
         }
         own.anonymous = self.anonymous.unwrap_or(own.anonymous);
         own.certificate_name = self.certificate_name.unwrap_or(own.certificate_name);
@@ -168,7 +184,7 @@ pub static LISTENER_KEYS: &[Key<ListenerConfig>] = &[
         kind: Kind::Texts { allowed: "an array of paths, like [\"users.txt\"]", field: field!(access.users) },
         flag: None,
         help: "Files of the users of this listener",
-        details: "As `access.users`. Where this or one of the three keys below is set, the files of `[access]` do \
+        details: "As `access.users`. Where this or one of the four keys below is set, the files of `[access]` do \
                   not hold for this listener.",
         hint: "",
     },
@@ -202,6 +218,18 @@ pub static LISTENER_KEYS: &[Key<ListenerConfig>] = &[
         flag: None,
         help: "An acl_file of mosquitto for this listener",
         details: "As `access.mosquitto_acl_file`.",
+        hint: "",
+    },
+    Key {
+        name: "listener.mosquitto_dynamic_security_file",
+        kind: Kind::Text {
+            allowed: "a path, or nothing",
+            check: is_text,
+            field: field!(access.mosquitto_dynamic_security_file),
+        },
+        flag: None,
+        help: "A dynamic-security.json of mosquitto for this listener",
+        details: "As `access.mosquitto_dynamic_security_file`.",
         hint: "",
     },
     Key {
@@ -340,8 +368,9 @@ pub static LISTENER_KEYS: &[Key<ListenerConfig>] = &[
         name: "listener.user_name_as_client_id",
         kind: Kind::Switch(field!(user_name_as_client_id)),
         flag: None,
-        help: "Whether the user name of CONNECT takes the place of the client id",
-        details: "Clients without user name are then refused (0x87; 3.x: code 5).",
+        help: "Whether the user name takes the place of the client id",
+        details: "That of the certificate where it is one (`listener.certificate_name`), else that of CONNECT. Clients \
+                  without user name are refused (0x87; 3.x: code 5).",
         hint: "",
     },
     Key {

@@ -145,8 +145,20 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
 /// # Errors
 /// Everything that is wrong with it, and then everything that is wrong with those.
 pub fn check_file(path: &Path, now: SystemTime) -> Result<(), Problems> {
+    check(path, Findings::read_file, now)
+}
+
+/// The same with a `mosquitto.conf`.
+///
+/// # Errors
+/// As for a file of ours; a line that is refused is one of them where the broker does not start with it.
+pub fn check_mosquitto_file(path: &Path, now: SystemTime) -> Result<(), Problems> {
+    check(path, Findings::read_mosquitto, now)
+}
+
+fn check(path: &Path, read: impl FnOnce(&mut Findings, &Path), now: SystemTime) -> Result<(), Problems> {
     let mut findings = Findings::default();
-    findings.read_file(path);
+    read(&mut findings, path);
     let loaded = findings.resolve(Some(path.into()))?;
     let mut problems = check_certificates(&loaded, now);
     problems.extend(crate::access::load(&loaded.config, 0).err().into_iter().flat_map(|found| found.0));

@@ -38,7 +38,9 @@ use noctule_transport::{Host, ListenUrl, TlsVersion};
 pub use key::{Flag, Key};
 pub use keys::KEYS;
 pub use listener::{LISTENER_KEYS, ListenerAccess, ListenerConfig};
-pub use load::{Argument, ListenerSetting, Loaded, Origin, Setting, Sources, check_file, load};
+pub use load::{
+    Argument, ListenerSetting, Loaded, Origin, Setting, Sources, check_file, check_mosquitto_file, load,
+};
 pub use log_filter::{LogFilter, LogFilterError};
 pub use log_place::{LogPlace, LogPlaceError};
 pub use problem::{Place, Problem, Problems};
@@ -139,6 +141,8 @@ pub struct AccessSettings {
     pub mosquitto_password_file: String,
     /// An `acl_file` of mosquitto; empty: none.
     pub mosquitto_acl_file: String,
+    /// A `dynamic-security.json` of mosquitto; empty: none.
+    pub mosquitto_dynamic_security_file: String,
     /// What of a client's certificate is its user name.
     pub certificate_name: CertificateField,
     /// Wrong passwords in a minute, of an address and for a user, after which no further one is looked at.

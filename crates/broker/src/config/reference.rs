@@ -58,6 +58,7 @@ fn is_own_file(name: &str) -> bool {
             | "listener.rules"
             | "listener.mosquitto_password_file"
             | "listener.mosquitto_acl_file"
+            | "listener.mosquitto_dynamic_security_file"
     )
 }
 

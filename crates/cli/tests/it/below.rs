@@ -7,9 +7,13 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::StreamOwned;
 use rustls::pki_types::CertificateDer;
 
-use crate::peer::Peer;
+use noctule_codec::{Packet, QoS};
+
+use crate::mosquitto::client::{Client, Hello};
+use crate::peer::{Peer, publish};
 use crate::support::{Broker, folder, noctule, place, tls_client, trusting};
 
 struct Served {
@@ -165,6 +169,29 @@ fn frames_that_say_they_are_huge_or_are_empty_cost_nobody_anything() {
     let grown = resident_bytes(&served.broker).saturating_sub(before);
     assert!(grown < 64 << 20, "the broker grew by {grown} bytes");
     assert!(sockets.iter_mut().all(is_closed), "no CONNECT came");
+    others.round_trip("bystander");
+}
+
+/// What waits for a client over TLS waits as plaintext and as records; both are bounded.
+#[test]
+fn a_subscriber_over_tls_that_never_reads_costs_bounded_memory_and_holds_nobody_up() {
+    let served = start("never_reads_tls", "");
+    let mut others = bystander(served.tcp);
+    let socket = TcpStream::connect(served.tls).expect("the broker listens");
+    let tls = StreamOwned::new(tls_client(&trusting(&served.certificate)), socket);
+    let mut deaf = Client::over(tls);
+    assert!(deaf.connect(Hello::new("deaf")).is_in);
+    assert_eq!(deaf.subscribe("bulk", QoS::AtMostOnce), "bulk: [Success]");
+    let mut publisher = Peer::connect(served.tcp, "publisher");
+    let before = resident_bytes(&served.broker);
+    let payload = vec![0; 1 << 20];
+    for _ in 0..256 {
+        publisher.send(&Packet::Publish(publish("bulk", &payload)));
+        others.round_trip("bystander");
+    }
+    let grown = resident_bytes(&served.broker).saturating_sub(before);
+    assert!(grown < 64 << 20, "the broker grew by {grown} bytes");
+    drop(deaf);
     others.round_trip("bystander");
 }
 

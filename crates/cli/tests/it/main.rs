@@ -3,6 +3,7 @@
 mod access;
 mod below;
 mod bench;
+mod certificates;
 mod config;
 mod durability;
 mod forged_lines;

@@ -3,6 +3,8 @@
 use super::became::Became;
 use super::draft::{Draft, Plugin, shown};
 use super::lines::{INCLUDE_DIR, Line};
+use crate::Problem;
+use crate::settings::Settings;
 
 type Taken = Result<Became, String>;
 
@@ -88,7 +90,7 @@ pub(super) fn include_dir(_: &mut Draft, line: &Line) -> Taken {
     }
 }
 
-/// `plugin PATH`: two of them are understood.
+/// `plugin PATH`: three of them are understood.
 pub(super) fn plugin(draft: &mut Draft, line: &Line) -> Taken {
     let path = line.text()?;
     let is = |name: &str| path.rsplit('/').next().is_some_and(|file| file.starts_with(name));
@@ -99,6 +101,12 @@ pub(super) fn plugin(draft: &mut Draft, line: &Line) -> Taken {
         )
     } else if is("mosquitto_acl_file") {
         (Plugin::AclFile, Became::not_needed("the files of rights that it reads are read as they are"))
+    } else if is("mosquitto_dynamic_security") {
+        let note = "the file of clients, groups and roles that it reads is read as it is; nobody changes it over \
+                    $CONTROL: change the file and reload (SIGHUP)";
+        // Its file follows; without one the plugin would allow everything.
+        draft.access(line).set(DYNAMIC_SECURITY_FILE, "", Some(line.place.clone()));
+        (Plugin::DynamicSecurity, Became::translated(note))
     } else {
         let note =
             "plugins of mosquitto cannot be run: say with [access] and docs/security.md who may do what";
@@ -116,9 +124,26 @@ pub(super) fn plugin_opt(draft: &mut Draft, line: &Line) -> Taken {
         (None, _) => Err("there is no plugin above it".into()),
         (Some(Plugin::PasswordFile), "password_file") => password_file(draft, line),
         (Some(Plugin::AclFile), "acl_file") => acl_file(draft, line),
+        (Some(Plugin::DynamicSecurity), "config_file") => {
+            let section = section(draft);
+            let note = draft.access(line).take(DYNAMIC_SECURITY_FILE, line.text()?, line);
+            Ok(Became::kept(format!("{section}.{note}; the file is read as it is")))
+        }
         (Some(_), _) => Ok(Became::refused("the plugin it belongs to is not there", false)),
     }
 }
+
+/// Says of what was said about who may come in what is missing in it.
+pub(super) fn problem_of(access: &Settings) -> Option<Problem> {
+    let place =
+        access.origin(DYNAMIC_SECURITY_FILE).filter(|_| access.text(DYNAMIC_SECURITY_FILE) == Some(""))?;
+    let message = "plugin: plugin_opt_config_file is missing; mosquitto starts all the same, and lets everybody do \
+                   everything";
+    Some(Problem { place, message: message.into() })
+}
+
+/// The key of a listener for what the plugin reads.
+pub(super) const DYNAMIC_SECURITY_FILE: &str = "mosquitto_dynamic_security_file";
 
 fn from_where(is_allowed: bool) -> &'static str {
     if is_allowed { "always" } else { "never" }

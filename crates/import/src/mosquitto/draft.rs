@@ -77,6 +77,7 @@ struct Current {
 pub(super) enum Plugin {
     PasswordFile,
     AclFile,
+    DynamicSecurity,
     /// One that is not there.
     Other,
 }

@@ -1,5 +1,6 @@
 //! Putting together what several options say, and writing it down.
 
+use super::access::{DYNAMIC_SECURITY_FILE, problem_of};
 use super::broker::INFLIGHT_KEYS;
 use super::draft::{Draft, Listener};
 use crate::settings::{Settings, Text, Value};
@@ -14,6 +15,7 @@ pub(super) fn finish(mut draft: Draft, file: &Path, problems: &mut Vec<Problem>)
     settings.set_default("durability", "memory");
     set_data_dir(&draft.raw, &mut settings);
     set_log(&draft, &mut settings);
+    problems.extend(problem_of(&draft.access));
     set_access(&draft, is_local_only, &mut settings);
     set_defaults(&mut settings);
     let mut text = Text::default();
@@ -103,6 +105,7 @@ fn finish_listener(
     problems: &mut Vec<Problem>,
 ) -> (Settings, Option<Place>) {
     let mut settings = Settings::default();
+    problems.extend(problem_of(&listener.access));
     let is_tls = has_tls(&listener, problems);
     settings.set("url", url(&listener, is_tls, is_local_only), listener.place.clone());
     if is_tls {
@@ -123,10 +126,24 @@ fn finish_listener(
         settings.set_default("anonymous", "never");
     }
     settings.set_default("assigned_client_id_prefix", "auto-");
+    refuse_assigned_ids_without_prefix(&mut settings);
     if listener.raw.has("protocol") {
         settings.set_default("origins", Value::Texts(vec!["*".into()]));
     }
     (settings, listener.place)
+}
+
+/// To mosquitto `clientid_prefixes` are about the ids that it gives away, too.
+fn refuse_assigned_ids_without_prefix(settings: &mut Settings) {
+    let (Some(prefix), Some(assigned)) =
+        (settings.text("client_id_prefix"), settings.text("assigned_client_id_prefix"))
+    else {
+        return;
+    };
+    if !assigned.starts_with(prefix) {
+        let origin = settings.origin("client_id_prefix");
+        settings.set("empty_client_id", false, origin);
+    }
 }
 
 /// Whether the listener speaks TLS; a certificate without its key, or the other way round, is a mistake.
@@ -174,6 +191,7 @@ fn set_tls(listener: &mut Listener, settings: &mut Settings, problems: &mut Vec<
         settings.set(to, files, listener.raw.origin(from));
     }
     if !listener.raw.is_on("require_certificate") {
+        problems.extend(IDENTITIES.iter().filter_map(|(option, _)| identity_in_vain(listener, option)));
         return;
     }
     settings.set("client_certificates", "required", listener.raw.origin("require_certificate"));
@@ -187,8 +205,7 @@ fn set_tls(listener: &mut Listener, settings: &mut Settings, problems: &mut Vec<
         }
         (None, None) => {}
     }
-    for (from, name) in [("use_subject_as_username", "subject"), ("use_identity_as_username", "common_name")]
-    {
+    for (from, name) in IDENTITIES {
         if listener.raw.is_on(from) {
             settings.set("certificate_name", name, listener.raw.origin(from));
             // A certificate without the name lets nobody in, neither with a password nor without.
@@ -196,6 +213,18 @@ fn set_tls(listener: &mut Listener, settings: &mut Settings, problems: &mut Vec<
         }
     }
 }
+
+/// Without certificates no client has a name, and mosquitto lets none in.
+fn identity_in_vain(listener: &Listener, option: &'static str) -> Option<Problem> {
+    let place = listener.raw.origin(option).filter(|_| listener.raw.is_on(option))?;
+    let message =
+        format!("{option}: require_certificate is missing for this listener, so mosquitto lets nobody in");
+    Some(Problem { place, message })
+}
+
+/// What of a certificate is the user name; of two the last one counts.
+const IDENTITIES: [(&str, &str); 2] =
+    [("use_subject_as_username", "subject"), ("use_identity_as_username", "common_name")];
 
 /// Where mosquitto listens unless told otherwise.
 const DEFAULT_PORT: u16 = 1883;
@@ -207,10 +236,11 @@ const PACKET_BYTES_MAX: u64 = 5 + 268_435_455;
 const KEEP_ALIVE_SECONDS_MAX: u64 = 65_535;
 
 /// Keys of a listener that are keys of all listeners, too.
-const ACCESS_KEYS: [(&str, &str); 3] = [
+const ACCESS_KEYS: [(&str, &str); 4] = [
     ("anonymous", "access.anonymous"),
     ("mosquitto_password_file", "access.mosquitto_password_file"),
     ("mosquitto_acl_file", "access.mosquitto_acl_file"),
+    (DYNAMIC_SECURITY_FILE, "access.mosquitto_dynamic_security_file"),
 ];
 
 /// Keys that only a listener has.

@@ -177,7 +177,6 @@ fn options_of_a_listener_are_about_the_one_above() {
         assert_eq!(effect("listener", two, line, "listener 1"), [""; 0], "{line}");
     }
     for (line, expected) in [
-        ("clientid_prefixes x-", "client_id_prefix = \"x-\""),
         ("auto_id_prefix x", "assigned_client_id_prefix = \"x\""),
         ("allow_zero_length_clientid false", "empty_client_id = false"),
     ] {
@@ -185,6 +184,10 @@ fn options_of_a_listener_are_about_the_one_above() {
             assert_eq!(effect("listener", two, line, listener), [expected], "{line}");
         }
     }
+    // It is about the ids that mosquitto gives away, too, and those begin with `auto-`.
+    let prefixes = effect("listener", two, "clientid_prefixes x-", "listener 2");
+    assert_eq!(prefixes, ["client_id_prefix = \"x-\"", "empty_client_id = false"]);
+    assert_eq!(effect("listener", two, "clientid_prefixes au", "listener 2"), ["client_id_prefix = \"au\""]);
 }
 
 #[test]
@@ -298,6 +301,11 @@ fn mistakes_are_named_with_their_lines() {
             "log_dest: found \"paper\", allowed is none, stderr, stdout, syslog, topic or file PATH",
         ),
         ("plugin_opt_x 1", "plugin_opt_x: there is no plugin above it"),
+        (
+            "plugin mosquitto_dynamic_security.so",
+            "plugin: plugin_opt_config_file is missing; mosquitto starts all the same, and lets everybody do \
+             everything",
+        ),
         ("certfile a.pem", "certfile: keyfile is missing for this listener"),
         ("include_dir nowhere", "nowhere cannot be read: No such file or directory (os error 2)"),
     ] {
@@ -305,6 +313,17 @@ fn mistakes_are_named_with_their_lines() {
         let said_at: Vec<(usize, &str)> =
             import.problems.iter().map(|problem| (problem.place.line, problem.message.as_str())).collect();
         assert_eq!(said_at, [(2, said)], "{line}");
+    }
+    for option in ["use_identity_as_username", "use_subject_as_username"] {
+        let lines = "listener 1\ncertfile a.pem\nkeyfile a.key\ncafile ca.pem\n";
+        let import = read("mistakes", &format!("{lines}{option} true\n"));
+        let said: Vec<&str> = import.problems.iter().map(|problem| problem.message.as_str()).collect();
+        let expected = format!(
+            "{option}: require_certificate is missing for this listener, so mosquitto lets nobody in"
+        );
+        assert_eq!((said, import.problems[0].place.line), (vec![expected.as_str()], 5));
+        let off = read("mistakes", &format!("{lines}{option} false\n"));
+        assert_eq!(off.problems, []);
     }
     let twice = read("mistakes", "password_file a\nlistener 1\npassword_file b\n");
     assert_eq!(twice.problems.len(), 1);
@@ -319,7 +338,6 @@ fn what_is_refused_says_whether_the_broker_may_start_without_it() {
     for (lines, is_vital) in [
         ("crlfile a.crl", true),
         ("psk_hint a", true),
-        ("plugin /usr/lib/mosquitto_dynamic_security.so", true),
         ("auth_plugin go-auth.so", true),
         ("listener 1\nenable_proxy_protocol 2", true),
         ("listener 1\nbind_interface eth0", true),
@@ -345,6 +363,15 @@ fn plugins_that_read_files_are_understood() {
     assert_eq!(import.report.refused().count(), 0);
     let access = settings(&import, "access");
     assert_eq!(access[..2], ["mosquitto_password_file = \"p\"", "mosquitto_acl_file = \"a\""]);
+    let import = read(
+        "plugins",
+        "per_listener_settings true\nlistener 1\nlistener 2\nplugin /usr/lib/mosquitto_dynamic_security.so\n\
+         plugin_opt_config_file ds.json\n",
+    );
+    assert_eq!((import.report.refused().count(), import.problems.len()), (0, 0));
+    let with_it =
+        import.toml.split("[[listener]]").map(|table| table.contains("security_file = \"ds.json\""));
+    assert_eq!(with_it.collect::<Vec<_>>(), [false, false, true]);
 }
 
 #[test]

@@ -93,6 +93,9 @@ fn told(reason: &CertificateError) -> String {
             "is not made for this purpose".into()
         }
         CertificateError::Revoked => "has been revoked".into(),
+        CertificateError::Other(other) if other.to_string() == AUTHORITY_AS_PEER => {
+            "is that of an authority or self-signed; one that an authority has signed is needed".into()
+        }
         other => format!("is refused: {other}"),
     }
 }
@@ -111,3 +114,7 @@ fn told_alert(peer: &str, alert: AlertDescription) -> String {
         other => format!("the {peer} gave up: {other:?}"),
     }
 }
+
+/// The word of the verifier for an authority's certificate where one of a client or server is due. What `openssl req
+/// -x509` makes by itself is one.
+const AUTHORITY_AS_PEER: &str = "CaUsedAsEndEntity";

@@ -13,6 +13,9 @@ pub enum WebSocketError {
         /// What is wrong, as the client was told.
         why: String,
     },
+    /// What came is no request.
+    #[error("WebSocket: the client speaks {0}; it needs WebSocket to connect here")]
+    NotHttp(&'static str),
     /// The server did not take our request.
     #[error("WebSocket: the server answered {0}")]
     NotTaken(String),
@@ -31,7 +34,7 @@ impl WebSocketError {
     /// The number in the close frame that tells the peer (RFC 6455 §7.4.1); `None` before there are frames.
     pub(crate) fn close_code(&self) -> Option<u16> {
         match self {
-            Self::Refused { .. } | Self::NotTaken(_) => None,
+            Self::Refused { .. } | Self::NotHttp(_) | Self::NotTaken(_) => None,
             Self::BrokenFrame(_) => Some(1002),
             Self::Text => Some(1003),
             Self::EmptyFrames => Some(1008),

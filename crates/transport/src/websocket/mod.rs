@@ -47,6 +47,22 @@ struct Asking {
     head: Head,
 }
 
+impl Asked {
+    /// Takes part of the request; answers it once it is complete, and then says how many of these bytes it had.
+    fn receive(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Option<usize>, WebSocketError> {
+        let answered = self.head.complete_request(bytes).and_then(|complete| match complete {
+            None => Ok(None),
+            Some((head, used)) => {
+                response::respond(&head, &self.rules, self.is_loopback, out).map(|()| Some(used))
+            }
+        });
+        if let Err(WebSocketError::Refused { status, why }) = &answered {
+            response::refuse(*status, why, out);
+        }
+        answered
+    }
+}
+
 /// What came of received bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unframed {
@@ -86,10 +102,9 @@ impl WebSocket {
     ) -> Result<Unframed, WebSocketError> {
         let start = match &mut self.0 {
             State::Open(frames) => return frames.receive(bytes, backlog, out),
-            State::Asked(asked) => match asked.head.complete(bytes)? {
+            State::Asked(asked) => match asked.receive(bytes, out)? {
                 None => return Ok(Unframed { length: 0, is_closed: false }),
-                Some((head, used)) => {
-                    response::respond(&head, &asked.rules, asked.is_loopback, out)?;
+                Some(used) => {
                     self.0 = State::Open(Frames::new(Role::Server));
                     used
                 }

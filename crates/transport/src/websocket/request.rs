@@ -34,11 +34,33 @@ impl Head {
         Ok(None)
     }
 
+    /// The same for a request, which begins with a word in capitals.
+    pub(super) fn complete_request(
+        &mut self,
+        bytes: &[u8],
+    ) -> Result<Option<(Vec<u8>, usize)>, WebSocketError> {
+        match bytes.first() {
+            Some(first) if self.0.is_empty() && !matches!(first, b'A'..=b'Z' | b'\r' | b'\n') => {
+                Err(WebSocketError::NotHttp(spoken(*first)))
+            }
+            _ => self.complete(bytes),
+        }
+    }
+
     /// Whether `part`, which ends in a line feed, ends the head.
     fn is_ended_by(&self, part: &[u8]) -> bool {
         let mut backwards =
             part.iter().rev().chain(self.0.iter().rev()).skip(1).filter(|byte| **byte != b'\r');
         backwards.next() == Some(&b'\n')
+    }
+}
+
+/// What begins with this byte instead of an HTTP request.
+fn spoken(first: u8) -> &'static str {
+    match first {
+        0x10 => "MQTT without WebSocket",
+        0x16 => "TLS",
+        _ => "something else",
     }
 }
 
@@ -71,6 +93,22 @@ mod tests {
                 };
                 assert_eq!((found.as_slice(), used), (&message[..end], end), "split at {split}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_no_request_is_told_by_its_first_byte() {
+        for (bytes, spoken) in [
+            (&b"\x10\x0d\0\x04MQTT"[..], "MQTT without WebSocket"),
+            (b"\x16\x03\x01", "TLS"),
+            (b"\0", "something else"),
+        ] {
+            let error = Head::default().complete_request(bytes).unwrap_err();
+            assert_eq!(error, WebSocketError::NotHttp(spoken));
+        }
+        let mut head = Head::default();
+        for part in [&b""[..], b"\r\n", b"GET", b" /mqtt", b"\x10"] {
+            assert!(head.complete_request(part).unwrap().is_none(), "{part:?}");
         }
     }
 

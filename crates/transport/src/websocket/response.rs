@@ -7,21 +7,30 @@ use tungstenite::http::header::{HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 
 use super::{WebSocketError, WebSocketRules};
 
-/// Answers a complete head.
+/// Answers a complete head that asks for a WebSocket.
 ///
 /// # Errors
-/// The request is not taken; `out` has the answer that says why.
+/// The request is not taken, and nothing was written.
 pub(super) fn respond(
     head: &[u8],
     rules: &WebSocketRules,
     is_loopback: bool,
     out: &mut Vec<u8>,
 ) -> Result<(), WebSocketError> {
-    let taken = take(head, rules, is_loopback, out);
-    if let Err(WebSocketError::Refused { status, why }) = &taken {
-        refuse(*status, why, out);
+    let request = match Request::try_parse(head) {
+        Ok(Some((_, request))) => request,
+        Ok(None) => return Err(refused(400, "the request is not complete")),
+        Err(error) => return Err(refused(400, error)),
+    };
+    if !request.headers().contains_key(UPGRADE) {
+        return Err(refused(426, "this is an MQTT broker; connect an MQTT client over WebSocket"));
     }
-    taken
+    check_path(&request, rules)?;
+    check_origin(&request, rules, is_loopback)?;
+    let protocol = sub_protocol(&request)?;
+    let mut response = create_response(&request).map_err(|error| refused(400, error))?;
+    response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+    write_response(out, &response).map_err(|error| refused(400, error))
 }
 
 /// Says no, in a form that a person who looks with a browser can read as well.
@@ -43,28 +52,6 @@ pub(super) fn refuse(status: u16, why: &str, out: &mut Vec<u8>) {
         )
         .as_bytes(),
     );
-}
-
-fn take(
-    head: &[u8],
-    rules: &WebSocketRules,
-    is_loopback: bool,
-    out: &mut Vec<u8>,
-) -> Result<(), WebSocketError> {
-    let request = match Request::try_parse(head) {
-        Ok(Some((_, request))) => request,
-        Ok(None) => return Err(refused(400, "the request is not complete")),
-        Err(error) => return Err(refused(400, error)),
-    };
-    if !request.headers().contains_key(UPGRADE) {
-        return Err(refused(426, "this is an MQTT broker; connect an MQTT client over WebSocket"));
-    }
-    check_path(&request, rules)?;
-    check_origin(&request, rules, is_loopback)?;
-    let protocol = sub_protocol(&request)?;
-    let mut response = create_response(&request).map_err(|error| refused(400, error))?;
-    response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
-    write_response(out, &response).map_err(|error| refused(400, error))
 }
 
 fn check_path(request: &Request, rules: &WebSocketRules) -> Result<(), WebSocketError> {
@@ -100,10 +87,10 @@ fn refused(status: u16, why: impl std::fmt::Display) -> WebSocketError {
     WebSocketError::Refused { status, why: why.to_string() }
 }
 
-/// `mqttv3.1` is what clients of MQTT 3.1 say.
 /// The path of a listener that takes every path.
 const EVERY_PATH: &str = "/*";
 
+/// `mqttv3.1` is what clients of MQTT 3.1 say.
 const SUB_PROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 
 #[cfg(test)]
@@ -119,6 +106,10 @@ mod tests {
         let rules = WebSocketRules { path: "/mqtt".into(), origins: Origins::default() };
         let mut out = Vec::new();
         let taken = respond(request.as_bytes(), &rules, false, &mut out);
+        if let Err(WebSocketError::Refused { status, why }) = &taken {
+            assert!(out.is_empty());
+            refuse(*status, why, &mut out);
+        }
         (taken, String::from_utf8(out).unwrap())
     }
 

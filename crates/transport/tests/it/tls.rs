@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use noctule_transport::{ClientCertificates, Read, ServerTls, Stream, WRITE_BYTES_MAX, WhatFollows, Write};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion, version};
@@ -229,6 +230,15 @@ fn alpn_is_mqtt_or_nothing() {
     assert!(client.join().unwrap().to_string().contains("NoApplicationProtocol"));
 }
 
+fn params(host: &str) -> CertificateParams {
+    CertificateParams::new(vec![host.to_owned()]).unwrap()
+}
+
+fn self_signed(params: &CertificateParams) -> Signed {
+    let key = KeyPair::generate().unwrap();
+    Signed { pem: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
+}
+
 #[test]
 fn client_certificates_are_asked_for_judged_and_read() {
     let (authority, foreign) = (Authority::new("ours"), Authority::new("theirs"));
@@ -236,8 +246,18 @@ fn client_certificates_are_asked_for_judged_and_read() {
     let required = ClientCertificates::Required(authority.authorities());
     let optional = ClientCertificates::Optional(authority.authorities());
     let sensor = || authority.sign(&["sensor.lan"]);
+    let (mut old, mut new) = (params("sensor.lan"), params("sensor.lan"));
+    old.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    new.not_before = rcgen::date_time_ymd(4000, 1, 1);
+    let mut by_itself = params("sensor.lan");
+    let alone = self_signed(&by_itself);
+    by_itself.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     for (clients, shown, expected) in [
         (&required, Some(sensor()), Ok(Some("sensor.lan"))),
+        (&optional, Some(authority.sign_params(&old)), Err("has expired")),
+        (&required, Some(authority.sign_params(&new)), Err("is not valid yet")),
+        (&required, Some(alone), Err("is not signed by an authority")),
+        (&optional, Some(self_signed(&by_itself)), Err("is that of an authority or self-signed")),
         (&optional, Some(sensor()), Ok(Some("sensor.lan"))),
         (&optional, None, Ok(None)),
         (&ClientCertificates::NotAsked, Some(sensor()), Ok(None)),

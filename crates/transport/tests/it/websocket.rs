@@ -121,9 +121,11 @@ fn mqtt_6_0_0_1_text_is_refused_and_the_client_is_told_why() {
 
 #[test]
 fn a_wrong_request_is_answered_in_words() {
+    let long = format!("GET /mqtt HTTP/1.1\r\nHost: a\r\nCookie: {}", "x".repeat(8 << 10));
     for (request, said) in [
         ("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", "MQTT is not at / but at /mqtt"),
         ("GET /mqtt HTTP/1.1\r\nHost: a\r\n\r\n", "this is an MQTT broker"),
+        (&long, "the request is longer than 8192 bytes"),
     ] {
         let (mut socket, mut stream) = served();
         socket.write_all(request.as_bytes()).unwrap();
@@ -133,6 +135,16 @@ fn a_wrong_request_is_answered_in_words() {
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 4") && answer.contains(said), "{answer}");
+    }
+}
+
+#[test]
+fn a_client_that_asks_for_no_websocket_is_told_of_at_once() {
+    for (first, said) in [("\x10\x0d", "MQTT without WebSocket"), ("\x16\x03\x01", "TLS")] {
+        let (mut socket, mut stream) = served();
+        socket.write_all(first.as_bytes()).unwrap();
+        let error = serve(&mut stream, READ_BYTES, |_, _, ended| ended).expect_err(said).to_string();
+        assert_eq!(error, format!("WebSocket: the client speaks {said}; it needs WebSocket to connect here"));
     }
 }
 

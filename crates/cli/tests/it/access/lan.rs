@@ -140,6 +140,31 @@ fn files_that_others_can_read_are_told_and_foreign_links_are_refused() {
 }
 
 #[test]
+fn keys_that_others_can_read_are_told_and_foreign_links_are_refused() {
+    let folder = folder("open_keys");
+    assert_eq!(outcome(&mut noctule(&folder, &["tls", "init", "--dir", "."])).0, 0);
+    fs::set_permissions(folder.join("server.key"), fs::Permissions::from_mode(0o644)).expect("our own file");
+    let start = |key: &str| {
+        let key = format!("tls.key={key}");
+        let settings = ["--set", "tls.certificate=server.pem", "--set", &key, "--set", "durability=memory"];
+        noctule(&folder, &[&["--listen", "tls://127.0.0.1:0"], &settings[..]].concat())
+    };
+    let mut broker = Broker::start(&mut start("server.key"));
+    broker.ready();
+    let (_, stderr) = broker.end();
+    assert!(stderr.contains("server.key has secrets in it and can be used by everybody"), "{stderr}");
+
+    if rustix::process::geteuid().is_root() {
+        let link = folder.join("link.key");
+        symlink("server.key", &link).expect("a writable folder");
+        std::os::unix::fs::lchown(&link, Some(12_345), None).expect("root may");
+        let (code, _, stderr) = outcome(&mut start("link.key"));
+        assert_ne!(code, 0);
+        assert!(stderr.contains("link.key: the file is a link of user 12345"), "{stderr}");
+    }
+}
+
+#[test]
 fn mosquittos_hashes_become_argon2id_at_the_first_login_in_our_own_file_alone() {
     let folder = folder("renewed_hashes");
     for file in ["users.txt", "passwd"] {

@@ -58,6 +58,11 @@ impl Subject {
         *self = Self::spawn(kind, folder, ports);
     }
 
+    /// Has the broker read its files anew (SIGHUP).
+    pub(crate) fn hang_up(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).expect("it runs");
+    }
+
     /// Stops the broker in order.
     pub(crate) fn stop(&mut self) {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);

@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
+use noctule_codec::QoS::AtLeastOnce;
 use serde_json::Value;
 
+use super::brokers::{Kind, PATIENCE, Subject, until};
+use super::client::{Client, Hello};
 use crate::support::{folder, noctule, outcome};
 
 fn with(test: &str, conf: &str) -> PathBuf {
@@ -90,6 +93,54 @@ fn what_kept_somebody_out_stops_the_start() {
         assert!(stderr.starts_with(&format!("mosquitto.conf:2:1: {line:?} is refused: ")), "{stderr}");
         let (code, toml, _) = outcome(&mut noctule(&folder, &["import", "mosquitto", "mosquitto.conf"]));
         assert!(code == 1 && toml.contains("[[listener]]"), "{line}");
+    }
+}
+
+#[test]
+fn a_reload_reads_all_of_it_anew_and_says_what_needs_a_restart_or_is_refused() {
+    let conf = "listener {PORT} 127.0.0.1\nallow_anonymous true\nacl_file rights\n";
+    let rights = vec![("rights", "topic read a/#\n".to_owned())];
+    let at = Subject::start(Kind::Noctule, "reload", conf, &rights);
+    let write = |name: &str, text: &str| fs::write(at.folder.join(name), text).expect("a writable folder");
+    let own = conf.replace("{PORT}", &at.ports[0].to_string());
+    let reload = |line: &str, said: &str| {
+        write("mosquitto.conf", &format!("{own}{line}"));
+        at.hang_up();
+        assert!(until(PATIENCE, || at.stderr().contains(said)), "{said:?} is missing in {}", at.stderr());
+    };
+    let mut client = Client::connected(&at, Hello::new("a").v5());
+    let mut publishes = || client.publish("a/b", "", AtLeastOnce, false);
+    assert_eq!(publishes(), "refused 0x87");
+    write("rights", "topic readwrite a/#\n");
+    let needs_a_restart = "need a restart; the rest is in force keys=\"log_to, log_time_format\"";
+    reload("log_dest file broker.log\nlog_timestamp_format %H\n", needs_a_restart);
+    assert!(until(PATIENCE, || publishes() == "acknowledged"), "the rest is in force");
+    write("rights", "topic read a/#\n");
+    reload(
+        "crlfile revoked.pem\n",
+        "the old one stays: mosquitto.conf:4:1: \"crlfile revoked.pem\" is refused",
+    );
+    assert_eq!(publishes(), "acknowledged", "nothing has changed");
+}
+
+#[test]
+fn a_check_sees_what_a_start_would_see() {
+    let folder = with("check", "listener 1883 127.0.0.1\nallow_anonymous true\nacl_file rights\n");
+    let check = || outcome(&mut noctule(&folder, &["config", "check", "--mosquitto", "mosquitto.conf"]));
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("a writable folder");
+    write("rights", "topic read a/#\n");
+    assert_eq!(check(), (0, String::new(), String::new()));
+    write("rights", "topic fly a/#\n");
+    assert_eq!((check().0, check().2.starts_with("rights:1:7: \"fly\" is no kind of access")), (1, true));
+    let tls = "listener 8883 127.0.0.1\nallow_anonymous true\ncertfile nowhere.pem\nkeyfile nowhere.key\n";
+    for (conf, said) in [
+        (tls, "mosquitto.conf:3:1: listener.certificate: nowhere.pem: cannot be read"),
+        ("listener 1883\nmax_qos 5\n", "mosquitto.conf:2:1: max_qos: found \"5\""),
+        ("listener 1883\ncrlfile x.pem\n", "mosquitto.conf:2:1: \"crlfile x.pem\" is refused"),
+    ] {
+        write("mosquitto.conf", conf);
+        let (code, _, stderr) = check();
+        assert!(code == 1 && stderr.starts_with(said), "{said:?}: {stderr}");
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod brokers;
 mod cases;
 pub(crate) mod client;
+mod dynamic_security;
 mod importing;
 mod probes;
 mod tls;

@@ -32,7 +32,7 @@ pub(super) fn ipv6(at: &mut Subject) -> Seen {
     vec![knock(at.ports[0], Hello::new("a")), knock_at(ipv6, Hello::new("b"))]
 }
 
-/// What is said to somebody who asks for a WebSocket, at whatever path.
+/// What is said to somebody who asks for a WebSocket, at whatever path, and whether MQTT is spoken over it.
 pub(super) fn websocket(at: &mut Subject) -> Seen {
     ["/mqtt", "/", "/some/where"].iter().map(|path| format!("{path}: {}", upgrade(at, path))).collect()
 }
@@ -46,14 +46,34 @@ fn upgrade(at: &Subject, path: &str) -> String {
          Sec-WebSocket-Protocol: mqtt\r\nOrigin: http://elsewhere.example\r\n\r\n"
     );
     socket.write_all(request.as_bytes()).expect("the broker reads");
-    let mut answer = vec![0; 1024];
-    let length = socket.read(&mut answer).unwrap_or(0);
-    let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
-    answer
-        .lines()
-        .next()
-        .map_or("closed", |line| if line.contains(" 101 ") { "upgraded" } else { "refused" })
-        .into()
+    let answer = head_of(&mut socket);
+    match answer.lines().next() {
+        None => "closed".into(),
+        Some(line) if !line.contains(" 101 ") => "refused".into(),
+        Some(_) => format!("upgraded, and {}", knock_in_frames(&mut socket)),
+    }
+}
+
+/// The head of an HTTP answer.
+fn head_of(socket: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && socket.read(&mut byte).is_ok_and(|length| length == 1) {
+        head.extend(byte);
+    }
+    String::from_utf8_lossy(&head).into_owned()
+}
+
+/// CONNECT in two masked frames, whose mask changes nothing, and what comes back in one.
+fn knock_in_frames(socket: &mut TcpStream) -> &'static str {
+    let (begin, end) = (b"\x10\x0d\0\x04MQ", b"TT\x04\x02\0\x3c\0\x01w");
+    for (kind, part) in [(0x02, &begin[..]), (0x80, &end[..])] {
+        let length = 0x80 | u8::try_from(part.len()).expect("short");
+        socket.write_all(&[&[kind, length, 0, 0, 0, 0], part].concat()).expect("the broker reads");
+    }
+    let mut answer = [0; 6];
+    let is_in = socket.read_exact(&mut answer).is_ok() && answer == *b"\x82\x04\x20\x02\0\0";
+    if is_in { "in" } else { "out" }
 }
 
 /// A second client while the first one is there. What was there to find the broker ready may still count for a moment.
@@ -156,7 +176,7 @@ pub(super) fn included() -> Files {
 }
 
 pub(super) fn client_ids(at: &mut Subject) -> Seen {
-    ["good-1", "good-", "bad-1", "Good-1"].map(|id| knock(at.ports[0], Hello::new(id))).to_vec()
+    ["good-1", "good-", "bad-1", "Good-1", ""].map(|id| knock(at.ports[0], Hello::new(id))).to_vec()
 }
 
 /// Two clients with one user name are one client.

@@ -57,6 +57,12 @@ pub(super) const CASES: &[Case] = &[
         as_user,
     ),
     case(
+        "use_username_as_clientid",
+        "listener {PORT} 127.0.0.1\nallow_anonymous false\ncertfile server.pem\nkeyfile server.key\ncafile ca.pem\n\
+         require_certificate true\nuse_identity_as_username true\nuse_username_as_clientid true\n",
+        same_certificate,
+    ),
+    case(
         "tls_version",
         "listener {PORT} 127.0.0.1\nallow_anonymous true\ncertfile server.pem\nkeyfile server.key\n\
          tls_version tlsv1.3\n",
@@ -131,7 +137,7 @@ pub(super) fn with_certificates(at: &mut Subject) -> Vec<String> {
 }
 
 /// What the user may do whom the certificate names.
-fn as_user(at: &mut Subject) -> Vec<String> {
+pub(super) fn as_user(at: &mut Subject) -> Vec<String> {
     let mut seen = with_certificates(at);
     let mut client = dial(at, Some("client"), ALL);
     client.connect(Hello::new("a"));
@@ -139,6 +145,17 @@ fn as_user(at: &mut Subject) -> Vec<String> {
     seen.push(client.publish("a/b", "1", noctule_codec::QoS::AtLeastOnce, false));
     seen.push(client.publish("b/a", "2", noctule_codec::QoS::AtLeastOnce, false));
     seen.extend(client.heard());
+    seen
+}
+
+/// Two clients with one certificate are one client, whatever they call themselves.
+fn same_certificate(at: &mut Subject) -> Vec<String> {
+    let mut first = dial(at, Some("client"), ALL);
+    let mut seen = vec![format!("the first is in: {}", first.connect(Hello::new("one")).is_in)];
+    let mut second = dial(at, Some("client"), ALL);
+    let hello = Hello { user_name: Some("berta"), ..Hello::new("two") };
+    seen.push(format!("the second is in: {}", second.connect(hello).is_in));
+    seen.push(format!("the first is closed: {}", first.is_closed()));
     seen
 }
 

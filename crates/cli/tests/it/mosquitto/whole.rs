@@ -1,8 +1,10 @@
 //! Whole configurations as people have them: they start under `--mosquitto` and behave like the real one.
 
+use std::os::unix::net::UnixStream;
+
 use noctule_codec::QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 
-use super::brokers::{Files, Kind, Subject};
+use super::brokers::{Files, Kind, PATIENCE, Subject};
 use super::client::{Client, Hello};
 use super::{probes, tls};
 
@@ -109,6 +111,41 @@ fn a_day_and_at_the_second_port(at: &mut Subject, probe: fn(&mut Subject) -> Vec
     seen
 }
 
+/// A day over TCP, of which somebody hears over the socket in the file system.
+fn a_day_and_a_socket_file(at: &mut Subject) -> Vec<String> {
+    let mut seen = a_day(at);
+    let socket = UnixStream::connect(at.folder.join("broker.sock")).expect("the broker listens");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let mut client = Client::over(socket);
+    seen.push(format!("in over the file: {}", client.connect(Hello::new("local")).is_in));
+    seen.push(client.subscribe("house/kitchen/#", AtLeastOnce));
+    seen.push(client.publish("house/from/file", "1", AtLeastOnce, false));
+    seen.extend(client.heard());
+    seen
+}
+
+/// People with passwords at one port, machines with certificates at the other, each with rights of its own.
+fn a_shift_in_a_factory(at: &mut Subject) -> Vec<String> {
+    let mut seen = a_day_with_rights(at);
+    at.ports.swap(0, 1);
+    seen.extend(tls::as_user(at));
+    at.ports.swap(0, 1);
+    seen
+}
+
+/// A night in which the broker is restarted, and the day behind it.
+fn a_restart_and_a_day(at: &mut Subject) -> Vec<String> {
+    let mut seen = probes::kept_over_restart(at);
+    seen.extend(a_day(at));
+    seen
+}
+
+fn for_a_factory() -> Files {
+    let mut files = passwords_and_rights();
+    files.extend(tls::certificates());
+    files
+}
+
 fn passwords_and_rights() -> Files {
     let mut files = probes::passwords();
     files.extend(probes::acl());
@@ -197,6 +234,31 @@ const WHOLE: &[Whole] = &[
             seen.extend(probes::keep_alive(at));
             seen
         },
+    },
+    Whole {
+        name: "socket_file",
+        conf: "listener {PORT} 127.0.0.1\nlistener 0 broker.sock\nallow_anonymous true\nlog_type warning\n",
+        files: Vec::new,
+        probe: a_day_and_a_socket_file,
+    },
+    Whole {
+        name: "factory",
+        conf: "per_listener_settings true\nmax_keepalive 600\n\nlistener {PORT} 127.0.0.1\npassword_file passwords\n\
+               acl_file rights\nallow_anonymous true\n\n\
+               listener {PORT2} 127.0.0.1\nmax_connections 100\ncafile ca.pem\n\
+               certfile server.pem\nkeyfile server.key\nrequire_certificate true\nuse_identity_as_username true\n\
+               acl_file identity\nallow_anonymous false\n",
+        files: for_a_factory,
+        probe: a_shift_in_a_factory,
+    },
+    Whole {
+        name: "edge",
+        conf: "listener {PORT} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location lib/\n\
+               persistence_file edge.db\nautosave_interval 60\nautosave_on_changes false\nqueue_qos0_messages true\n\
+               max_queued_messages 5000\nmax_inflight_messages 10\nretain_available true\nset_tcp_nodelay true\n\
+               log_dest stdout\nlog_dest file edge.log\nlog_type notice\nconnection_messages false\n",
+        files: || vec![("lib/README", String::new())],
+        probe: a_restart_and_a_day,
     },
     Whole {
         name: "with_a_bridge",
