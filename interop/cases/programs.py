@@ -1,7 +1,7 @@
 """Cases in programs of their own, because their libraries live in another environment.
 
 Such a program prints the names of its cases with `--list` and runs one with `NAME PORT`. The environment has where the
-broker listens for WebSockets (`BROKER_WS`, `BROKER_WSS`) and the certificate it shows (`BROKER_CA`).
+broker listens for WebSockets and TLS (`BROKER_WS`, `BROKER_WSS`, `BROKER_TLS`) and the certificate it shows (`BROKER_CA`).
 """
 
 import os
@@ -50,6 +50,7 @@ def _list(command: list[str], environment: dict[str, str]) -> list[str]:
 def _run_with(command: list[str], name: str, environment: dict[str, str]):
     def body(scene: Scene) -> None:
         places = {f"BROKER_{scheme.upper()}": scene.broker.websocket(scheme) for scheme in ("ws", "wss")}
+        places["BROKER_TLS"] = scene.broker.tls()
         places["BROKER_CA"] = str(scene.broker.certificate.path)
         done = scene.run(*command, name, scene.port, env={**environment, **places}, cwd=scene.folder,
                          seconds=CASE_SECONDS)

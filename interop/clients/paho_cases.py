@@ -2,13 +2,14 @@
 
 import collections
 import hashlib
+import ssl
 import threading
 import time
 
 import paho_v5_cases  # noqa: F401  (registers the cases of 5.0)
 from paho_peer import QUIET_SECONDS, Peer, Will
 
-from suite.case import VERSIONS, case_for, check, check_equal
+from suite.case import VERSIONS, CaseFailed, case_for, check, check_equal
 from suite.client_program import main
 from suite.wire import Kind, Packet, Verdict, Wire
 
@@ -434,6 +435,34 @@ def sys_topics(port: int, version: str):
     peer.subscribe("$SYS/broker/version")
     message = peer.wait_count(1)[0]
     check_equal((message.topic, message.retain), ("$SYS/broker/version", 1), "topic and retain")
+
+
+@every_version("tls/round_trip")
+def tls_round_trip(port: int, version: str):
+    """Over TLS and beside it, in every QoS, also with payloads longer than a record."""
+    sealed, plain = Peer(port, version, "sealed", tls=True), Peer(port, version, "plain")
+    for peer in (sealed, plain):
+        peer.connect()
+        peer.subscribe(f"to/{peer.client_id}")
+    for qos in (0, 1, 2):
+        sealed.publish("to/plain", f"plain {qos}", qos)
+        plain.publish("to/sealed", f"sealed {qos}", qos)
+    plain.publish("to/sealed", patterned(LARGE_BYTES), 1)
+    plain.expect(*(f"plain {qos}" for qos in (0, 1, 2)))
+    messages = sealed.wait_count(4)
+    check_equal([message.payload for message in messages[:3]], [b"sealed 0", b"sealed 1", b"sealed 2"], "payloads")
+    check(messages[3].payload == patterned(LARGE_BYTES), "the long payload differs")
+
+
+@every_version("tls/stranger")
+def tls_stranger(port: int, version: str):
+    """A client that does not know who signed the certificate refuses it, and the broker goes on."""
+    try:
+        Peer(port, version, "careful", tls=True, believes=None).connect()
+    except ssl.SSLCertVerificationError:
+        Peer(port, version, "knows", tls=True).connect()
+    else:
+        raise CaseFailed("it believed a stranger")
 
 
 def over_websockets(name: str, versions: tuple[str, ...] = VERSIONS):

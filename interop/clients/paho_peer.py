@@ -56,9 +56,13 @@ class Peer:
 
     def __init__(self, port: int, version: str = "5", client_id: str = "", *, clean: bool = True,
                  expiry: int | None = None, keep_alive: int = 60, will: Will | None = None,
-                 manual_ack: bool = False, websocket: str | None = None, **connect_properties):
+                 manual_ack: bool = False, websocket: str | None = None, tls: bool = False,
+                 believes: str | None = "BROKER_CA", **connect_properties):
         self.port = port
         self.websocket = websocket
+        self.tls = tls
+        # The variable with the file of whom it believes over TLS; without one whom the system believes.
+        self.believes = believes
         self.version = version
         self.keep_alive = keep_alive
         self.clean = clean
@@ -95,8 +99,10 @@ class Peer:
             place = urlsplit(os.environ[f"BROKER_{self.websocket.upper()}"])
             self.port = place.port
             client.ws_set_options(path=place.path)
-        if self.websocket == "wss":
-            client.tls_set(os.environ["BROKER_CA"])
+        if self.tls:
+            self.port = urlsplit(os.environ["BROKER_TLS"]).port
+        if self.tls or self.websocket == "wss":
+            client.tls_set(os.environ[self.believes] if self.believes else None)
         client.max_inflight_messages_set(20)
         client.on_connect = self._on_connect
         client.on_message = self._on_message

@@ -14,7 +14,7 @@ from .certificate import Certificate
 from .program import Program
 
 READY_LINE = re.compile(r"^noctule \S+ ready: mqtt tcp://127\.0\.0\.1:(\d+) "
-                        r"ws://127\.0\.0\.1:(\d+)/mqtt wss://127\.0\.0\.1:(\d+)/mqtt$")
+                        r"ws://127\.0\.0\.1:(\d+)/mqtt wss://127\.0\.0\.1:(\d+)/mqtt tls://127\.0\.0\.1:(\d+)$")
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
 
@@ -28,6 +28,9 @@ listener {wss} 127.0.0.1
 protocol websockets
 certfile {certificate}
 keyfile {key}
+listener {tls} 127.0.0.1
+certfile {certificate}
+keyfile {key}
 allow_anonymous true
 user root
 max_queued_messages 0
@@ -38,15 +41,19 @@ sys_interval 1
 class Broker:
     """A started broker on ports of its own; `stop` checks that it ends well."""
 
-    def __init__(self, program: Program, ports: tuple[int, int, int], certificate: Certificate):
+    def __init__(self, program: Program, ports: tuple[int, ...], certificate: Certificate):
         self.program = program
-        self.port, self.ws_port, self.wss_port = ports
+        self.port, self.ws_port, self.wss_port, self.tls_port = ports
         self.certificate = certificate
         self._is_stopped = False
 
     def websocket(self, scheme: str) -> str:
         """Where it listens with `ws` or `wss`."""
         return f"{scheme}://127.0.0.1:{self.wss_port if scheme == 'wss' else self.ws_port}/mqtt"
+
+    def tls(self) -> str:
+        """Where it listens with TLS."""
+        return f"tls://127.0.0.1:{self.tls_port}"
 
     def stop(self) -> None:
         """SIGTERM must end the broker with exit code 0, and nothing may have panicked; a second call does nothing."""
@@ -66,7 +73,7 @@ class Broker:
 def start_noctule(path: Path, folder: Path, certificate: Certificate, extra: Iterable[str] = ()) -> Broker:
     """Starts the binary on ports the system chooses and reads them from its ready line."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("NOCTULE_")}
-    listeners = [word for scheme in ("tcp", "ws", "wss") for word in ("--listen", f"{scheme}://127.0.0.1:0")]
+    listeners = [word for scheme in ("tcp", "ws", "wss", "tls") for word in ("--listen", f"{scheme}://127.0.0.1:0")]
     tls = ["--set", f"tls.certificate={certificate.path}", "--set", f"tls.key={certificate.key}"]
     program = Program([path, *listeners, *tls, "--data-dir", folder / "data", "--durability", "memory", *extra],
                       cwd=folder, env=clean)
@@ -80,17 +87,18 @@ def start_noctule(path: Path, folder: Path, certificate: Certificate, extra: Ite
     if not ready:
         program.kill()
         raise CaseFailed(f"not a ready line: {first!r} {' / '.join(program.err[-3:])}")
-    return Broker(program, (int(ready[1]), int(ready[2]), int(ready[3])), certificate)
+    return Broker(program, tuple(map(int, ready.groups())), certificate)
 
 
 def start_mosquitto(folder: Path, certificate: Certificate) -> Broker:
     """Starts Debian's mosquitto on free ports; another process may take one first, so it tries again."""
     path = find_mosquitto()
     for _ in range(5):
-        ports = (free_port(), free_port(), free_port())
+        ports = tuple(free_port() for _ in range(4))
         settings = folder / "mosquitto.conf"
         settings.write_text(MOSQUITTO_SETTINGS.format(
-            port=ports[0], ws=ports[1], wss=ports[2], certificate=certificate.path, key=certificate.key))
+            port=ports[0], ws=ports[1], wss=ports[2], tls=ports[3],
+            certificate=certificate.path, key=certificate.key))
         program = Program([path, "-c", settings], cwd=folder)
         if all(_answers(program, port) for port in ports):
             return Broker(program, ports, certificate)

@@ -500,8 +500,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Number { range: 0..=U32_MAX, field: field!(user_rates.connects_per_second_max) },
         flag: None,
         help: "Connections of one user in a second; 0 for no limit",
-        details: "Those beyond are refused (0x9F; 3.x: code 3). The user name is the one under which a client comes in, \
-                  which a certificate may give.",
+        details: "Those beyond are refused (0x9F; 3.x: code 3). The user name is that under which a client comes in; \
+                  a certificate may give it.",
         hint: "",
     },
     Key {

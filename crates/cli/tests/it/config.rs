@@ -39,6 +39,7 @@ rules = ""                                 # default
 without_rules = "first_level"              # default
 mosquitto_password_file = ""               # default
 mosquitto_acl_file = ""                    # default
+mosquitto_dynamic_security_file = ""       # default
 certificate_name = "none"                  # default
 attempts_per_minute_max = 30               # default
 
