@@ -154,9 +154,8 @@ impl Shard {
     /// subscriptions, then what its shared groups hold back.
     pub(crate) fn transmit(&mut self, slot: usize, turn: &mut Turn<'_>) {
         self.send_owed(slot, turn.now);
-        if self.sessions[slot].session.is_durable() {
-            self.ask_for_contents(slot, turn);
-        }
+        // Also for a session that ends with this connection: one that outlived the last has contents in the journal.
+        self.ask_for_contents(slot, turn);
         if !self.sessions[slot].retained.is_empty() {
             self.transmit_retained(slot, turn);
         }

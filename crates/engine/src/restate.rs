@@ -232,8 +232,9 @@ fn find_part(
 ) -> Part {
     let session = &resident.session;
     let mut part = Part { slot, session: session.number, below: from.below, deliveries: 0 };
-    // A session that ends with its connection is known for its will alone.
-    let below = if session.is_durable() { from.below } else { 0 };
+    // A session that ends with its connection is known for its will alone, but what it was owed before it was
+    // resumed like this may have its contents in the journal alone.
+    let below = if session.is_durable() || session.outbound.has_missing() { from.below } else { 0 };
     for (place, owed) in session.outbound.recorded_before(before, below) {
         if part.deliveries == contents_max {
             return part;

@@ -602,6 +602,11 @@ impl Outbound {
         self.front().is_some_and(Owed::is_missing)
     }
 
+    /// Whether any delivery has its content in the journal alone.
+    pub fn has_missing(&self) -> bool {
+        self.list().entries.iter().any(Owed::is_missing)
+    }
+
     /// Content that was missing is there.
     pub fn load(&mut self, message: &Arc<Publication>) {
         let Some(list) = &mut self.list else { return };

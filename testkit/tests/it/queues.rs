@@ -82,6 +82,53 @@ fn a_queue_comes_back_after_a_crash_and_after_its_segments_were_freed() {
     }
 }
 
+/// A session that its client resumes for one connection only: what it is owed is in the journal all the same
+/// [MQTT-3.1.2-5].
+#[test]
+fn a_queue_comes_back_to_a_client_that_lets_its_session_end() {
+    for (seed, shards) in [(0, 1), (1, 3)] {
+        let mut sim = sim(seed, shards);
+        go_away(&mut sim);
+        let mut expected = owe(&mut sim, 1000, 20);
+        let wire = sim.connect_with(&ConnectOptions::durable(V5, "panel", 0));
+        expect_all(&mut sim, wire, &expected);
+        expected = owe(&mut sim, 10, 20);
+        expect_all(&mut sim, wire, &expected);
+        assert_eq!(left(&sim), (0, 0));
+    }
+}
+
+#[test]
+fn what_such_a_client_has_not_taken_yet_outlives_its_segments() {
+    for (seed, shards) in [(0, 1), (1, 1), (2, 3)] {
+        let mut sim = sim(seed, shards);
+        go_away(&mut sim);
+        let expected = owe(&mut sim, 1000, 20);
+        let wire =
+            sim.connect_with(&ConnectOptions::durable(V5, "panel", 0).with(Property::ReceiveMaximum(1)));
+        assert!(left(&sim).0 > 500, "most of it is left to the journal");
+        churn(&mut sim);
+        assert_eq!(sim.check_journal(), Ok(()));
+        expect_all(&mut sim, wire, &expected);
+        assert_eq!(sim.stats().drops[DropReason::Damaged as usize], 0);
+    }
+}
+
+#[test]
+fn such_a_session_is_gone_after_a_crash() {
+    for crash in [Crash::Kill, Crash::PowerCut, Crash::Stop] {
+        let mut sim = sim(0, 1);
+        go_away(&mut sim);
+        owe(&mut sim, 1000, 20);
+        sim.connect_with(&ConnectOptions::durable(V5, "panel", 0).with(Property::ReceiveMaximum(1)));
+        churn(&mut sim);
+        sim.crash_and_restart(crash);
+        let (_, connack) = sim.connack(&panel());
+        assert!(!connack.session_present, "after {crash:?}");
+        assert_eq!(left(&sim), (0, 0));
+    }
+}
+
 /// Fills segments with what nobody is owed any more, so that old ones are freed.
 fn churn(sim: &mut Sim) {
     let busy = sim.connect_with(&ConnectOptions::durable(V5, "busy", 3600));
