@@ -67,20 +67,28 @@ impl SysRounds {
         self.next
     }
 
-    /// Begins a round if it is due; what so many shards have counted is to be added.
+    /// Begins a round if it is due; what so many shards have counted is to be added. While one of them has not
+    /// answered the last round there is no other: its answer would count in both.
     pub(crate) fn begin(&mut self, now: Instant, shards: u16) -> bool {
-        let is_due = self.next <= now;
-        if is_due {
-            self.next = now + self.interval_millis;
+        if self.next > now {
+            return false;
+        }
+        self.next = now + self.interval_millis;
+        let begins = self.missing == 0;
+        if begins {
             (self.counted, self.missing) = (Stats::default(), shards);
         }
-        is_due
+        begins
     }
 
     /// Adds what a shard has counted. With the last one comes what is to be published.
     pub(crate) fn add(&mut self, stats: &Stats, directory: &Directory) -> Vec<(String, String)> {
+        // An answer that nobody waits for was asked for before rounds were turned off and on again.
+        if self.missing == 0 {
+            return Vec::new();
+        }
         self.counted.add(stats);
-        self.missing = self.missing.saturating_sub(1);
+        self.missing -= 1;
         if self.missing > 0 {
             return Vec::new();
         }
@@ -213,6 +221,27 @@ mod tests {
         assert!(second.contains(&("$SYS/broker/routes/hits".to_owned(), "40".to_owned())));
         assert!(second.contains(&("$SYS/broker/routes/misses".to_owned(), "2".to_owned())));
         assert!(second.contains(&("$SYS/broker/clients/connected".to_owned(), "3".to_owned())));
+    }
+
+    #[test]
+    fn a_shard_that_answers_late_is_counted_once() {
+        let (directory, second) = (Directory::new::<crate::locks::Locks>(2), 1_000);
+        let mut rounds = SysRounds::new(Duration::from_millis(second));
+        let said = |rounds: &mut SysRounds, bytes_sent| {
+            let stats = Stats { bytes_sent, ..Stats::default() };
+            let said = rounds.add(&stats, &directory);
+            said.into_iter().find(|(topic, _)| topic == "$SYS/broker/bytes/sent").map(|(_, value)| value)
+        };
+        let at = |seconds: u64| Instant::from_millis(seconds * second);
+        assert!(rounds.begin(at(1), 2));
+        assert_eq!(said(&mut rounds, 10), None);
+        assert!(!rounds.begin(at(2), 2), "one shard has not answered");
+        assert_eq!(rounds.next(), at(3));
+        assert_eq!(said(&mut rounds, 100).as_deref(), Some("110"));
+        assert_eq!(said(&mut rounds, 100), None, "nobody asked");
+        assert!(rounds.begin(at(3), 2));
+        assert_eq!(said(&mut rounds, 11), None);
+        assert_eq!(said(&mut rounds, 101).as_deref(), Some("112"));
     }
 
     #[test]
