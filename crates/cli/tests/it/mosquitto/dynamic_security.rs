@@ -162,6 +162,13 @@ fn what_is_wrong_in_it_is_told_with_its_line_and_stops_the_start() {
     let (code, _, stderr) = outcome(&mut noctule(&folder, &serve));
     assert_eq!(code, 2);
     assert!(stderr.contains("ds.json:3:30: \"fly\" is no acltype that is understood"), "{stderr}");
+    write("ds.json", FILE);
+    write("rights", "topic read a/#\n");
+    write("mosquitto.conf", &format!("acl_file rights\n{conf}plugin_opt_config_file ds.json\n"));
+    let (code, _, stderr) = outcome(&mut noctule(&folder, &serve));
+    let both =
+        "access.mosquitto_acl_file and access.mosquitto_dynamic_security_file are both set; keep one of them";
+    assert!(code == 2 && stderr.contains(both), "{stderr}");
     write("mosquitto.conf", conf);
     let (code, _, stderr) = outcome(&mut noctule(&folder, &serve));
     assert_eq!(code, 2, "without its file the plugin would let everybody do everything");
