@@ -3,6 +3,7 @@
 //! A wrong change may have a test ask for memory without end. The tests get so much and no more, and one that wants
 //! more fails.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
@@ -33,6 +34,7 @@ pub(crate) fn run(project: &Project, only: Option<&str>) -> Result<()> {
     let mut mutants = listed(project)?;
     mutants.retain(|mutant| only.is_none_or(|only| mutant.name.contains(only)));
     ensure!(!mutants.is_empty(), "no mutant has such a name");
+    ensure_unchanged_passes(project, &mutants)?;
     let mut survivors = Vec::new();
     for mutant in &mutants {
         let is_caught = is_caught(project, mutant).with_context(|| mutant.name.clone())?;
@@ -51,36 +53,47 @@ fn listed(project: &Project) -> Result<Vec<Mutant>> {
     Ok(toml::from_str::<List>(&text).context(LIST)?.mutant)
 }
 
+/// A test that fails anyway notices nothing. All are run before the first change, so each package is built once for it.
+fn ensure_unchanged_passes(project: &Project, mutants: &[Mutant]) -> Result<()> {
+    let mut tests = BTreeMap::<&str, BTreeSet<&str>>::new();
+    for mutant in mutants {
+        tests.entry(&mutant.package).or_default().extend(mutant.tests.iter().map(String::as_str));
+    }
+    for (package, tests) in tests {
+        ensure!(build(project, package)?, "the tests of {package} do not compile without a change");
+        ensure!(test(project, package, tests)?, "tests of {package} fail without a change");
+    }
+    Ok(())
+}
+
 /// Whether one of the mutant's tests fails. The file is as it was afterwards, whatever happens.
 fn is_caught(project: &Project, mutant: &Mutant) -> Result<bool> {
     let path = project.path(&mutant.file);
     let original = fs::read_to_string(&path).with_context(|| mutant.file.clone())?;
     ensure!(original.matches(&mutant.from).count() == 1, "`from` does not stand in {} once", mutant.file);
-    ensure!(build(project, mutant)?, "its tests do not compile without it");
-    ensure!(test(project, mutant)?, "its tests fail without it");
     fs::write(&path, original.replacen(&mutant.from, &mutant.to, 1))?;
-    let compiles = build(project, mutant);
-    let passes = test(project, mutant);
+    let compiles = build(project, &mutant.package);
+    let passes = test(project, &mutant.package, mutant.tests.iter().map(String::as_str));
     fs::write(&path, original)?;
     ensure!(compiles?, "it does not compile");
     Ok(!passes?)
 }
 
-/// Whether the mutant's tests compile. The compiler takes what memory it needs.
-fn build(project: &Project, mutant: &Mutant) -> Result<bool> {
-    succeeds(project.command("cargo").args(cargo_test(mutant)).arg("--no-run"))
+/// Whether the tests of a package compile. The compiler takes what memory it needs.
+fn build(project: &Project, package: &str) -> Result<bool> {
+    succeeds(project.command("cargo").args(cargo_test(package)).arg("--no-run"))
 }
 
-/// Whether the mutant's tests pass, within the memory that they have.
-fn test(project: &Project, mutant: &Mutant) -> Result<bool> {
+/// Whether those tests of a package pass whose names contain one of these, within the memory that they have.
+fn test<'a>(project: &Project, package: &str, names: impl IntoIterator<Item = &'a str>) -> Result<bool> {
     let limited = format!("ulimit -v {MEMORY_KIB_MAX} && exec \"$@\"");
     let mut command = project.command("sh");
-    command.args(["-c", &limited, "sh", "cargo"]).args(cargo_test(mutant));
-    succeeds(command.arg("--").args(&mutant.tests))
+    command.args(["-c", &limited, "sh", "cargo"]).args(cargo_test(package));
+    succeeds(command.arg("--").args(names))
 }
 
-fn cargo_test(mutant: &Mutant) -> [&str; 5] {
-    ["test", "--quiet", "--package", &mutant.package, "--tests"]
+fn cargo_test(package: &str) -> [&str; 5] {
+    ["test", "--quiet", "--package", package, "--tests"]
 }
 
 fn succeeds(command: &mut Command) -> Result<bool> {
