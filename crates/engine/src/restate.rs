@@ -11,6 +11,9 @@
 //! then what waits from the last to the first. After a restart each then joins the one that was sent before it, or the
 //! front of what stands behind the limit.
 //!
+//! A subscription that is bringing retained messages has only its place in their tree in memory. Which messages it has
+//! brought is found by walking there again, slice by slice, behind the record that says that it goes on.
+//!
 //! Nothing that stands in front of the limit may come to a session behind the walk. So no shard begins it before all
 //! have sent what they owe to others of that: the wills that waited for the journal, and everything in front of
 //! [`Mail::AllSent`]. What a session takes of the retained messages or of a group after that stands where the first
@@ -19,13 +22,16 @@
 use crate::directory::Directory;
 use crate::journal::Request;
 use crate::resident::Resident;
+use crate::retained_phases::RetainedPhase;
 use crate::shard::{Shard, Turn};
 use crate::subscribe::SHARE;
 use crate::{Mail, Record, ShardId};
 use hashbrown::HashMap;
-use noctule_session::{MessageNumber, Missing, Phase, Position, Session, SessionChange, SessionNumber};
+use noctule_codec::QoS;
+use noctule_session::{MessageNumber, Missing, Position, Session, SessionChange, SessionNumber};
 use noctule_topic::{ParsedFilter, RetainedCursor, Subscription};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// One round of it.
 #[derive(Debug)]
@@ -39,6 +45,8 @@ pub(crate) struct Restating {
     batch: Vec<Part>,
     /// Contents of the batch, and where they stand now.
     places: HashMap<MessageNumber, Position>,
+    /// Subscriptions of the batch that have brought some of their retained messages.
+    giving: Vec<Giving>,
 }
 
 #[derive(Debug)]
@@ -57,6 +65,8 @@ enum Step {
     Moving,
     /// Recording the batch.
     Saying,
+    /// Recording which retained messages its subscriptions have brought.
+    Giving,
     /// Done; where the journal reaches behind it is to be told.
     Done,
 }
@@ -78,6 +88,19 @@ struct Part {
     deliveries: usize,
 }
 
+/// What is to be said of a subscription that brings its retained messages. It goes on with that meanwhile, and what it
+/// brings then is recorded behind the state of its session.
+#[derive(Debug)]
+struct Giving {
+    slot: usize,
+    session: SessionNumber,
+    filter: Arc<str>,
+    /// What it has brought before a restart.
+    earlier: Vec<MessageNumber>,
+    /// Finds what it has brought since.
+    cursor: RetainedCursor,
+}
+
 impl Shard {
     /// Begins to record anew everything of this shard that stands before this position in the journal; the first
     /// shard records the retained messages as well. The end is told by [`Request::Restated`].
@@ -88,6 +111,7 @@ impl Shard {
             from: Place { slot: 0, below: usize::MAX },
             batch: Vec::new(),
             places: HashMap::new(),
+            giving: Vec::new(),
         }));
     }
 
@@ -127,6 +151,7 @@ impl Shard {
             Step::Finding => self.find_batch(&mut restating, turn),
             Step::Moving => Step::Moving,
             Step::Saying => self.say_batch(&mut restating, turn),
+            Step::Giving => self.say_given(&mut restating.giving, turn),
             Step::Done => {
                 turn.fx.is_restated = true;
                 return;
@@ -192,7 +217,7 @@ impl Shard {
 
     fn say_batch(&mut self, restating: &mut Restating, turn: &mut Turn<'_>) -> Step {
         let appended = self.commits.appended;
-        let Restating { before, batch, places, .. } = restating;
+        let Restating { before, batch, places, giving, .. } = restating;
         let Turn { now, directory, fx } = turn;
         for part in batch.drain(..) {
             let resident = self.sessions.get_mut(part.slot);
@@ -201,6 +226,7 @@ impl Shard {
             if resident.is_old(*before) {
                 resident.recorded_at = appended.max(*before);
                 say_state(resident, *now, directory, &mut fx.records);
+                giving.extend(Giving::of(part.slot, resident));
             }
             let place = |number| places.get(&number).copied();
             let say = |delivered, position| {
@@ -209,7 +235,59 @@ impl Shard {
             };
             resident.session.outbound.move_up(*before, part.below, part.deliveries, place, say);
         }
-        Step::Finding
+        Step::Giving
+    }
+
+    /// Says some of the retained messages that subscriptions have brought.
+    fn say_given(&mut self, all: &mut Vec<Giving>, turn: &mut Turn<'_>) -> Step {
+        let Some(giving) = all.last_mut() else { return Step::Finding };
+        let resident = self.sessions.get_mut(giving.slot);
+        let resident = resident.filter(|resident| resident.session.number == giving.session);
+        // Once it has brought them all, or is gone, nothing is left to be known.
+        let phase = resident.and_then(|resident| resident.retained.iter().next());
+        let phase = phase.filter(|phase| *phase.filter() == giving.filter);
+        let Some(messages) = phase.and_then(|phase| giving.next(phase, turn.directory)) else {
+            all.pop();
+            return Step::Giving;
+        };
+        if !messages.is_empty() {
+            let change = SessionChange::RetainedGiven { filter: (&*giving.filter).into(), messages };
+            turn.fx.records.push(Record::Session { session: giving.session, change });
+        }
+        Step::Giving
+    }
+}
+
+impl Giving {
+    /// Of the first of a session's subscriptions that bring retained messages; the others have not begun.
+    fn of(slot: usize, resident: &Resident) -> Option<Self> {
+        let session = &resident.session;
+        let phase = resident.retained.iter().next().filter(|_| session.is_durable())?;
+        Some(Self {
+            slot,
+            session: session.number,
+            filter: Arc::clone(phase.filter()),
+            earlier: phase.given.iter().collect(),
+            cursor: phase.cursor.from_the_start(),
+        })
+    }
+
+    /// The next messages that were brought; nothing once these were all.
+    fn next(&mut self, phase: &RetainedPhase, directory: &Directory) -> Option<Box<[MessageNumber]>> {
+        if !self.earlier.is_empty() {
+            let from = self.earlier.len().saturating_sub(BATCH_CONTENTS);
+            return Some(self.earlier.split_off(from).into());
+        }
+        let mut messages = Vec::new();
+        let is_done = directory.retained.read(|retained| {
+            self.cursor.follow(&phase.cursor, retained, RETAINED_VISITS, |_, message| {
+                // At QoS 0 nothing is promised.
+                if message.qos.min(phase.subscription.options.qos) > QoS::AtMostOnce {
+                    messages.push(message.number);
+                }
+            })
+        });
+        (!is_done || !messages.is_empty()).then_some(messages.into())
     }
 }
 
@@ -241,7 +319,7 @@ fn find_part(
         }
         part.deliveries += 1;
         from.below = place;
-        if owed.phase() != Phase::Received {
+        if owed.is_content_recorded() {
             contents.push(Missing { number: owed.number, position: owed.position() });
         }
     }
@@ -287,8 +365,11 @@ fn say_what_outlives_connections(resident: &Resident, records: &mut Vec<Record>)
         record(SessionChange::InboundTaken { packet_id });
     }
     for (filter, subscription) in session.subscriptions.iter() {
-        let brings_retained = resident.retained.has(filter);
-        record(SessionChange::Subscribed { filter: filter.into(), subscription, brings_retained });
+        // Their retained messages do not begin anew.
+        record(SessionChange::Subscribed { filter: filter.into(), subscription, brings_retained: false });
+    }
+    for phase in resident.retained.iter() {
+        record(SessionChange::RetainedGiven { filter: (&**phase.filter()).into(), messages: [].into() });
     }
 }
 

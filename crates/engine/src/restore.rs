@@ -169,7 +169,7 @@ impl Shard {
         let Ok(parsed) = FilterText::check(text) else { return };
         let Ok(filter) = TopicFilter::parse(parsed.filter()) else { return };
         let mut phase = RetainedPhase::new(text, &filter, subscription);
-        phase.given = Some(given);
+        phase.given = given;
         resident.retained.push(phase);
     }
 

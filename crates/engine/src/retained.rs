@@ -110,8 +110,7 @@ impl Shard {
         *visits -= slice;
         let subscription = phase.subscription;
         let RetainedPhase { cursor, given, .. } = phase;
-        let was_given = |number| given.as_ref().is_some_and(|given| given.contains(number));
-        let mut offer = |message: &Arc<Publication>| match was_given(message.number) {
+        let mut offer = |message: &Arc<Publication>| match given.contains(message.number) {
             true => ControlFlow::Continue(()),
             false => self.offer_retained(slot, message, subscription, turn),
         };

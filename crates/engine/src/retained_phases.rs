@@ -20,7 +20,7 @@ pub(crate) struct RetainedPhase {
     /// The subscription.
     pub(crate) subscription: Subscription,
     /// What it brought before a restart, of which the cursor knows nothing.
-    pub(crate) given: Option<Given>,
+    pub(crate) given: Given,
 }
 
 /// Where a phase stands in the order.
@@ -43,7 +43,11 @@ struct Phases {
 impl RetainedPhase {
     pub(crate) fn new(text: &str, filter: &TopicFilter, subscription: Subscription) -> Self {
         let cursor = RetainedCursor::new(filter);
-        Self { filter: text.into(), cursor, subscription, given: None }
+        Self { filter: text.into(), cursor, subscription, given: Given::default() }
+    }
+
+    pub(crate) fn filter(&self) -> &Arc<str> {
+        &self.filter
     }
 
     pub(crate) fn into_filter(self) -> Box<str> {
@@ -73,9 +77,9 @@ impl RetainedPhases {
         phases.by_place.get_mut(phases.places.get(filter)?)
     }
 
-    /// Whether a filter has one.
-    pub(crate) fn has(&self, filter: &str) -> bool {
-        self.0.as_ref().is_some_and(|phases| phases.places.contains_key(filter))
+    /// All of them in their order. The first brings its messages before the second begins.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &RetainedPhase> {
+        self.0.iter().flat_map(|phases| phases.by_place.values())
     }
 
     /// Whether none is left.

@@ -77,6 +77,13 @@ pub enum SessionChange {
         /// The filter as the client wrote it.
         filter: Box<str>,
     },
+    /// Some of the retained messages that a subscription has brought, said again. It goes on to bring the others.
+    RetainedGiven {
+        /// The filter as the client wrote it.
+        filter: Box<str>,
+        /// The messages.
+        messages: Box<[MessageNumber]>,
+    },
     /// A subscription was removed.
     Unsubscribed {
         /// The filter as the client wrote it.

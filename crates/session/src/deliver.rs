@@ -3,7 +3,8 @@
 use crate::change::{DropReason, SessionChange, Settlement};
 use crate::output::{AckKind, Outgoing, OutgoingPublish};
 use crate::{
-    GroupNumber, Instant, Limits, Link, MessageNumber, Owed, Phase, Publication, Session, SubscriptionIds,
+    GroupNumber, Instant, Limits, Link, MessageNumber, Owed, Phase, Position, Publication, Session,
+    SubscriptionIds,
 };
 use noctule_codec::{PacketId, QoS, ReasonCode};
 use std::sync::Arc;
@@ -213,9 +214,32 @@ impl Session {
             return self.record(settled, fx);
         };
         let waits = publish.qos == QoS::ExactlyOnce;
+        if waits && self.is_durable() {
+            self.record_exchange(&publish, now, limits, fx);
+        }
         self.record(SessionChange::Begun { message, packet_id }, fx);
         self.send_after_record(Outgoing::Publish(publish), waits, fx);
         self.outbound.advance();
+    }
+
+    /// Has a restart know of a QoS 2 exchange that is about to begin and whose content no record has. Without it
+    /// the client would wait for PUBREL, and take the next message under this packet id for the one it has.
+    fn record_exchange(
+        &mut self,
+        publish: &OutgoingPublish,
+        now: Instant,
+        limits: &Limits,
+        fx: &mut SessionEffects,
+    ) {
+        let Some(owed) = self.outbound.front() else { return };
+        let message = &publish.message;
+        // What this turn has accepted has no place yet, and gets one unless its topic's rule says otherwise.
+        let is_new = message.published_at == now && !limits.is_forgotten(&message.topic);
+        if !owed.position().is_somewhere() && !is_new {
+            // It is there already, so this is not applied.
+            let delivered = Box::new(owed.delivered());
+            fx.changes.push(SessionChange::Held { delivered, position: Position::NOWHERE });
+        }
     }
 
     /// Sees to it that there are packet ids in reserve, for a session that outlives its connection.
@@ -283,13 +307,21 @@ impl Session {
         })
     }
 
-    /// Ends the next delivery of the list without sending it.
+    /// Ends the next delivery of the list without sending it. A QoS 2 delivery that was sent before is completed: the
+    /// client may have it, and keeps its packet id until PUBREL.
     fn drop_next(&mut self, packet_id: Option<PacketId>, reason: DropReason, fx: &mut SessionEffects) {
         let Some(owed) = self.outbound.front() else { return };
         let message = owed.number;
-        fx.group_settled.extend(owed.group().map(|group| (group, message)));
+        let (qos, group) = (owed.qos, owed.group());
         fx.lost += u32::from(owed.message().is_none());
         fx.drops.extend(owed.message().cloned().map(|message| (message, reason)));
+        if let Some(packet_id) = packet_id.filter(|_| qos == QoS::ExactlyOnce) {
+            self.record(SessionChange::Received { packet_id }, fx);
+            self.outbound.advance();
+            let pubrel = Outgoing::Ack(AckKind::PubRel, packet_id, ReasonCode::Success);
+            return self.send_after_record(pubrel, true, fx);
+        }
+        fx.group_settled.extend(group.map(|group| (group, message)));
         let settlement = Settlement::Dropped(reason);
         self.record(SessionChange::Settled { message, packet_id, settlement }, fx);
     }
@@ -437,6 +469,33 @@ mod tests {
             session.transmit(Instant::from_millis(now), limits, &mut fx);
             assert_eq!(reasons(&fx), Vec::from_iter(reason));
             assert_eq!(session.outbound.is_empty(), reason.is_some());
+        }
+    }
+
+    /// The client may have it, and keeps the packet id until PUBREL.
+    #[test]
+    fn a_qos_2_delivery_that_cannot_be_sent_again_is_completed() {
+        let limits = Limits::default();
+        for is_lost in [false, true] {
+            let mut session = connected(100);
+            give(&mut session, offer(1, QoS::ExactlyOnce), &limits);
+            session.link = None;
+            let properties = if is_lost {
+                session.outbound.find_mut(id(1)).and_then(Owed::take_message).expect("it is there");
+                Properties::EMPTY
+            } else {
+                Properties::new().with(Property::MaximumPacketSize(10))
+            };
+            attach(&mut session, properties);
+            let mut fx = SessionEffects::default();
+            session.transmit(NOW, &limits, &mut fx);
+            assert!(matches!(fx.changes[..], [SessionChange::Received { packet_id }] if packet_id == id(1)));
+            assert!(
+                matches!(fx.promises[..], [Outgoing::Ack(AckKind::PubRel, packet_id, _)] if packet_id == id(1))
+            );
+            assert_eq!((fx.lost == 1, reasons(&fx).len()), (is_lost, usize::from(!is_lost)));
+            session.handle_pubcomp(id(1), &mut fx).expect("it is due");
+            assert!(session.outbound.is_empty());
         }
     }
 

@@ -113,6 +113,11 @@ impl Limits {
             (_, Some(rule)) => rule.level,
         }
     }
+
+    /// Whether a restart knows of sessions, and not of a publication on this topic.
+    pub fn is_forgotten(&self, topic: &str) -> bool {
+        self.durability > Durability::Memory && self.durability_of(topic) == Durability::Memory
+    }
 }
 
 impl Default for Limits {

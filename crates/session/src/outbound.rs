@@ -305,9 +305,17 @@ impl Owed {
         }
     }
 
-    /// Whether it is owed and stands in the journal.
+    /// Whether it is owed and stands in the journal. A QoS 2 delivery that has begun does so even if the journal does
+    /// not have its content: the client keeps the packet id until PUBREL, and would take the next message under it for
+    /// this one.
     fn is_recorded(&self) -> bool {
-        self.phase != Phase::Settled && self.position().is_somewhere()
+        let has_exchange = self.qos == QoS::ExactlyOnce && self.packet_id.is_some();
+        self.phase != Phase::Settled && (has_exchange || self.position().is_somewhere())
+    }
+
+    /// Whether its content is needed and stands in the journal.
+    pub fn is_content_recorded(&self) -> bool {
+        matches!(self.phase, Phase::Waiting | Phase::Sent) && self.position().is_somewhere()
     }
 
     /// Whether it is owed and stands in the journal before this position.
@@ -517,17 +525,20 @@ impl Outbound {
         self.ids_run = self.list().begun == 0;
     }
 
-    /// Adds a delivery that a record tells of, or brings the one it is up to date. Only for a list that is made
+    /// Adds a delivery that a record tells of, or brings the one it is up to date, whose content stands at `position`,
+    /// or where it was known to stand if that is nowhere. Only for a list that is made
     /// of records: there, what waits stands in the order of the numbers, behind what was sent. What was sent and is
     /// known keeps its place [MQTT-4.6.0-1]; what is not known was sent behind the one that the record names.
     pub(crate) fn hold(&mut self, delivered: Delivered, position: Position) {
         let list = self.list.get_or_insert_default();
         let known = list.begun_place(&delivered);
+        let mut position = position;
         if let Some(place) = known {
+            position = position.or(list.entries[place].position);
             list.take_out(place);
         } else if let Some(known) = list.recorded_mut().known(&delivered) {
             if delivered.phase == Phase::Waiting {
-                known.position = position;
+                known.position = position.or(known.position);
                 known.is_maybe_sent |= delivered.is_maybe_sent;
                 return;
             }
@@ -651,22 +662,28 @@ impl Outbound {
         let below = below.min(list.entries.len());
         let mut old = (0..below).rev().filter(|place| list.entries[*place].is_recorded_before(limit));
         let Some(first) = old.by_ref().take(deliveries_max).last() else { return };
-        // Of a delivery that was never recorded nobody knows after a restart.
-        let mut known = list.entries.range(..first).rev().filter(|entry| entry.is_recorded());
-        let mut behind = known.next().and_then(|entry| entry.packet_id);
+        // Who reads this without what stands before the limit knows nothing of what is old and is said later, or not.
+        let is_young = |entry: &Owed| entry.is_recorded() && !entry.is_recorded_before(limit);
+        let mut young = list.entries.range(..first).rev().filter(|entry| is_young(entry));
+        let mut behind = young.next().and_then(|entry| entry.packet_id);
         let mut move_one = |entry: &mut Owed, behind: Option<PacketId>| {
-            let needs_content = entry.phase != Phase::Received;
-            let position = place(entry.number).or((!needs_content).then_some(limit));
-            if let Some(position) = position.filter(|_| entry.is_recorded_before(limit)) {
+            let position = match (entry.is_content_recorded(), entry.position().is_somewhere()) {
+                (true, _) => place(entry.number),
+                (false, true) => Some(limit),
+                (false, false) => Some(Position::NOWHERE),
+            };
+            let position = position.filter(|_| entry.is_recorded_before(limit));
+            if let Some(position) = position {
                 say(Delivered { behind, ..entry.delivered() }, position);
                 entry.position = position;
             }
+            position.is_some()
         };
-        for entry in list.entries.range_mut(first..below).filter(|entry| entry.is_recorded()) {
-            if entry.phase != Phase::Waiting {
-                move_one(entry, behind.filter(|_| entry.packet_id.is_some()));
+        let begun = list.entries.range_mut(first..below).filter(|entry| entry.phase != Phase::Waiting);
+        for entry in begun.filter(|entry| entry.is_recorded()) {
+            if is_young(entry) || move_one(entry, behind) {
+                behind = entry.packet_id;
             }
-            behind = entry.packet_id;
         }
         let waiting = list.entries.range_mut(first..below).rev();
         for entry in waiting.filter(|entry| entry.is_recorded() && entry.phase == Phase::Waiting) {
@@ -1074,11 +1091,11 @@ mod tests {
         let packet_id = |id| PacketId::new(id).expect("not zero");
         let mut live = Outbound::with_ids_up_to(packet_id(4));
         live.attach(10);
-        // The fourth is recorded nowhere.
+        // Nothing is known of the fourth: its topic is promised nothing.
         for (number, position) in [(1, 10), (2, 30), (3, 20), (4, 0), (5, 15), (6, 50)] {
             let publication = message(number);
             publication.place.set(Position(position));
-            live.push(Owed::new(publication, QoS::ExactlyOnce, false, SubscriptionIds::None));
+            live.push(Owed::new(publication, QoS::AtLeastOnce, false, SubscriptionIds::None));
             let id = begin_next(&mut live).expect("an id is free");
             if [1, 3].contains(&number) {
                 live.settle(MessageNumber(number), Some(id));
@@ -1104,6 +1121,49 @@ mod tests {
             }
             again.end_of_records();
             assert_eq!(order(&again), order(&live), "{limit:?}");
+        }
+    }
+
+    proptest! {
+        /// A window may hold more than is said at once. Between finding a batch and saying it some is acknowledged.
+        #[test]
+        fn what_is_said_again_in_batches_keeps_the_order_in_which_it_was_sent(
+            sent in prop::collection::vec(1..100_u64, 1..20),
+            acknowledged in prop::collection::vec(prop::option::of(any::<prop::sample::Index>()), 20),
+            limit in (1..100_u64).prop_map(Position),
+            batch in 1..4_usize,
+        ) {
+            let (mut live, mut again) = (Outbound::default(), Outbound::default());
+            live.attach(u16::MAX);
+            for (number, position) in (1..).zip(&sent) {
+                let publication = message(number);
+                publication.place.set(Position(*position));
+                live.push(Owed::new(publication, QoS::AtLeastOnce, false, SubscriptionIds::None));
+                let packet_id = begin_next(&mut live).expect("ids are free");
+                if *position >= limit.0 {
+                    again.hold(held(number, None, None), Position(*position));
+                    again.begin(MessageNumber(number), packet_id);
+                }
+            }
+            let (mut below, mut acknowledged) = (usize::MAX, acknowledged.into_iter());
+            loop {
+                let found = live.recorded_before(limit, below).take(batch);
+                let found: Vec<_> = found.map(|(place, owed)| (place, owed.number)).collect();
+                let Some((first, _)) = found.last() else { break };
+                if let Some(index) = acknowledged.next().flatten() {
+                    let begun: Vec<_> = live.iter().map(|owed| (owed.number, owed.packet_id)).collect();
+                    let (number, packet_id) = *index.get(&begun);
+                    live.settle(number, packet_id);
+                    again.settle(number, packet_id);
+                }
+                let place = |number| found.iter().any(|found| found.1 == number).then_some(Position(100));
+                live.move_up(limit, below, found.len(), place, |delivered, position| again.hold(delivered, position));
+                below = *first;
+            }
+            let order = |outbound: &Outbound| {
+                outbound.iter().map(|owed| (owed.number.0, owed.packet_id)).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(order(&again), order(&live));
         }
     }
 

@@ -14,6 +14,12 @@ impl Position {
     pub fn is_somewhere(self) -> bool {
         self != Self::NOWHERE
     }
+
+    /// This one, or the other if this is nowhere.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        if self.is_somewhere() { self } else { other }
+    }
 }
 
 /// The position of something that is shared and learns later where it was recorded, or is recorded anew.

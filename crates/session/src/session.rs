@@ -113,7 +113,9 @@ impl Session {
                 self.subscriptions.insert(filter, *subscription);
             }
             // What follows from these is not kept in the session.
-            SessionChange::IdsReserved { .. } | SessionChange::RetainedSent { .. } => {}
+            SessionChange::IdsReserved { .. }
+            | SessionChange::RetainedSent { .. }
+            | SessionChange::RetainedGiven { .. } => {}
             SessionChange::Unsubscribed { filter } => self.subscriptions.remove(filter),
             SessionChange::ExpirySet { session_expiry_interval } => {
                 self.session_expiry_interval = *session_expiry_interval;

@@ -13,7 +13,7 @@ pub(crate) const SEGMENT_HEADER_BYTES: u64 = 4096;
 pub const FRAME_HEADER_BYTES: u64 = 24;
 /// The version of what is written. Version 1, in which a session's record did not say where its client came from, is
 /// read as well.
-pub(crate) const FORMAT_VERSION: u32 = 2;
+pub(crate) const FORMAT_VERSION: u32 = 3;
 /// The oldest version that is read.
 const FORMAT_VERSION_MIN: u32 = 1;
 
@@ -68,6 +68,11 @@ impl SegmentHeader {
             FORMAT_VERSION_MIN..=FORMAT_VERSION => Ok(Self::decode_unchecked(bytes)),
             other => Err(HeaderError::Version(other)),
         }
+    }
+
+    /// Whether the bytes of a header are of the version that is written.
+    pub(crate) fn is_of_this_version(bytes: &[u8]) -> bool {
+        bytes.get(8..12) == Some(&FORMAT_VERSION.to_le_bytes())
     }
 
     /// What the fields say, true or not.
@@ -215,7 +220,7 @@ mod tests {
     fn a_header_has_the_bytes_of_the_page() {
         let bytes = HEADER.encode();
         assert_eq!(bytes.len(), 4096);
-        assert_eq!(bytes[..12], *b"noctjrnl\x02\0\0\0");
+        assert_eq!(bytes[..12], *b"noctjrnl\x03\0\0\0");
         let checksum = crc_by_definition(&[&bytes[..12], &bytes[16..]]);
         assert_eq!(bytes[12..16], checksum.to_le_bytes());
         assert_eq!(bytes[16..48], *b"0123456789abcdef\x07\0\0\0\0\0\0\0\x34\x12\0\0\0\0\0\0");
@@ -225,9 +230,11 @@ mod tests {
     }
 
     #[test]
-    fn the_first_version_is_read_as_well() {
+    fn earlier_versions_are_read_as_well() {
         let mut bytes = HEADER.encode();
-        for (version, expected) in [(1, Ok(HEADER)), (2, Ok(HEADER)), (3, Err(HeaderError::Version(3)))] {
+        let ours = [1, 2, 3].map(|version| (version, Ok(HEADER)));
+        let others = [0, 4].map(|version| (version, Err(HeaderError::Version(version.into()))));
+        for (version, expected) in ours.into_iter().chain(others) {
             bytes[8] = version;
             let checksum = header_checksum(&bytes);
             bytes[12..16].copy_from_slice(&checksum.to_le_bytes());

@@ -400,8 +400,10 @@ impl<D: Disk> Reading<'_, '_, D> {
             Limit::Last | Limit::Unknown => position_at(offset, header.start),
         };
         let segment = Segment::new(candidate.name.clone(), *header, candidate.bytes, candidate.file.clone());
-        // Behind passed damage nothing is written into the same file.
-        if limit != Limit::Last || !self.found.report.damage.is_empty() {
+        // Behind passed damage nothing is written into the same file, nor into one that an older release would read and
+        // take new records for damage.
+        let is_of_this_version = SegmentHeader::is_of_this_version(&candidate.head);
+        if limit != Limit::Last || !self.found.report.damage.is_empty() || !is_of_this_version {
             segment.seal(end);
         }
         self.found.end = end;

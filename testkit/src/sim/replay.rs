@@ -36,6 +36,27 @@ struct Delivery {
     phase: Phase,
 }
 
+impl Delivery {
+    fn of(owed: &Owed) -> Self {
+        Self {
+            number: owed.number,
+            bytes: owed.delivered().bytes,
+            qos: owed.qos,
+            retain: owed.retain,
+            subscription_ids: owed.subscription_ids(),
+            group: owed.group(),
+            packet_id: owed.packet_id(),
+            phase: owed.phase(),
+        }
+    }
+
+    /// Of a message that a restart does not know an exchange at QoS 2 is left: it is completed.
+    fn without_content(owed: &Owed) -> Option<Self> {
+        let has_exchange = owed.qos == QoS::ExactlyOnce && owed.packet_id().is_some();
+        has_exchange.then(|| Self { bytes: 0, phase: Phase::Received, ..Self::of(owed) })
+    }
+}
+
 /// The bytes of each record. The first one stands at position 1, the next at 2.
 #[derive(Default)]
 struct Journal {
@@ -160,16 +181,10 @@ fn compare(
 }
 
 fn kept(session: &Session, is_recorded: impl Fn(&Owed) -> bool) -> Kept {
-    let owed = session.outbound.iter().filter(|owed| owed.qos > QoS::AtMostOnce && is_recorded(owed));
-    let deliveries = owed.map(|owed| Delivery {
-        number: owed.number,
-        bytes: owed.delivered().bytes,
-        qos: owed.qos,
-        retain: owed.retain,
-        subscription_ids: owed.subscription_ids(),
-        group: owed.group(),
-        packet_id: owed.packet_id(),
-        phase: owed.phase(),
+    let owed = session.outbound.iter().filter(|owed| owed.qos > QoS::AtMostOnce);
+    let deliveries = owed.filter_map(|owed| match is_recorded(owed) {
+        true => Some(Delivery::of(owed)),
+        false => Delivery::without_content(owed),
     });
     let (mut waiting, begun): (Vec<_>, Vec<_>) =
         deliveries.partition(|delivery| delivery.phase == Phase::Waiting);

@@ -38,6 +38,7 @@ fn encode(change: &SessionChange, clock: &Clock, out: &mut Vec<u8>) {
         | SessionChange::IdsReserved { .. }
         | SessionChange::Subscribed { .. }
         | SessionChange::RetainedSent { .. }
+        | SessionChange::RetainedGiven { .. }
         | SessionChange::Unsubscribed { .. }
         | SessionChange::WillSet { .. } => {}
     }

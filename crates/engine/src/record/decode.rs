@@ -241,6 +241,10 @@ impl<'a> Reader<'a> {
             Kind::InboundReleased => SessionChange::InboundReleased { packet_id: self.packet_id()? },
             Kind::Subscribed => self.subscribed()?,
             Kind::RetainedSent => SessionChange::RetainedSent { filter: self.text("a filter")?.into() },
+            Kind::RetainedGiven => SessionChange::RetainedGiven {
+                filter: self.text("a filter")?.into(),
+                messages: self.list(1, Self::message)?.into(),
+            },
             Kind::Unsubscribed => SessionChange::Unsubscribed { filter: self.text("a filter")?.into() },
             Kind::ExpirySet => {
                 let session_expiry_interval = self.number_within("a session expiry")?;
@@ -876,7 +880,7 @@ mod tests {
         let cases: [(u8, &[u8], RecordError); 9] = [
             (0, b"", RecordError::UnknownKind { kind: 0 }),
             (13, b"", RecordError::UnknownKind { kind: 13 }),
-            (45, b"", RecordError::UnknownKind { kind: 45 }),
+            (46, b"", RecordError::UnknownKind { kind: 46 }),
             (7, b"\x01\x02\x03", RecordError::TrailingBytes { bytes: 2 }),
             (7, b"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x02", value("a number")),
             (7, b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", value("a number")),

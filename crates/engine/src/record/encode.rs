@@ -126,6 +126,7 @@ fn kind_of_change(change: &SessionChange) -> Kind {
         SessionChange::InboundReleased { .. } => Kind::InboundReleased,
         SessionChange::Subscribed { .. } => Kind::Subscribed,
         SessionChange::RetainedSent { .. } => Kind::RetainedSent,
+        SessionChange::RetainedGiven { .. } => Kind::RetainedGiven,
         SessionChange::Unsubscribed { .. } => Kind::Unsubscribed,
         SessionChange::ExpirySet { .. } => Kind::ExpirySet,
         SessionChange::WillSet { .. } => Kind::WillSet,
@@ -165,6 +166,11 @@ fn put_change(change: &SessionChange, out: &mut Vec<u8>) {
         }
         SessionChange::RetainedSent { filter } | SessionChange::Unsubscribed { filter } => {
             put_text(filter, out);
+        }
+        SessionChange::RetainedGiven { filter, messages } => {
+            put_text(filter, out);
+            put_number(messages.len() as u64, out);
+            messages.iter().for_each(|message| put_number(message.0, out));
         }
         SessionChange::ExpirySet { session_expiry_interval } => {
             put_number((*session_expiry_interval).into(), out);

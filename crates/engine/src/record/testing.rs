@@ -177,6 +177,9 @@ fn change() -> impl Strategy<Value = SessionChange> {
         packet_id().prop_map(|packet_id| SessionChange::InboundReleased { packet_id }),
         subscribed(),
         text().prop_map(|filter| SessionChange::RetainedSent { filter: filter.into() }),
+        (text(), prop::collection::vec(message(), 0..4)).prop_map(|(filter, messages)| {
+            SessionChange::RetainedGiven { filter: filter.into(), messages: messages.into() }
+        }),
         text().prop_map(|filter| SessionChange::Unsubscribed { filter: filter.into() }),
         any::<u32>().prop_map(|session_expiry_interval| SessionChange::ExpirySet { session_expiry_interval }),
         option::of(will()).prop_map(|will| SessionChange::WillSet { will: will.map(Into::into) }),

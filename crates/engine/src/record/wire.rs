@@ -33,6 +33,7 @@ pub(super) enum Kind {
     ExpirySet = 42,
     WillSet = 43,
     Restarted = 44,
+    RetainedGiven = 45,
 }
 
 impl Kind {
@@ -63,6 +64,7 @@ impl Kind {
             42 => Self::ExpirySet,
             43 => Self::WillSet,
             44 => Self::Restarted,
+            45 => Self::RetainedGiven,
             _ => return None,
         })
     }

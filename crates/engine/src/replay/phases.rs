@@ -1,11 +1,11 @@
 //! The retained messages that the subscriptions of a session still bring.
 //!
-//! Each message that was brought counts for all phases open at that time, because its record names none. A client
-//! can open 60,000 phases with one SUBSCRIBE, so none of them has a list of its own: all share one, which says of
-//! each message when it was given last.
+//! They do so one after the other. So what was brought was brought by the first of them, and no other has a list: a
+//! client can open 60,000 phases with one SUBSCRIBE.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use noctule_session::MessageNumber;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A subscription that still brings retained messages.
@@ -17,17 +17,19 @@ pub struct RememberedPhase {
     pub given: Given,
 }
 
-/// The messages that were given to a session since a phase began.
-#[derive(Clone, Debug)]
-pub struct Given {
-    all: Arc<HashMap<MessageNumber, u64>>,
-    since: u64,
-}
+/// The messages that a phase has brought.
+#[derive(Clone, Debug, Default)]
+pub struct Given(Option<Arc<HashSet<MessageNumber>>>);
 
 impl Given {
     /// Whether this message is one of them.
     pub fn contains(&self, message: MessageNumber) -> bool {
-        self.all.get(&message).is_some_and(|at| *at > self.since)
+        self.0.as_ref().is_some_and(|given| given.contains(&message))
+    }
+
+    /// All of them, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = MessageNumber> {
+        self.0.iter().flat_map(|given| given.iter().copied())
     }
 }
 
@@ -37,34 +39,41 @@ pub(super) struct Phases(Option<Box<Open>>);
 
 #[derive(Debug, Default)]
 struct Open {
-    /// When each was opened.
-    since: HashMap<Box<str>, u64>,
-    /// When each message was given last.
-    given: HashMap<MessageNumber, u64>,
-    /// Counts what is opened and given.
-    now: u64,
+    /// By their places in the order.
+    filters: BTreeMap<u64, Arc<str>>,
+    places: HashMap<Arc<str>, u64>,
+    next: u64,
+    /// What the first one has brought.
+    given: HashSet<MessageNumber>,
 }
 
 impl Phases {
     /// Opens the phase of a filter, or begins it anew, behind all others.
     pub(super) fn open(&mut self, filter: &str) {
         let open = self.0.get_or_insert_default();
-        open.now += 1;
-        open.since.insert(filter.into(), open.now);
+        open.remove(filter);
+        open.push(filter);
     }
 
     /// A message was given to the session.
     pub(super) fn give(&mut self, message: MessageNumber) {
-        let Some(open) = &mut self.0 else { return };
-        open.now += 1;
-        open.given.insert(message, open.now);
+        self.0.iter_mut().for_each(|open| _ = open.given.insert(message));
+    }
+
+    /// The phase of a filter is open and has brought these messages. One that has brought any is the first.
+    pub(super) fn go_on(&mut self, filter: &str, messages: &[MessageNumber]) {
+        let open = self.0.get_or_insert_default();
+        if !open.places.contains_key(filter) {
+            open.push(filter);
+        }
+        open.given.extend(messages);
     }
 
     /// Ends the phase of a filter.
     pub(super) fn end(&mut self, filter: &str) {
         let Some(open) = &mut self.0 else { return };
-        open.since.remove(filter);
-        if open.since.is_empty() {
+        open.remove(filter);
+        if open.filters.is_empty() {
             self.0 = None;
         }
     }
@@ -72,11 +81,27 @@ impl Phases {
     /// The phases that are open, in the order in which they were opened.
     pub(super) fn finish(self) -> Vec<RememberedPhase> {
         let Some(open) = self.0 else { return Vec::new() };
-        let all = Arc::new(open.given);
-        let phase =
-            |(filter, since)| RememberedPhase { filter, given: Given { all: Arc::clone(&all), since } };
-        let mut phases: Vec<_> = open.since.into_iter().map(phase).collect();
-        phases.sort_unstable_by_key(|phase| phase.given.since);
-        phases
+        let mut given = Given(Some(Arc::new(open.given)));
+        let filters = open.filters.into_values();
+        filters
+            .map(|filter| RememberedPhase { filter: (&*filter).into(), given: std::mem::take(&mut given) })
+            .collect()
+    }
+}
+
+impl Open {
+    fn push(&mut self, filter: &str) {
+        let filter: Arc<str> = filter.into();
+        self.places.insert(Arc::clone(&filter), self.next);
+        self.filters.insert(self.next, filter);
+        self.next += 1;
+    }
+
+    fn remove(&mut self, filter: &str) {
+        let Some(place) = self.places.remove(filter) else { return };
+        if self.filters.first_key_value().is_some_and(|(first, _)| *first == place) {
+            self.given = HashSet::new();
+        }
+        self.filters.remove(&place);
     }
 }

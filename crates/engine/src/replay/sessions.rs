@@ -2,7 +2,7 @@
 
 use super::phases::{Phases, RememberedPhase};
 use noctule_auth::Origin;
-use noctule_codec::PacketId;
+use noctule_codec::{PacketId, QoS};
 use noctule_session::{
     DropReason, GroupNumber, Instant, MessageNumber, Owed, Phase, Session, SessionChange, SessionNumber,
     Settlement,
@@ -78,6 +78,7 @@ impl Replayed {
         match change {
             SessionChange::IdsReserved { up_to } => self.ids_up_to = Some(*up_to),
             SessionChange::Subscribed { filter, brings_retained: true, .. } => self.phases.open(filter),
+            SessionChange::RetainedGiven { filter, messages } => self.phases.go_on(filter, messages),
             SessionChange::RetainedSent { filter } | SessionChange::Unsubscribed { filter } => {
                 self.phases.end(filter);
             }
@@ -126,12 +127,18 @@ impl Replayed {
         })
     }
 
-    /// What has no content anywhere cannot be sent.
+    /// What has no content anywhere cannot be sent. A QoS 2 delivery that has begun is completed instead: the client
+    /// may have it, and keeps its packet id until PUBREL.
     fn drop_lost(&mut self) {
         let owed = self.session.outbound.iter();
         let lost = owed.filter(|owed| owed.is_missing() && !owed.position().is_somewhere());
-        let lost: Vec<_> = lost.map(|owed| (owed.number, owed.packet_id())).collect();
-        lost.into_iter().for_each(|(message, packet_id)| self.drop_delivery(message, packet_id));
+        let lost: Vec<_> = lost.map(|owed| (owed.number, owed.packet_id(), owed.qos)).collect();
+        for (message, packet_id, qos) in lost {
+            match packet_id.filter(|_| qos == QoS::ExactlyOnce) {
+                Some(packet_id) => self.session.apply(&SessionChange::Received { packet_id }),
+                None => self.drop_delivery(message, packet_id),
+            }
+        }
     }
 
     fn drop_delivery(&mut self, message: MessageNumber, packet_id: Option<PacketId>) {

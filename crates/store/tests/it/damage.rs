@@ -241,17 +241,36 @@ fn looking_changes_nothing() {
     assert_eq!(before, after);
 }
 
+fn set_version(disk: &SimulatedDisk, name: &str, version: u8) {
+    let mut content = disk.content(name).expect("it is there");
+    content[8] = version;
+    let checksum = crc32c::crc32c_append(crc32c::crc32c(&content[..12]), &content[16..HEADER_BYTES]);
+    content[12..16].copy_from_slice(&checksum.to_le_bytes());
+    disk.set_content(name, content);
+}
+
+/// The release that wrote the older segments refuses the newer one, and takes nothing in its own for damage.
+#[test]
+fn a_journal_of_an_older_format_goes_on_in_a_segment_of_this_one() {
+    let (disk, mut frames) = small_journal();
+    (1..=3).for_each(|number| set_version(&disk, &segment(number), 2));
+    let mut journal = Journal::open(&disk);
+    assert_eq!(journal.frames, frames);
+    frames.push((journal.say(b"new").get(), b"new".to_vec()));
+    let segments = journal.committer().segments();
+    assert_eq!((segments.len(), segments[3].start.get()), (4, frames[22].0));
+    let version = |number| disk.content(&segment(number)).expect("it is there")[8];
+    assert_eq!([1, 2, 3, 4].map(version), [2, 2, 2, 3]);
+    assert_eq!(Journal::open(&disk).frames, frames);
+}
+
 #[test]
 fn another_format_is_refused_with_the_way_out() {
     let (disk, _) = small_journal();
-    let mut content = disk.content(&segment(1)).expect("it is there");
-    content[8] = 3;
-    let checksum = crc32c::crc32c_append(crc32c::crc32c(&content[..12]), &content[16..HEADER_BYTES]);
-    content[12..16].copy_from_slice(&checksum.to_le_bytes());
-    disk.set_content(&segment(1), content);
+    set_version(&disk, &segment(1), 4);
     for pass_damage in [false, true] {
         let error = Journal::try_open(&disk, SMALL, pass_damage).err().expect("it is refused");
-        assert!(matches!(error, OpenError::Version { found: 3, known: 2, .. }), "{error:?}");
+        assert!(matches!(error, OpenError::Version { found: 4, known: 3, .. }), "{error:?}");
         assert!(error.to_string().contains("another data directory"), "{error}");
     }
 }

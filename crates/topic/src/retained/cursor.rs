@@ -86,6 +86,41 @@ impl RetainedCursor {
         self.is_done
     }
 
+    /// The look-up of the same filter that has not begun.
+    #[must_use]
+    pub fn from_the_start(&self) -> Self {
+        Self::of(self.pattern.clone())
+    }
+
+    /// Like [`advance`](Self::advance), and stops where another look-up of the same filter has got to, which counts as
+    /// the end. What is reported that other one has passed.
+    pub fn follow<'t, V>(
+        &mut self,
+        ahead: &Self,
+        tree: &'t RetainedTree<V>,
+        visits_max: usize,
+        mut report: impl FnMut(&str, &'t V),
+    ) -> bool {
+        self.find_place_again(tree);
+        for _ in 0..visits_max.max(1) {
+            if !self.is_behind(ahead) {
+                break;
+            }
+            let _ = self.visit(tree, |topic, value| {
+                report(topic, value);
+                ControlFlow::Continue(())
+            });
+            self.go_on(tree);
+        }
+        !self.is_behind(ahead)
+    }
+
+    /// Whether the other look-up has passed the node that is the next of this one.
+    fn is_behind(&self, ahead: &Self) -> bool {
+        let levels = |step: &Step| step.level;
+        !self.is_done && (ahead.is_done || self.path.iter().map(levels).lt(ahead.path.iter().map(levels)))
+    }
+
     /// The next matching topic with its value, or nothing when there is none or `visits_max` visits did
     /// not find it; [`is_done`](Self::is_done) tells which. The visits made are taken from `visits_max`.
     ///

@@ -142,6 +142,27 @@ proptest! {
         }
         run.finish();
     }
+
+    #[test]
+    fn who_follows_finds_what_the_other_has_passed_and_nothing_else(
+        topics in prop::collection::btree_set(words::topic(), 0..60),
+        filter in words::filter(),
+        events in prop::collection::vec(event(), 0..60),
+        visits_max in 0..4_usize,
+    ) {
+        let mut run = Run::new(topics, &filter);
+        let mut follower = run.cursor.from_the_start();
+        let mut found = BTreeSet::new();
+        for event in &events {
+            run.apply(event);
+            follower.follow(&run.cursor, &run.tree, visits_max, |topic, _| _ = found.insert(topic.to_owned()));
+            let mut wrong = found.intersection(&run.throughout).filter(|topic| !run.reported.contains(topic));
+            prop_assert_eq!(wrong.next(), None);
+        }
+        while !follower.follow(&run.cursor, &run.tree, 1, |topic, _| _ = found.insert(topic.to_owned())) {}
+        let mut passed = run.reported.iter().filter(|topic| run.throughout.contains(*topic));
+        prop_assert_eq!(passed.find(|topic| !found.contains(*topic)), None);
+    }
 }
 
 #[test]
