@@ -21,7 +21,7 @@ pub(super) fn json_line(counts: &Counts, sort: SortKey, now: Duration, moment: &
 
 /// The same as a table, with a line for all together and a blank one behind it.
 pub(super) fn table(counts: &Counts, sort: SortKey, now: Duration, moment: &Zoned) -> String {
-    let row = |count| row(count, now, &COLUMNS);
+    let row = |count: &Count| row(count, now, &COLUMNS);
     let mut out = format!("{:>9} {:>11} {:>9} {:>7}  TOPIC\n", "MSG/S", "BYTES/S", "TOTAL", "LAST");
     for line in counts.lines(sort) {
         out.push_str(&format!("{}  {}\n", row(&line.count), plain(&line.topic, TOPIC_CHARACTERS_MAX)));
