@@ -60,7 +60,11 @@ impl Shard {
         self.check_publish(slot, publish)?;
         let message = self.resolve_publication(slot, publish, turn)?;
         if let Some(packet_id) = publish.packet_id {
-            if self.sessions[slot].session.inbound.contains(packet_id) {
+            let is_reused = match publish.qos {
+                QoS::ExactlyOnce => self.sessions[slot].session.inbound.contains(packet_id),
+                _ => self.refuses_id(slot, packet_id),
+            };
+            if is_reused {
                 return self.answer_reused_id(slot, publish.qos, packet_id, turn);
             }
             self.check_receive_maximum(slot)?;
@@ -214,26 +218,18 @@ impl Shard {
             self.acknowledge(slot, ack(qos, packet_id, ReasonCode::Success), waits_for, turn);
             return Ok(());
         }
-        self.check_id_in_use_can_be_told(slot, packet_id)?;
         self.check_receive_maximum(slot)?;
         let ack = ack(qos, packet_id, ReasonCode::PacketIdentifierInUse);
         self.acknowledge(slot, ack, Durability::Memory, turn);
         Ok(())
     }
 
-    /// An answer in 3.x cannot say that the packet id is in use; there the violation closes [MQTT-4.8.0-1,
-    /// 3.1.1].
-    pub(crate) fn check_id_in_use_can_be_told(
-        &self,
-        slot: usize,
-        packet_id: PacketId,
-    ) -> Result<(), Violation> {
-        let link = self.sessions[slot].session.link.as_ref();
-        if link.is_none_or(|link| link.wire.version == ProtocolVersion::V5) {
-            return Ok(());
-        }
-        let cause = format!("packet id {} still waits for its PUBREL", packet_id.get());
-        Err(Violation::new(ReasonCode::PacketIdentifierInUse, cause))
+    /// Whether a packet id waits for its PUBREL and the client can be told so. In 3.x nothing says it, and a client that has lost
+    /// its half of the session would be closed again and again: its packet is taken for what it is.
+    pub(crate) fn refuses_id(&self, slot: usize, packet_id: PacketId) -> bool {
+        let session = &self.sessions[slot].session;
+        let can_be_told = session.link.as_ref().is_none_or(|link| link.wire.version == ProtocolVersion::V5);
+        can_be_told && session.inbound.contains(packet_id)
     }
 
     /// A client keeps within the announced Receive Maximum [MQTT-3.3.4-7]. 3.x knows no such limit.

@@ -35,10 +35,7 @@ impl Shard {
             self.check_announced(slot, &parsed, id)?;
         }
         self.check_answer_fits(slot, subscribe.filters.len())?;
-        let in_use = self.sessions[slot].session.inbound.contains(subscribe.packet_id);
-        if in_use {
-            self.check_id_in_use_can_be_told(slot, subscribe.packet_id)?;
-        }
+        let in_use = self.refuses_id(slot, subscribe.packet_id);
         self.check_refusal_can_be_told(slot, ProtocolVersion::V3_1_1, turn)?;
         let mut reason_codes = Vec::with_capacity(subscribe.filters.len());
         let mut first_refusal = None;
@@ -95,10 +92,7 @@ impl Shard {
             FilterText::check(&whole).map_err(|error| invalid_filter(text, &error))?;
         }
         self.check_answer_fits(slot, unsubscribe.filters.len())?;
-        let in_use = self.sessions[slot].session.inbound.contains(unsubscribe.packet_id);
-        if in_use {
-            self.check_id_in_use_can_be_told(slot, unsubscribe.packet_id)?;
-        }
+        let in_use = self.refuses_id(slot, unsubscribe.packet_id);
         self.check_refusal_can_be_told(slot, ProtocolVersion::V5, turn)?;
         self.charge_filters(slot, unsubscribe.filters.len(), turn);
         let mut reason_codes = Vec::with_capacity(unsubscribe.filters.len());

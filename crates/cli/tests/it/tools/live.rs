@@ -186,12 +186,7 @@ fn top_in_a_terminal() {
     // Narrower, figures give way to topics; shorter, lines do.
     terminal.resize(30, 4);
     terminal.wait_for("a small screen", |screen| {
-        screen[1..]
-            == [
-                "  ^TOPIC",
-                "  new",
-                "q quit  m b t l n sort  r reve",
-            ]
+        screen[1..] == ["  ^TOPIC", "  new", "q quit  m b t l n sort  r reve"]
     });
     terminal.resize(70, 10);
     terminal.wait_for("the whole", |screen| {
