@@ -166,6 +166,11 @@ impl Connection {
         self.machine.disconnect(reason_code, properties)
     }
 
+    /// Closes the way to the server at once, without a word: before the server has answered CONNECT there is none.
+    pub fn close(&mut self) {
+        self.lose(None);
+    }
+
     /// Takes what the machine has to say, and closes the way behind its last words.
     async fn fill(&mut self) {
         self.output.clear();

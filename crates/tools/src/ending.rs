@@ -75,6 +75,18 @@ impl Ending {
         if tool == Tool::Pub { ending.and("Error: The connection was refused.") } else { ending }
     }
 
+    /// The server wants a step of a method of authentication, and this client has none to answer with.
+    pub(crate) fn asked_to_authenticate(method: Option<&str>) -> Self {
+        Self::with(
+            AUTHENTICATION,
+            &format!(
+                "Error: The broker asks for the next step of authentication by {}, which this tool does not know.",
+                method.unwrap_or("a method")
+            ),
+        )
+        .advising("Leave out -D connect authentication-method; use -u with a password, or --cert and --key.")
+    }
+
     /// The server grants no subscription. The exit code says why.
     pub(crate) fn denied(tool: Tool, reason_code: ReasonCode) -> Self {
         match tool {
@@ -210,6 +222,8 @@ const PROTOCOL: u8 = 2;
 const CONNECTION_LOST: u8 = 7;
 /// TLS was not agreed on.
 const TLS: u8 = 8;
+/// The method of authentication is not known: libmosquitto's number for it.
+const AUTHENTICATION: u8 = 11;
 /// The proxy did not give a way.
 const PROXY: u8 = 16;
 /// The time is over.

@@ -143,6 +143,7 @@ pub fn exit_codes(tool: Tool) -> Vec<(&'static str, &'static str)> {
         codes.extend([
             ("7", "the connection was lost"),
             ("8", "TLS was not agreed on"),
+            ("11", "the broker asks for a method of authentication"),
             ("16", "the proxy gave no way"),
             ("else", "the code with which the broker refused: 5 or 135 not authorized"),
         ]);

@@ -89,6 +89,7 @@ impl Listener {
             Event::Refused { reason_code, .. } => {
                 self.ending = Some(Ending::refused(self.settings.tool, self.settings.version, reason_code));
             }
+            Event::Auth { properties, .. } => self.unauthenticated(properties.authentication_method()),
             Event::Subscribed { reason_codes, .. } => return self.subscribed(&reason_codes),
             Event::Message(message) => return self.heard(message),
             Event::Disconnected { cause } => self.disconnected(&cause),
@@ -154,6 +155,13 @@ impl Listener {
     fn disconnected(&mut self, cause: &DisconnectCause) {
         if let DisconnectCause::Violation(_) = cause {
             self.ending.get_or_insert(Ending::disconnected(cause));
+        }
+    }
+
+    fn unauthenticated(&mut self, method: Option<&str>) {
+        self.ending = Some(Ending::asked_to_authenticate(method));
+        if let Way::Open(connection) = &mut self.way {
+            connection.close();
         }
     }
 

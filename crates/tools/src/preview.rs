@@ -1,14 +1,22 @@
 //! Payloads and names in one line of a screen.
 
+/// A payload as text, if it is text; of one that is cut, within a character too, what is whole.
+pub(crate) fn text(payload: &[u8], is_cut: bool) -> Option<&str> {
+    match std::str::from_utf8(payload) {
+        Ok(text) => Some(text),
+        Err(error) if is_cut && error.error_len().is_none() => {
+            std::str::from_utf8(&payload[..error.valid_up_to()]).ok()
+        }
+        Err(_) => None,
+    }
+}
+
 /// The beginning of a payload as text without control characters, or in hexadecimal where it is no text.
 pub(crate) fn preview(payload: &[u8], characters_max: usize) -> String {
-    match std::str::from_utf8(payload) {
-        Ok(text) => plain(text, characters_max),
-        // The beginning was cut within a character.
-        Err(error) if error.error_len().is_none() && error.valid_up_to() > 0 => {
-            plain(&String::from_utf8_lossy(&payload[..error.valid_up_to()]), characters_max)
-        }
-        Err(_) => {
+    // A payload of which only the beginning is kept may end within a character.
+    match text(payload, true).filter(|text| !text.is_empty() || payload.is_empty()) {
+        Some(text) => plain(text, characters_max),
+        None => {
             let digits = payload.iter().take(characters_max / 2).map(|byte| format!("{byte:02x}"));
             std::iter::once("0x".to_owned()).chain(digits).collect()
         }

@@ -163,6 +163,10 @@ impl Publishing {
             Event::Refused { reason_code, .. } => {
                 self.ending = Some(Ending::refused(Tool::Pub, self.settings.version, reason_code));
             }
+            Event::Auth { properties, .. } => {
+                self.ending = Some(Ending::asked_to_authenticate(properties.authentication_method()));
+                self.connection.close();
+            }
             Event::Published { outcome, properties, .. } => self.settled(outcome, &properties, world),
             Event::Disconnected { cause } => self.disconnected(&cause).await,
             _ => {}

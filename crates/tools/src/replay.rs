@@ -166,6 +166,10 @@ impl Replay {
             Event::Refused { reason_code, .. } => {
                 self.ending = Some(Ending::refused(self.settings.tool, self.settings.version, reason_code));
             }
+            Event::Auth { properties, .. } => {
+                self.ending = Some(Ending::asked_to_authenticate(properties.authentication_method()));
+                self.connection.close();
+            }
             Event::Published { token, outcome, properties, .. } => {
                 self.settled(token, outcome, &properties, world);
             }

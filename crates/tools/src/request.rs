@@ -67,6 +67,10 @@ impl Asking {
             Event::Refused { reason_code, .. } => {
                 self.ending = Some(Ending::refused(Tool::Request, self.settings.version, reason_code));
             }
+            Event::Auth { properties, .. } => {
+                self.ending = Some(Ending::asked_to_authenticate(properties.authentication_method()));
+                self.connection.close();
+            }
             Event::Subscribed { reason_codes, .. } => match reason_codes.first() {
                 Some(code) if code.is_error() => {
                     self.end(ReasonCode::NORMAL_DISCONNECTION, Ending::denied(Tool::Request, *code));

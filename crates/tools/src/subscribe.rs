@@ -136,6 +136,10 @@ impl Subscriber {
             Event::Refused { reason_code, .. } => {
                 self.ending = Some(Ending::refused(Tool::Sub, self.settings.version, reason_code));
             }
+            Event::Auth { properties, .. } => {
+                self.ending = Some(Ending::asked_to_authenticate(properties.authentication_method()));
+                self.connection.close();
+            }
             Event::Subscribed { reason_codes, .. } => self.subscribed(&reason_codes),
             Event::Unsubscribed { .. } if self.settings.filters.is_empty() => self.end_if_all_is_asked(),
             Event::Message(message) => self.receive(&message, world),

@@ -15,7 +15,7 @@ use crate::screen::Key;
 use crate::settings::Settings;
 use crate::subscribe::at;
 use crate::world::World;
-use model::Tree;
+use model::{Keeps, Tree};
 use noctule_client::machine::Delivery;
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::Rect;
@@ -34,7 +34,7 @@ pub(crate) async fn run(settings: Settings, world: &mut World) -> Ending {
         return once(&settings, listener, interrupts, world).await;
     }
     let deadline = settings.timeout.map(|timeout| Instant::now() + timeout);
-    let mut program = Program { tree: Tree::new(), view: View::new(&settings.filters) };
+    let mut program = Program { tree: Tree::new(Keeps::Beginning), view: View::new(&settings.filters) };
     live::run(&mut program, listener, (interrupts, deadline), world).await
 }
 
@@ -81,7 +81,7 @@ async fn once(
     world: &mut World,
 ) -> Ending {
     let began = Instant::now();
-    let mut tree = Tree::new();
+    let mut tree = Tree::new(if settings.json { Keeps::Whole } else { Keeps::Beginning });
     let mut deadline = None;
     loop {
         tokio::select! {

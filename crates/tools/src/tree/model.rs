@@ -2,7 +2,8 @@
 //!
 //! Invariants:
 //! - Nodes are only added; a parent stands before its children.
-//! - At most [`TOPICS_MAX`] topics are kept, and of each payload its beginning. What is left out is counted.
+//! - At most [`TOPICS_MAX`] topics are kept, and of each payload its beginning, or all of it while all of them together
+//!   have at most [`VALUES_BYTES_MAX`]. What is left out is counted.
 //! - No node is deeper than [`LEVELS_MAX`], so that paths may be followed without a second thought; what a topic has
 //!   more stands in the name of its last level.
 
@@ -23,6 +24,18 @@ pub(super) struct Tree {
     topics: usize,
     messages: u64,
     left_out: u64,
+    keeps: Keeps,
+    /// Bytes of payloads that are kept.
+    value_bytes: usize,
+}
+
+/// How much of a payload is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeps {
+    /// What a line has room for.
+    Beginning,
+    /// All of it.
+    Whole,
 }
 
 /// A level of topics.
@@ -41,7 +54,7 @@ pub(super) struct Node {
 /// What was said last on a topic, and how often anything was.
 #[derive(Clone, Debug)]
 pub(super) struct Last {
-    /// The beginning of the payload.
+    /// The payload or its beginning.
     pub(super) value: Box<[u8]>,
     /// The length of the payload.
     pub(super) bytes: usize,
@@ -53,10 +66,10 @@ pub(super) struct Last {
 }
 
 impl Tree {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(keeps: Keeps) -> Self {
         let root =
             Node { name: "".into(), parent: None, children: BTreeMap::new(), messages_below: 0, last: None };
-        Self { nodes: vec![root], topics: 0, messages: 0, left_out: 0 }
+        Self { nodes: vec![root], topics: 0, messages: 0, left_out: 0, keeps, value_bytes: 0 }
     }
 
     /// Takes a message.
@@ -67,14 +80,22 @@ impl Tree {
             return;
         };
         let node = &mut self.nodes[id.0];
-        let (messages, was_retained) =
-            node.last.as_ref().map_or((0, false), |last| (last.messages, last.is_retained));
+        let (messages, was_retained, bytes_before) = node
+            .last
+            .as_ref()
+            .map_or((0, false, 0), |last| (last.messages, last.is_retained, last.value.len()));
         self.topics += usize::from(messages == 0);
         let payload = &message.payload;
+        let others = self.value_bytes - bytes_before;
+        let kept = match self.keeps {
+            Keeps::Whole if others + payload.len() <= VALUES_BYTES_MAX => payload.len(),
+            _ => payload.len().min(VALUE_BYTES_MAX),
+        };
+        self.value_bytes = others + kept;
         // A message that is not to be retained leaves the one that is.
         let is_retained = if message.retain { !payload.is_empty() } else { was_retained };
         node.last = Some(Last {
-            value: payload[..payload.len().min(VALUE_BYTES_MAX)].into(),
+            value: payload[..kept].into(),
             bytes: payload.len(),
             qos: message.qos,
             is_retained,
@@ -191,8 +212,10 @@ const TOPICS_MAX: usize = 100_000;
 const NODES_MAX: usize = 4 * TOPICS_MAX;
 /// Levels of one topic. The standard allows 65,535.
 const LEVELS_MAX: usize = 100;
-/// How much of a payload is kept.
+/// The beginning of a payload that is kept.
 const VALUE_BYTES_MAX: usize = 512;
+/// Payloads that are kept whole have together at most so many bytes; of further ones there is the beginning.
+const VALUES_BYTES_MAX: usize = 1 << 30;
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -201,7 +224,7 @@ pub(super) mod tests {
 
     /// A tree that has heard these topics and payloads, each a second after the one before.
     pub(crate) fn tree(messages: &[(&str, &str)]) -> Tree {
-        let mut tree = Tree::new();
+        let mut tree = Tree::new(Keeps::Whole);
         for (second, (topic, payload)) in (0..).zip(messages) {
             tree.hear(&message(topic, payload.as_bytes(), false), Duration::from_secs(second));
         }
@@ -224,7 +247,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_retained_mark_is_what_the_broker_has() {
-        let mut tree = Tree::new();
+        let mut tree = Tree::new(Keeps::Beginning);
         let id = NodeId(1);
         for (payload, retain, is_retained) in
             [("1", false, false), ("2", true, true), ("3", false, true), ("", true, false), ("4", true, true)]
@@ -237,8 +260,28 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn of_a_value_there_is_the_beginning_or_all() {
+        let long = [b'x'; 10_000];
+        for (keeps, kept) in [(Keeps::Beginning, VALUE_BYTES_MAX), (Keeps::Whole, long.len())] {
+            let mut tree = Tree::new(keeps);
+            tree.hear(&message("a", &long, false), Duration::ZERO);
+            let last = |tree: &Tree| tree.node(NodeId(1)).last.clone().expect("a message");
+            assert_eq!(
+                (last(&tree).value.len(), last(&tree).bytes, tree.value_bytes),
+                (kept, long.len(), kept)
+            );
+            tree.hear(&message("a", b"short", false), Duration::ZERO);
+            assert_eq!((&*last(&tree).value, tree.value_bytes), (&b"short"[..], 5));
+            tree.value_bytes = VALUES_BYTES_MAX;
+            tree.hear(&message("b", &long, false), Duration::ZERO);
+            let id = NodeId(2);
+            assert_eq!(tree.node(id).last.as_ref().map(|last| last.value.len()), Some(VALUE_BYTES_MAX));
+        }
+    }
+
+    #[test]
     fn what_is_kept_has_bounds() {
-        let mut tree = Tree::new();
+        let mut tree = Tree::new(Keeps::Beginning);
         for number in 0..=TOPICS_MAX {
             tree.hear(&message(&format!("t/{number}"), b"", false), Duration::ZERO);
         }
@@ -246,7 +289,7 @@ pub(super) mod tests {
         tree.hear(&message("t/7", &[b'x'; 10_000], false), Duration::ZERO);
         assert_eq!(tree.left_out(), 1, "topics that are there go on");
         let topic = "/".repeat(60_000);
-        let mut tree = Tree::new();
+        let mut tree = Tree::new(Keeps::Beginning);
         tree.hear(&message(&topic, b"x", false), Duration::ZERO);
         assert_eq!((tree.nodes.len(), tree.topics()), (1 + LEVELS_MAX, 1));
         assert_eq!(tree.topic(NodeId(LEVELS_MAX)), topic);

@@ -2,8 +2,9 @@
 
 use super::model::{Last, NodeId, Tree};
 use crate::json::{Json, Layout};
-use crate::preview::{ago, plain, preview};
+use crate::preview::{self, ago, plain, preview};
 use crate::progress::counted;
+use base64ct::{Base64, Encoding as _};
 use std::time::Duration;
 
 /// The tree as text, a level a line.
@@ -55,6 +56,10 @@ fn line(tree: &Tree, id: NodeId, now: Duration) -> String {
 fn topic_json(topic: String, last: &Last, now: Duration) -> Json {
     let member = |name: &str, value| (name.to_owned(), value);
     let age = (now.saturating_sub(last.at).as_secs_f64() * 1000.0).round() / 1000.0;
+    let payload = match preview::text(&last.value, last.value.len() < last.bytes) {
+        Some(text) => member("payload", Json::Text(text.to_owned())),
+        None => member("payload_base64", Json::Text(Base64::encode_string(&last.value))),
+    };
     Json::Object(vec![
         member("topic", Json::Text(topic)),
         member("messages", Json::integer(last.messages)),
@@ -62,14 +67,13 @@ fn topic_json(topic: String, last: &Last, now: Duration) -> Json {
         member("retained", Json::Bool(last.is_retained)),
         member("age_seconds", Json::Number(age.to_string())),
         member("payload_bytes", Json::integer(last.bytes as u64)),
-        member("payload", Json::Text(preview(&last.value, JSON_CHARACTERS_MAX))),
+        payload,
     ])
 }
 
 /// How much of a level and of a value a line has.
 const NAME_CHARACTERS_MAX: usize = 200;
 const VALUE_CHARACTERS_MAX: usize = 80;
-const JSON_CHARACTERS_MAX: usize = 512;
 
 #[cfg(test)]
 mod tests {
@@ -100,15 +104,19 @@ mod tests {
 
     #[test]
     fn an_object_for_each_topic() {
-        let example = heard(&[("a/b", "ü"), ("c", "1")]);
+        let mut example = heard(&[("a/b", "ü\n"), ("c", "1")]);
+        example.hear(&message("d", b"\xFF\x00", false), Duration::from_millis(500));
         assert_eq!(
             json_lines(&example, Duration::from_millis(1_500)),
             concat!(
                 r#"{"topic":"a/b","messages":1,"qos":0,"retained":false,"age_seconds":1.5,"#,
-                r#""payload_bytes":2,"payload":"ü"}"#,
+                r#""payload_bytes":3,"payload":"ü\n"}"#,
                 "\n",
                 r#"{"topic":"c","messages":1,"qos":0,"retained":false,"age_seconds":0.5,"#,
                 r#""payload_bytes":1,"payload":"1"}"#,
+                "\n",
+                r#"{"topic":"d","messages":1,"qos":0,"retained":false,"age_seconds":1,"#,
+                r#""payload_bytes":2,"payload_base64":"/wA="}"#,
                 "\n"
             )
         );

@@ -3,7 +3,8 @@
 //! `~` lets lines come in any order, `!` leaves out standard output, `?` standard error, `^` asks only that it fails.
 //! Brokers are `open` (meant where none is named), `closed` (a user `u` with the password `p` and rights below `a/`),
 //! `mosq` (the real mosquitto, open), `tls`, `othername` (TLS by a name that is not in the certificate) and `none` (no
-//! flags added).
+//! flags added). `{PROXY}` is the port of a SOCKS5 proxy, `{LOCKED}` that of one for
+//! the user `u` with the password `p`.
 
 pub(super) const CASES: &[&str] = &[
     // Wrong words: nobody is connected to.
@@ -165,6 +166,16 @@ pub(super) const CASES: &[&str] = &[
     "pub@none --unix missing.sock -t a -m x",
     "pub -p no -t a -m x",
     "pub -t a -m x --proxy socks5h://127.0.0.1:1",
+    // Through a proxy.
+    "pub -t x/1 -m x -r -q 1 --proxy socks5h://127.0.0.1:{PROXY} ;; -t x/1 -C 1 -W 2 -v",
+    "pub@none -h localhost -p {PORT} -t x/2 -m x -r -q 1 --proxy socks5h://localhost:{PROXY} ;; -t x/2 -C 1 -W 2 -v",
+    "sub -t r/text -C 1 -v --proxy socks5h://127.0.0.1:{PROXY}",
+    "rr -t x/3 -e x/3 -m x --proxy socks5h://127.0.0.1:{PROXY}",
+    "pub -t x/4 -m x -r -q 1 --proxy socks5h://u:p@127.0.0.1:{LOCKED} ;; -t x/4 -C 1 -W 2 -v",
+    "^pub -t x/5 -m x --proxy socks5h://u:wrong@127.0.0.1:{LOCKED}",
+    "^pub -t x/6 -m x --proxy socks5h://127.0.0.1:{LOCKED}",
+    "^pub@none -h 127.0.0.1 -p 1 -t x/7 -m x --proxy socks5h://127.0.0.1:{PROXY}",
+    "pub@tls -t x/8 -m x -r --cafile tls/ca.pem --proxy socks5h://127.0.0.1:{PROXY} ;; -t x/8 -C 1 -W 2",
     // Refused, and not allowed.
     "?pub@closed -t a/x -m x",
     "pub@closed -t a/x -m x -V 31",

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::cases::CASES;
+use super::socks;
 use crate::mosquitto::brokers::{Files, Kind, Subject, until};
 use crate::support::{folder, noctule, outcome};
 
@@ -56,6 +57,8 @@ struct Side {
     open: Subject,
     closed: Subject,
     mosquitto: Subject,
+    /// Proxies: one for everybody, one with a password.
+    proxies: [u16; 2],
 }
 
 #[test]
@@ -125,6 +128,7 @@ impl Side {
             open: start(Kind::Noctule, "open", OPEN),
             closed: start(Kind::Noctule, "closed", CLOSED),
             mosquitto: start(Kind::Mosquitto, "open", OPEN),
+            proxies: [socks::start(None), socks::start(Some(("u", "p")))],
         };
         side.retain_messages();
         side
@@ -163,9 +167,7 @@ impl Side {
         if case.words.first().is_some_and(|word| word == "OPTIONS") {
             command.env("XDG_CONFIG_HOME", self.home.join("options"));
         }
-        let open = self.open.ports[0].to_string();
-        let words =
-            case.words.iter().filter(|word| *word != "OPTIONS").map(|word| word.replace("{PORT}", &open));
+        let words = case.words.iter().filter(|word| *word != "OPTIONS").map(|word| self.with_ports(word));
         command.args(self.place(case.broker)).args(words);
         let (code, stdout, stderr) = finish(&mut command, case.stdin.as_bytes());
         let mut lines: Vec<&str> = stdout.lines().collect();
@@ -183,6 +185,12 @@ impl Side {
             },
             left: self.left(case),
         }
+    }
+
+    fn with_ports(&self, word: &str) -> String {
+        let [proxy, locked] = self.proxies;
+        let ports = [("{PORT}", self.open.ports[0]), ("{PROXY}", proxy), ("{LOCKED}", locked)];
+        ports.iter().fold(word.to_owned(), |word, (name, port)| word.replace(name, &port.to_string()))
     }
 
     fn left(&self, case: &Case) -> String {

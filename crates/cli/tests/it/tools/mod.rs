@@ -7,5 +7,6 @@ mod live;
 mod ours;
 mod pages;
 mod recording;
+mod socks;
 mod spying;
 mod terminal;

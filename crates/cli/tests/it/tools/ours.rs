@@ -1,6 +1,7 @@
 //! What ours has beyond Debian's tools, and where it is meant to differ from them.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -110,6 +111,40 @@ fn a_message_counts_as_received_once_it_is_printed() {
             "2\n3\n",
             "what was not printed is still there"
         );
+    }
+}
+
+/// mosquitto's tools let the user wait for an answer that never comes.
+#[test]
+fn a_broker_that_wants_another_method_is_told_of() {
+    let place = Place::new("auth");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port().to_string();
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            // CONNECT fits into one segment; AUTH follows: 0x18, and the method.
+            let _ = client.read(&mut [0; 4096]);
+            let _ = client.write_all(b"\xF0\x0A\x18\x08\x15\x00\x05SCRAM");
+            let _ = client.read(&mut [0; 4096]);
+        }
+    });
+    for tool in
+        ["pub -t a -m x", "sub -t a", "request -t a -e b -m x", "record -", "tree --json", "replay /dev/null"]
+    {
+        let said = |more: &str| place.said(&format!("{tool} -p {port} -V 5 {more}"));
+        let (code, _, stderr) = said("-D connect authentication-method SCRAM");
+        let wanted = "Error: The broker asks for the next step of authentication by SCRAM, which this tool";
+        assert!(
+            stderr.contains(wanted) && stderr.contains("Leave out -D connect authentication-method"),
+            "{tool}: {stderr}"
+        );
+        assert_eq!(code, 11, "{tool}");
+        let (code, _, stderr) = said("");
+        assert!(
+            stderr.contains("AUTH for an authentication method that CONNECT did not name"),
+            "{tool}: {stderr}"
+        );
+        assert_eq!(code, 2, "{tool}");
     }
 }
 

@@ -1,13 +1,13 @@
 //! `noctule record` and `replay`: what is recorded is published again as it was.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::ours::Place;
+use super::ours::{Place, restart};
 use super::terminal::Terminal;
 use crate::support::outcome;
 
@@ -34,6 +34,12 @@ impl Running {
             line.clear();
             assert!(self.stdout.read_line(&mut line).expect("UTF-8") > 0, "it ended before {text}");
         }
+    }
+
+    /// The same of a tool that goes on saying what it does.
+    fn ended_with_output(mut self) -> (i32, String) {
+        self.stdout.read_to_end(&mut Vec::new()).expect("a pipe");
+        self.ended()
     }
 
     /// The exit code and standard error, once it has ended.
@@ -132,6 +138,39 @@ fn progress_in_a_terminal() {
     assert!(screen[0].starts_with("replayed 1 message, up to 0:0"), "{screen:#?}");
 }
 
+/// What the broker had not acknowledged is published again, in its place.
+#[test]
+fn a_replay_goes_on_behind_a_restart_of_the_broker() {
+    let mut place = Place::new("replay_restart");
+    let line = |n: u32| {
+        let at = f64::from(n) / 50.0;
+        format!("{{\"at\":{at},\"topic\":\"n/{n}\",\"qos\":2,\"payload\":\"{n}\"}}\n")
+    };
+    let recording: String = (0..MESSAGES).map(line).collect();
+    fs::write(place.folder.join("day.jsonl"), recording).expect("a writable folder for tests");
+    place.printed("sub -c -i keeper -t n/+ -q 2 -E");
+    let command = &mut place.tool("replay day.jsonl -d -M 5");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary");
+    let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut replay = Running { child, stdout };
+    replay.wait_for("'n/20'");
+    drop(place.broker.take().expect("a broker").kill());
+    restart(&mut place);
+    let (code, stderr) = replay.ended_with_output();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("The connection was lost; trying again."), "{stderr}");
+    assert!(stderr.contains(&format!("replayed {MESSAGES} messages")), "{stderr}");
+    // A replay has no session that would outlive its connection, so the broker may have something twice.
+    let (_, got, _) = place.said("sub -c -i keeper -t n/+ -q 2 -W 3 -F %p");
+    let mut seen: Vec<u32> = Vec::new();
+    for number in got.lines().map(|line| line.parse().expect("a number")) {
+        if !seen.contains(&number) {
+            seen.push(number);
+        }
+    }
+    assert_eq!(seen, (0..MESSAGES).collect::<Vec<_>>());
+}
+
 #[test]
 fn what_is_there_is_replaced_only_if_told_so() {
     let place = Place::new("replaced");
@@ -189,3 +228,6 @@ fn wrong_command_lines_say_what_is_wanted() {
     let (code, help, _) = outcome(&mut place.tool("record --help"));
     assert_eq!((code, help.contains("Usage: noctule record FILE")), (0, true), "{help}");
 }
+
+/// Of a recording that takes four seconds.
+const MESSAGES: u32 = 200;

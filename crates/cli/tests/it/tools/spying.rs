@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Stdio};
 
 use super::ours::Place;
-use crate::support::{noctule, outcome};
+use crate::support::{Broker, noctule, outcome};
 
 /// A spy in front of the broker of a place; it ends with the test.
 struct Spy {
@@ -16,8 +16,12 @@ struct Spy {
 
 impl Spy {
     fn new(place: &Place, more: &[&str]) -> Self {
-        let url = format!("mqtt://127.0.0.1:{}", place.port);
-        let mut command = noctule(&place.folder, &["spy", "--listen", "127.0.0.1:0", "--to", &url]);
+        Self::before(place, &format!("mqtt://127.0.0.1:{}", place.port), more)
+    }
+
+    /// A spy in front of another server.
+    fn before(place: &Place, url: &str, more: &[&str]) -> Self {
+        let mut command = noctule(&place.folder, &["spy", "--listen", "127.0.0.1:0", "--to", url]);
         let mut child = command.args(more).stdout(Stdio::piped()).spawn().expect("the binary");
         let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut spy = Self { child, stdout, port: String::new() };
@@ -96,6 +100,52 @@ fn every_packet_of_both_sides_is_shown() {
     for side in ["#1 -> closed", "#1 <- closed"] {
         assert!(told.iter().any(|line| line == side), "{told:#?}");
     }
+}
+
+/// Clients speak plain MQTT, whatever the spy speaks with the broker.
+#[test]
+fn the_broker_is_reached_over_tls_and_over_websocket() {
+    let place = Place::new("spy_ways");
+    let made = outcome(&mut noctule(&place.folder, &["tls", "init", "--dir", "tls", "--name", "localhost"]));
+    assert_eq!(made.0, 0, "{made:?}");
+    let listeners =
+        ["--listen", "tls://localhost:0", "--listen", "wss://localhost:0", "--listen", "ws://localhost:0"];
+    let files = ["--set", "tls.certificate=tls/server.pem", "--set", "tls.key=tls/server.key"];
+    let data = ["serve", "--data-dir", "more"];
+    let mut broker = Broker::start(&mut noctule(&place.folder, &[&data[..], &listeners, &files].concat()));
+    let ready = broker.ready();
+    let port =
+        |scheme: &str| crate::support::place(&ready, scheme).rsplit(':').next().expect("a port").to_owned();
+    let (tls, wss, ws) = (port("tls://"), port("wss://"), port("ws://"));
+    for (url, more) in [
+        (format!("mqtts://localhost:{tls}"), &["--cafile", "tls/ca.pem"][..]),
+        (format!("wss://localhost:{wss}"), &["--cafile", "tls/ca.pem"]),
+        (format!("ws://localhost:{ws}"), &[]),
+    ] {
+        let mut spy = Spy::before(&place, &url, more);
+        let payload = "x".repeat(20_000);
+        std::fs::write(place.folder.join("payload"), &payload).expect("a writable folder for tests");
+        let words = ["request", "-h", "127.0.0.1", "-p", &spy.port, "-t", "q", "-e", "q", "-f", "payload"];
+        let (code, stdout, stderr) = outcome(&mut noctule(&place.folder, &words));
+        assert_eq!((code, stdout.trim_end() == payload), (0, true), "{url}: {stderr}");
+        let told = spy.told();
+        for wanted in
+            ["#1 -> CONNECT ", "#1 <- CONNACK ", "#1 <- SUBACK ", "#1 -> PUBLISH 20", "#1 <- PUBLISH 20"]
+        {
+            assert!(
+                told.iter().any(|line| line.starts_with(wanted)),
+                "{url}: {wanted} is wanted in {told:#?}"
+            );
+        }
+    }
+    // Whom it does not believe it does not speak to.
+    let mut spy = Spy::before(&place, &format!("mqtts://localhost:{tls}"), &[]);
+    let (code, ..) =
+        outcome(&mut noctule(&place.folder, &["pub", "-h", "127.0.0.1", "-p", &spy.port, "-t", "a", "-n"]));
+    assert_ne!(code, 0);
+    assert!(spy.line().contains("#1 opened from"));
+    let line = spy.line();
+    assert!(line.contains("#1 no way to the server: ") && line.contains("certificate"), "{line}");
 }
 
 #[test]
