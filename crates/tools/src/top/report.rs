@@ -21,19 +21,45 @@ pub(super) fn json_line(counts: &Counts, sort: SortKey, now: Duration, moment: &
 
 /// The same as a table, with a line for all together and a blank one behind it.
 pub(super) fn table(counts: &Counts, sort: SortKey, now: Duration, moment: &Zoned) -> String {
+    let row = |count: &Count| row(count, now, &COLUMNS);
     let mut out = format!("{:>9} {:>11} {:>9} {:>7}  TOPIC\n", "MSG/S", "BYTES/S", "TOTAL", "LAST");
     for line in counts.lines(sort) {
-        out.push_str(&format!("{}  {}\n", row(&line.count, now), plain(&line.topic, TOPIC_CHARACTERS_MAX)));
+        out.push_str(&format!("{}  {}\n", row(&line.count), plain(&line.topic, TOPIC_CHARACTERS_MAX)));
     }
-    out.push_str(&format!("{}  all, {}\n\n", row(counts.sum(), now), moment.strftime("%T")));
+    out.push_str(&format!("{}  all, {}\n\n", row(counts.sum()), moment.strftime("%T")));
     out
 }
 
-/// The figures of a line, in columns.
-pub(super) fn row(count: &Count, now: Duration) -> String {
-    let age =
-        if count.messages == 0 { "-".to_owned() } else { ago(now.saturating_sub(count.last).as_secs()) };
-    format!("{:>9.1} {:>11.1} {:>9} {age:>7}", count.message_rate, count.byte_rate, count.messages)
+/// The figures of a line, in these columns.
+pub(super) fn row(count: &Count, now: Duration, columns: &[SortKey]) -> String {
+    let cell = |column: &SortKey| in_column(*column, &figure(count, now, *column));
+    columns.iter().map(cell).collect::<Vec<_>>().join(" ")
+}
+
+/// A text to the right of its column.
+pub(super) fn in_column(column: SortKey, text: &str) -> String {
+    format!("{text:>width$}", width = width(column))
+}
+
+/// How wide a column of figures is.
+pub(super) fn width(column: SortKey) -> usize {
+    match column {
+        SortKey::Rate | SortKey::Total => 9,
+        SortKey::Bytes => 11,
+        SortKey::Last => 7,
+        SortKey::Topic => 0,
+    }
+}
+
+fn figure(count: &Count, now: Duration, column: SortKey) -> String {
+    match column {
+        SortKey::Rate => format!("{:.1}", count.message_rate),
+        SortKey::Bytes => format!("{:.1}", count.byte_rate),
+        SortKey::Total => count.messages.to_string(),
+        SortKey::Last if count.messages == 0 => "-".to_owned(),
+        SortKey::Last => ago(now.saturating_sub(count.last).as_secs()),
+        SortKey::Topic => String::new(),
+    }
 }
 
 fn topic_json(line: &Line, now: Duration) -> Json {
@@ -62,6 +88,8 @@ fn number(value: f64) -> Json {
     Json::Number(((value * 1000.0).round() / 1000.0).to_string())
 }
 
+/// The columns of figures, in their order.
+pub(super) const COLUMNS: [SortKey; 4] = [SortKey::Rate, SortKey::Bytes, SortKey::Total, SortKey::Last];
 /// Longer topics are cut.
 const TOPIC_CHARACTERS_MAX: usize = 500;
 

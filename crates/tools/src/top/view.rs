@@ -1,7 +1,7 @@
 //! What a user sees of the figures: their order, the filter, and the picture.
 
 use super::model::{Count, Counts, Line, SortKey};
-use super::report::row;
+use super::report::{COLUMNS, in_column, row, width};
 use crate::picture::{parts, put};
 use crate::preview::plain;
 use crate::progress::counted;
@@ -110,11 +110,13 @@ impl View {
         put(buffer, head, &self.headline(), Style::new().add_modifier(Modifier::BOLD));
         put(buffer, foot, &self.footline(), Style::new().add_modifier(Modifier::DIM));
         let titles = Rect { height: u16::from(body.height > 1), ..body };
-        put(buffer, titles, &self.titles(), Style::new().add_modifier(Modifier::UNDERLINED));
+        let columns = self.columns(area.width.into());
+        put(buffer, titles, &self.titles(&columns), Style::new().add_modifier(Modifier::UNDERLINED));
         self.height = usize::from(body.height - titles.height).max(1);
         self.top = self.top.min(self.lines.len().saturating_sub(self.height));
         for (y, line) in (titles.bottom()..body.bottom()).zip(self.lines.iter().skip(self.top)) {
-            let text = format!("{}  {}", row(&line.count, now), plain(&line.topic, TOPIC_CHARACTERS_MAX));
+            let figures = row(&line.count, now, &columns);
+            let text = format!("{figures}  {}", plain(&line.topic, TOPIC_CHARACTERS_MAX));
             put(buffer, Rect { y, height: 1, ..body }, &text, Style::new());
         }
     }
@@ -133,16 +135,28 @@ impl View {
         )
     }
 
+    /// The columns that leave room for topics. On a narrow screen the later ones give way, not that which lines are
+    /// ordered by.
+    fn columns(&self, screen: usize) -> Vec<SortKey> {
+        let mut columns = COLUMNS.to_vec();
+        for column in COLUMNS.into_iter().rev().filter(|column| *column != self.sort) {
+            let used: usize = columns.iter().map(|column| width(*column) + 1).sum();
+            if used + 1 + TOPIC_WIDTH_MIN > screen {
+                columns.retain(|kept| *kept != column);
+            }
+        }
+        columns
+    }
+
     /// The headings; the one that lines are ordered by has a mark.
-    fn titles(&self) -> String {
+    fn titles(&self, columns: &[SortKey]) -> String {
         let title = |key: SortKey| {
             let heading = SortKey::ALL.iter().find(|row| row.0 == key).map_or("", |row| row.3);
             let mark = if self.is_reversed { "^" } else { "v" };
             if key == self.sort { format!("{mark}{heading}") } else { heading.to_owned() }
         };
-        let (rate, bytes, total) = (title(SortKey::Rate), title(SortKey::Bytes), title(SortKey::Total));
-        let (last, topic) = (title(SortKey::Last), title(SortKey::Topic));
-        format!("{rate:>9} {bytes:>11} {total:>9} {last:>7}  {topic}")
+        let titles: Vec<String> = columns.iter().map(|column| in_column(*column, &title(*column))).collect();
+        format!("{}  {}", titles.join(" "), title(SortKey::Topic))
     }
 
     fn footline(&self) -> String {
@@ -166,6 +180,8 @@ impl View {
     }
 }
 
+/// Figures leave at least so many columns to topics.
+const TOPIC_WIDTH_MIN: usize = 18;
 /// More than any screen shows.
 const TOPIC_CHARACTERS_MAX: usize = 500;
 
@@ -222,6 +238,25 @@ mod tests {
             ]
             .map(str::to_owned)
         );
+    }
+
+    /// A narrow screen shows topics, and the figure that they are ordered by.
+    #[test]
+    fn columns_give_way_to_topics() {
+        let counts = counted(&[("line1/temperature", 10, 4)]);
+        let mut view = view(&counts);
+        let row = |view: &mut View, width| screen(view, (width, 4)).swap_remove(2);
+        assert_eq!(row(&mut view, 60), "      2.0        20.0         4     2 s  line1/temperature");
+        assert_eq!(row(&mut view, 59), "      2.0        20.0         4     2 s  line1/temperature");
+        assert_eq!(row(&mut view, 58), "      2.0        20.0         4  line1/temperature");
+        assert_eq!(row(&mut view, 45), "      2.0        20.0  line1/temperature");
+        assert_eq!(row(&mut view, 30), "      2.0  line1/temperature");
+        assert_eq!(row(&mut view, 12), "      2.0  l");
+        press(&mut view, &counts, "l");
+        assert_eq!(row(&mut view, 30), "    2 s  line1/temperature");
+        assert_eq!(screen(&mut view, (30, 4))[1], "  vLAST  TOPIC");
+        press(&mut view, &counts, "n");
+        assert_eq!(row(&mut view, 12), "  line1/temp");
     }
 
     #[test]

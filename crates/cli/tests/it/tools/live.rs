@@ -68,13 +68,37 @@ fn the_tree_in_a_terminal() {
     terminal.press(&["Enter"]);
     terminal.wait_for_text("/sta  Esc forgets it");
 
-    // Another size is another picture.
+    // Another size is another picture: values are cut before marks, lines before the head and the keys.
+    terminal.press(&["Escape"]);
+    terminal.wait_for_text("q quit");
+    terminal.press(&["Home"]);
     terminal.resize(30, 5);
-    terminal.wait_for("a narrow screen", |screen| screen.len() <= 5 && filled(screen).len() == 5);
+    terminal.wait_for("a small screen", |screen| {
+        screen
+            == [
+                "#  3 topics, 4 messages",
+                "▾ line1",
+                "    state on                 R",
+                "    temp  21.5               R",
+                "q quit  ↑↓ move  ←→ fold  +- a",
+            ]
+    });
+    terminal.resize(12, 2);
+    terminal.wait_for("a tiny screen", |screen| screen == ["#  3 topics,", "▾ line1"]);
     terminal.resize(60, 10);
-    terminal.wait_for_text("▾ line2");
+    terminal.wait_for("the whole", |screen| {
+        let lines: Vec<String> = filled(screen).into_iter().map(ageless).collect();
+        let wanted = [
+            "▾ line1                                            2",
+            "    state on                              R        1",
+            "    temp  21.5                            R        1",
+            "▾ line2                                            2",
+            "    temp  20                              R        2",
+        ];
+        lines.iter().skip(1).take(wanted.len()).eq(&wanted)
+    });
 
-    terminal.press(&["Escape", "q"]);
+    terminal.press(&["q"]);
     let screen = terminal.wait_for_text("ended with 0");
     assert_eq!(filled(&screen), ["ended with 0"], "the terminal is as it was");
 }
@@ -100,6 +124,13 @@ fn the_tree_without_a_terminal() {
     assert_eq!(objects.len(), 2, "{json}");
     assert_eq!((&objects[1]["topic"], &objects[1]["payload"]), (&"line1/temp".into(), &"21.5".into()));
     assert_eq!(objects[1]["retained"], true);
+
+    let long = "ö".repeat(5_000);
+    std::fs::write(place.folder.join("long"), &long).expect("a writable folder for tests");
+    place.printed("pub -t long -f long -r -q 1");
+    let json = place.printed("tree --json -t long -W 1");
+    let object: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&object["payload"], &object["payload_bytes"]), (&long.into(), &10_000.into()));
 }
 
 #[test]
@@ -154,9 +185,13 @@ fn top_in_a_terminal() {
         screen.iter().any(|line| line.ends_with("  new")) && !screen[0].contains("paused")
     });
 
-    terminal.resize(40, 6);
-    terminal.wait_for("a small screen", |screen| {
-        screen.len() <= 6 && screen.last().is_some_and(|line| line.contains("q quit"))
+    // Narrower, figures give way to topics; shorter, lines do.
+    terminal.resize(24, 4);
+    terminal
+        .wait_for("a small screen", |screen| screen[1..] == ["  ^TOPIC", "  new", "q quit  m b t l n sort"]);
+    terminal.resize(70, 10);
+    terminal.wait_for("the whole", |screen| {
+        screen[1].ends_with("BYTES/S     TOTAL    LAST  ^TOPIC") && topics(screen).len() == 3
     });
     terminal.press(&["q"]);
     assert_eq!(filled(&terminal.wait_for_text("ended with 0")), ["ended with 0"]);
