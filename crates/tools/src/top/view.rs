@@ -245,10 +245,10 @@ mod tests {
     fn columns_give_way_to_topics() {
         let counts = counted(&[("line1/temperature", 10, 4)]);
         let mut view = view(&counts);
-        let mut row = |view: &mut View, width| screen(view, (width, 4)).swap_remove(2);
+        let row = |view: &mut View, width| screen(view, (width, 4)).swap_remove(2);
         assert_eq!(row(&mut view, 60), "      2.0        20.0         4     2 s  line1/temperature");
-        assert_eq!(row(&mut view, 58), "      2.0        20.0         4     2 s  line1/temperature");
-        assert_eq!(row(&mut view, 57), "      2.0        20.0         4  line1/temperature");
+        assert_eq!(row(&mut view, 59), "      2.0        20.0         4     2 s  line1/temperature");
+        assert_eq!(row(&mut view, 58), "      2.0        20.0         4  line1/temperature");
         assert_eq!(row(&mut view, 45), "      2.0        20.0  line1/temperature");
         assert_eq!(row(&mut view, 30), "      2.0  line1/temperature");
         assert_eq!(row(&mut view, 12), "      2.0  l");

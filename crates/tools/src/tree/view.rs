@@ -269,10 +269,13 @@ impl Columns {
     fn line(self, tree: &Tree, (id, depth): Row, mark: char, now: Duration) -> String {
         let node = tree.node(id);
         let name = format!("{}{mark} {}", " ".repeat(2 * depth), plain(&node.name, NAME_CHARACTERS_MAX));
-        let name = fitted(&name, self.name);
-        let value = fitted(&node.last.as_ref().map_or_else(String::new, value), self.value);
+        // A level without a value has its place for the name.
+        let named = match &node.last {
+            Some(last) => format!("{} {}", fitted(&name, self.name), fitted(&value(last), self.value)),
+            None => fitted(&name, self.name + 1 + self.value),
+        };
         let retained = if node.last.as_ref().is_some_and(|last| last.is_retained) { 'R' } else { ' ' };
-        let mut line = format!("{name} {value} {retained}");
+        let mut line = format!("{named} {retained}");
         if self.has_figures {
             let age = node.last.as_ref().map(|last| ago(now.saturating_sub(last.at).as_secs()));
             line.push_str(&format!("{:>9} {:>7}", node.messages_below, age.unwrap_or_default()));

@@ -69,7 +69,9 @@ fn the_tree_in_a_terminal() {
     terminal.wait_for_text("/sta  Esc forgets it");
 
     // Another size is another picture: values are cut before marks, lines before the head and the keys.
-    terminal.press(&["Escape", "Home"]);
+    terminal.press(&["Escape"]);
+    terminal.wait_for_text("q quit");
+    terminal.press(&["Home"]);
     terminal.resize(30, 5);
     terminal.wait_for("a small screen", |screen| {
         screen
@@ -86,14 +88,14 @@ fn the_tree_in_a_terminal() {
     terminal.resize(60, 10);
     terminal.wait_for("the whole", |screen| {
         let lines: Vec<String> = filled(screen).into_iter().map(ageless).collect();
-        lines[1..6]
-            == [
-                "▾ line1                                            2",
-                "    state on                              R        1",
-                "    temp  21.5                            R        1",
-                "▾ line2                                            2",
-                "    temp  20                              R        2",
-            ]
+        let wanted = [
+            "▾ line1                                            2",
+            "    state on                              R        1",
+            "    temp  21.5                            R        1",
+            "▾ line2                                            2",
+            "    temp  20                              R        2",
+        ];
+        lines.iter().skip(1).take(wanted.len()).eq(&wanted)
     });
 
     terminal.press(&["q"]);
@@ -184,10 +186,9 @@ fn top_in_a_terminal() {
     });
 
     // Narrower, figures give way to topics; shorter, lines do.
-    terminal.resize(30, 4);
-    terminal.wait_for("a small screen", |screen| {
-        screen[1..] == ["  ^TOPIC", "  new", "q quit  m b t l n sort  r reve"]
-    });
+    terminal.resize(24, 4);
+    terminal
+        .wait_for("a small screen", |screen| screen[1..] == ["  ^TOPIC", "  new", "q quit  m b t l n sort"]);
     terminal.resize(70, 10);
     terminal.wait_for("the whole", |screen| {
         screen[1].ends_with("BYTES/S     TOTAL    LAST  ^TOPIC") && topics(screen).len() == 3
