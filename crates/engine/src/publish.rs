@@ -224,8 +224,8 @@ impl Shard {
         Ok(())
     }
 
-    /// Whether a packet id waits for its PUBREL and the client can be told so. In 3.x nothing says it, and a client that
-    /// has lost its half of the session would be closed again and again: its packet is taken for what it is.
+    /// Whether a packet id waits for its PUBREL and the client can be told so. In 3.x nothing says it, and a client
+    /// that has lost its half of the session would be closed again and again: its packet is taken for what it is.
     pub(crate) fn refuses_id(&self, slot: usize, packet_id: PacketId) -> bool {
         let session = &self.sessions[slot].session;
         let can_be_told = session.link.as_ref().is_none_or(|link| link.wire.version == ProtocolVersion::V5);
