@@ -634,6 +634,30 @@ mod in_flight {
         });
     }
 
+    /// The first block of ids is reserved with the CONNECT, the others on the way.
+    #[test]
+    fn ids_of_later_blocks_are_not_used_again_after_a_crash_either() {
+        let mut sim = sim();
+        let panel = durable(&mut sim, "panel");
+        sim.subscribe(panel, "a", AtLeastOnce);
+        let sensor = sim.connect(V5, "sensor");
+        let mut last = None;
+        for _ in 0..1_500 {
+            sim.publish(sensor, "a", "1", AtLeastOnce);
+            let delivery = sim.expect_publish(panel);
+            sim.acknowledge(panel, &delivery);
+            last = delivery.packet_id;
+        }
+        sim.crash_and_restart(Crash::PowerCut);
+        let panel = resume(&mut sim, "panel");
+        let sensor = sim.connect(V5, "sensor");
+        sim.publish(sensor, "a", "2", AtLeastOnce);
+        // What the disk did not hear the end of comes again.
+        let mut deliveries = std::iter::repeat_with(|| sim.expect_publish(panel));
+        let new = deliveries.find(|delivery| delivery.payload == b"2").expect("it comes");
+        assert!(new.packet_id > last);
+    }
+
     #[test]
     fn packet_ids_go_round_over_many_crashes() {
         let mut sim = sim();

@@ -22,12 +22,15 @@ pub(crate) fn open(data_dir: &Path, options: Options, pass_damage: bool) -> Resu
     let path = journal_of(data_dir);
     let directory = Directory::open(&path).map_err(|source| Error::DataDir { path: path.clone(), source })?;
     let mut replay = Replay::default();
-    let mut progress = Progress::new();
+    let mut progress = Progress::new(Instant::now());
     let mut on_frame = |position: noctule_store::Position, body: &[u8]| {
         replay.apply_frame(Position(position.get()), body).map_err(|cause| cause.to_string())
     };
     let opened = noctule_store::open(directory, options, pass_damage, &mut on_frame, &mut |done, all| {
-        progress.show(done, all);
+        if progress.is_due(Instant::now()) {
+            let percent = (done * 100).checked_div(all).unwrap_or(100);
+            info!(percent, megabytes = all >> 20, "reading the journal");
+        }
     });
     let opened = opened.map_err(|source| Error::Journal { source })?;
     let report = &opened.report;
@@ -59,18 +62,32 @@ struct Progress {
 }
 
 impl Progress {
-    fn new() -> Self {
-        Self { due: Instant::now() + PROGRESS }
+    fn new(now: Instant) -> Self {
+        Self { due: now + PROGRESS }
     }
 
-    fn show(&mut self, done: u64, all: u64) {
-        if Instant::now() >= self.due {
-            self.due = Instant::now() + PROGRESS;
-            let percent = (done * 100).checked_div(all).unwrap_or(100);
-            info!(percent, megabytes = all >> 20, "reading the journal");
+    fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = now >= self.due;
+        if is_due {
+            self.due = now + PROGRESS;
         }
+        is_due
     }
 }
 
 /// Progress is shown so often.
 const PROGRESS: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_told_after_a_second_and_then_once_a_second() {
+        let start = Instant::now();
+        let mut progress = Progress::new(start);
+        let times = [0, 999, 1000, 1001, 1999, 2000, 5000];
+        let told = times.map(|millis| progress.is_due(start + Duration::from_millis(millis)));
+        assert_eq!(told, [false, false, true, false, false, true, true]);
+    }
+}

@@ -213,12 +213,12 @@ fn a_missing_segment_is_named() {
 fn a_journal_of_a_later_format_is_refused_with_the_way_out() {
     let folder = folder("later_format");
     let mut segment = leave_three_messages(&folder);
-    segment.bytes[8..12].copy_from_slice(&3_u32.to_le_bytes());
+    segment.bytes[8..12].copy_from_slice(&4_u32.to_le_bytes());
     let checksum = crc32c::crc32c_append(crc32c::crc32c(&segment.bytes[..12]), &segment.bytes[16..HEADER]);
     segment.bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
     segment.write();
     let expected = format!(
-        "noctule: {} is of journal format 3; this release reads format 2. Start the release that wrote it, or give \
+        "noctule: {} is of journal format 4; this release reads format 3. Start the release that wrote it, or give \
          this one another data directory\n",
         shown(&segment)
     );

@@ -7,6 +7,7 @@ mod full;
 mod kill;
 mod order;
 mod restart;
+mod space;
 mod store;
 mod trace;
 
