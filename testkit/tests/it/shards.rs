@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ProtocolVersion::{V3_1_1, V5};
-use QoS::{AtLeastOnce, AtMostOnce};
+use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 
 /// A client id that lives on this shard.
 fn id_at(shard: u16, shards: u16, name: &str) -> String {
@@ -343,6 +343,63 @@ fn a_change_in_the_middle_of_a_search_makes_its_route_stale() {
     assert_eq!(wires.carried.mail, 1);
 }
 
+/// Guards that count how often they are passed.
+struct Counting;
+
+#[derive(Debug)]
+struct Counted<T>(Box<dyn Guarded<T>>);
+
+thread_local! {
+    static PASSED: Cell<u32> = const { Cell::new(0) };
+}
+
+impl Guards for Counting {
+    fn guard<T: Debug + Send + Sync + 'static>(value: T) -> Box<dyn Guarded<T>> {
+        Box::new(Counted(Locks::guard(value)))
+    }
+}
+
+impl<T: Debug> Guarded<T> for Counted<T> {
+    fn read(&self, look: &mut dyn FnMut(&T)) {
+        PASSED.set(PASSED.get() + 1);
+        self.0.read(look);
+    }
+
+    fn change(&self, change: &mut dyn FnMut(&mut T)) {
+        PASSED.set(PASSED.get() + 1);
+        self.0.change(change);
+    }
+}
+
+#[test]
+fn a_message_on_a_kept_route_passes_no_lock() {
+    let directory: &'static Directory = Box::leak(Box::new(Directory::new::<Counting>(8)));
+    let mut wires = Wires::new(directory, 0, 1);
+    wires.connect(0, "publisher");
+    wires.connect(1, "subscriber");
+    wires.give(1, &subscribe(1, &[("t", ExactlyOnce)]));
+    let subscriber = Subscriber { home: ShardId(7), slot: 0, session: SessionNumber(99) };
+    let filter = TopicFilter::parse("t").expect("a filter");
+    directory.apply(Change::Subscribe { filter, subscriber, interest: interest() });
+    // Behind that the carrier looks for itself.
+    let passed_by = |wires: &mut Wires, qos, id| {
+        let (before, mail) = (PASSED.get(), wires.carried.mail);
+        let mut passed = 0;
+        let bytes = encoded(&Packet::Publish(publish("t", b"payload", qos, id)));
+        wires.turn(|shard, turn| {
+            shard.receive(ConnectionId { slot: 0, generation: 1 }, &bytes, turn);
+            passed = PASSED.get() - before;
+        });
+        assert_eq!(wires.carried.mail, mail + 1, "one for the other shard");
+        passed
+    };
+    assert_ne!(passed_by(&mut wires, AtMostOnce, 0), 0, "the first one is searched for");
+    for (qos, id) in [(AtMostOnce, 0), (AtLeastOnce, 1), (AtLeastOnce, 2), (ExactlyOnce, 3), (ExactlyOnce, 4)]
+    {
+        assert_eq!(passed_by(&mut wires, qos, id), 0, "{qos:?}");
+    }
+}
+
 /// The retained message of `t`, which stands at position 5 of a journal, and another one; the first shard is about
 /// to say again what stands before position 9.
 fn about_to_say_again() -> (Wires, &'static RefCell<Wires>) {
@@ -399,6 +456,12 @@ struct Wires {
     directory: &'static Directory,
     fx: Effects,
     carried: Carried,
+}
+
+fn encoded(packet: &Packet<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    packet.encode(V5, &mut bytes).expect("it can be encoded");
+    bytes
 }
 
 /// Sees in which order a turn is carried out.
@@ -463,9 +526,7 @@ impl Wires {
     }
 
     fn give(&mut self, slot: u32, packet: &Packet<'_>) {
-        let mut bytes = Vec::new();
-        packet.encode(V5, &mut bytes).expect("it can be encoded");
-        let id = ConnectionId { slot, generation: 1 };
+        let (id, bytes) = (ConnectionId { slot, generation: 1 }, encoded(packet));
         self.turn(|shard, turn| {
             shard.receive(id, &bytes, turn);
         });
