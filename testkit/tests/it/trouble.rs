@@ -226,7 +226,7 @@ fn what_needs_a_record_is_refused_while_the_disk_fails() {
 }
 
 #[test]
-fn clients_of_3_x_are_closed_where_they_cannot_be_told() {
+fn mqtt311_4_8_0_2_clients_of_3_x_are_closed_where_they_cannot_be_told() {
     for version in [ProtocolVersion::V3_1, V3_1_1] {
         for qos in [AtLeastOnce, ExactlyOnce] {
             let Stage { mut sim, publisher, clean, live } = Stage::with(version);

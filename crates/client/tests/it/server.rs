@@ -243,6 +243,22 @@ async fn mqtt_4_12_0_3_and_4_12_1_1_a_client_authenticates_in_steps_and_again() 
 }
 
 #[tokio::test]
+async fn mqtt5_4_12_1_2_a_re_authentication_that_fails_ends_the_connection() {
+    for (reason_code, data) in
+        [(ReasonCode::ContinueAuthentication, "no number"), (ReasonCode::Success, "come in")]
+    {
+        let (mut peer, connecting) = riddled().await;
+        peer.let_in(said("well done")).await;
+        let client = within("a connection", connecting).await.expect("no panic").expect("let in");
+        let again = tokio::spawn(async move { client.reauthenticate().await });
+        peer.hear(|packet| assert!(matches!(packet, Packet::Auth(_)), "{packet:?}")).await;
+        peer.say(&Packet::Auth(Auth { reason_code, properties: said(data) })).await;
+        assert!(peer.sees_its_client_leave().await);
+        within("the end", again).await.expect("no panic").expect_err("it has failed");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_proves_nothing_is_left_without_a_word() {
     let (mut peer, connecting) = riddled().await;
     peer.let_in(said("come in")).await;
