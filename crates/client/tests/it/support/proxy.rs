@@ -153,11 +153,12 @@ async fn pump(
             tokio::time::sleep(latency).await;
         }
         let bytes = usize::try_from(left.min(read as u64)).expect("not more than was read");
+        left -= bytes as u64;
+        // Whoever has the bytes may ask at once how many came.
+        arrived.fetch_add(bytes as u64, Ordering::Relaxed);
         if to.write_all(&buffer[..bytes]).await.is_err() {
             return;
         }
-        left -= bytes as u64;
-        arrived.fetch_add(bytes as u64, Ordering::Relaxed);
     }
     if is_silent {
         while let Ok(1..) = from.read(&mut buffer).await {}
