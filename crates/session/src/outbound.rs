@@ -1138,7 +1138,8 @@ mod tests {
             for (number, position) in (1..).zip(&sent) {
                 let publication = message(number);
                 publication.place.set(Position(*position));
-                live.push(Owed::new(publication, QoS::AtLeastOnce, false, SubscriptionIds::None));
+                let qos = if number % 2 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
+                live.push(Owed::new(publication, qos, false, SubscriptionIds::None));
                 let packet_id = begin_next(&mut live).expect("ids are free");
                 if *position >= limit.0 {
                     again.hold(held(number, None, None), Position(*position));
@@ -1157,7 +1158,12 @@ mod tests {
                     again.settle(number, packet_id);
                 }
                 let place = |number| found.iter().any(|found| found.1 == number).then_some(Position(100));
-                live.move_up(limit, below, found.len(), place, |delivered, position| again.hold(delivered, position));
+                let mut ended = 0;
+                live.move_up(limit, below, found.len(), place, |delivered, position| {
+                    ended += u32::from(delivered.phase == Phase::Settled);
+                    again.hold(delivered, position);
+                });
+                prop_assert_eq!(ended, 0);
                 below = *first;
             }
             let order = |outbound: &Outbound| {
