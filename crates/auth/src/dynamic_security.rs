@@ -40,7 +40,7 @@ pub struct DynamicSecurity {
 /// # Errors
 /// It is no JSON, or everything in it that is not understood.
 pub fn parse_dynamic_security(file: &str, text: &str) -> Result<DynamicSecurity, Vec<FileError>> {
-    let mut reader = Reader { file: file.into(), text, errors: Vec::new(), warnings: Vec::new() };
+    let mut reader = Reader::new(file, text);
     let content: Content<'_> = serde_json::from_str(text).map_err(|error| vec![reader.json(0, &error)])?;
     let roles = reader.roles(&content.roles);
     let groups = reader.groups(&content.groups, &roles);
@@ -171,11 +171,18 @@ struct Client<'a> {
 struct Reader<'a> {
     file: Arc<str>,
     text: &'a str,
+    /// Where each line begins.
+    lines: Vec<usize>,
     errors: Vec<FileError>,
     warnings: Vec<FileError>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(file: &str, text: &'a str) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(end, _)| end + 1)).collect();
+        Self { file: file.into(), text, lines, errors: Vec::new(), warnings: Vec::new() }
+    }
+
     fn roles(&mut self, list: &[&RawValue]) -> Roles {
         let mut roles = Roles::new();
         for raw in list {
@@ -351,18 +358,27 @@ impl Reader<'_> {
     }
 
     fn error_at(&self, offset: usize, problem: impl Into<Box<str>>) -> FileError {
-        let before = &self.text[..offset];
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let start = self.lines[self.line_index(offset)];
+        let column = self.text[start..offset].chars().count() + 1;
         FileError {
             file: Arc::clone(&self.file),
-            line: u32::try_from(before.matches('\n').count() + 1).unwrap_or(u32::MAX),
+            line: self.line_at(offset),
             column: u32::try_from(column).unwrap_or(u32::MAX),
             problem: problem.into(),
         }
     }
 
     fn line(&self, raw: &RawValue) -> u32 {
-        self.error(raw, "").line
+        self.line_at(self.offset(raw))
+    }
+
+    fn line_at(&self, offset: usize) -> u32 {
+        u32::try_from(self.line_index(offset) + 1).unwrap_or(u32::MAX)
+    }
+
+    fn line_index(&self, offset: usize) -> usize {
+        // The first line begins at 0, so there is one.
+        self.lines.partition_point(|start| *start <= offset) - 1
     }
 
     /// Where a part of the text begins.
