@@ -5,8 +5,8 @@
 
 use std::io::{self, Write as _};
 
-use clap::builder::PossibleValue;
-use clap::{Arg, ArgMatches, Command, ValueEnum, ValueHint, value_parser};
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Arg, ArgMatches, Command, ValueHint};
 use clap_complete::{Shell, generate};
 use noctule_tools::Program;
 
@@ -15,55 +15,23 @@ use crate::{command, tools};
 
 /// The command.
 pub(crate) fn command() -> Command {
+    let shells = PossibleValuesParser::new(["bash", "zsh", "fish"]);
+    let shells = shells.map(|name| name.parse::<Shell>().expect("clap_complete knows these"));
     Command::new(NAME)
         .about("Prints what a shell needs to complete the commands of noctule and of the tools under mosquitto's names")
-        .arg(Arg::new(SHELL).value_name("SHELL").required(true).value_parser(value_parser!(Dialect)).help("The shell"))
+        .arg(Arg::new(SHELL).value_name("SHELL").required(true).value_parser(shells).help("The shell"))
         .after_help(AFTER_HELP)
 }
 
 /// Prints the completions of one shell.
 pub(crate) fn completions(matches: &ArgMatches) -> Result<(), Failure> {
-    let dialect = *matches.get_one::<Dialect>(SHELL).expect("clap requires it");
+    let shell = *matches.get_one::<Shell>(SHELL).expect("clap requires it");
+    let scripts = programs().into_iter().map(|(name, command)| (name, script(shell, name, command)));
+    let scripts =
+        if shell == Shell::Zsh { zsh(scripts) } else { scripts.map(|(_, script)| script).collect() };
     let mut out = io::stdout().lock();
-    out.write_all(dialect.script().as_bytes())?;
+    out.write_all(scripts.as_bytes())?;
     Ok(out.flush()?)
-}
-
-/// A shell.
-#[derive(Clone, Copy, Debug)]
-enum Dialect {
-    Bash,
-    Zsh,
-    Fish,
-}
-
-impl ValueEnum for Dialect {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Bash, Self::Zsh, Self::Fish]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(match self {
-            Self::Bash => "bash",
-            Self::Zsh => "zsh",
-            Self::Fish => "fish",
-        }))
-    }
-}
-
-impl Dialect {
-    fn script(self) -> String {
-        match self {
-            Self::Bash => scripts(Shell::Bash).concat(),
-            Self::Zsh => zsh(),
-            Self::Fish => scripts(Shell::Fish).concat(),
-        }
-    }
-}
-
-/// One script for `noctule` and one for each of mosquitto's names.
-fn scripts(shell: Shell) -> Vec<String> {
-    programs().into_iter().map(|(name, command)| script(shell, name, command)).collect()
 }
 
 fn script(shell: Shell, name: &str, command: Command) -> String {
@@ -74,10 +42,9 @@ fn script(shell: Shell, name: &str, command: Command) -> String {
 
 /// One script for all: zsh finds the completions of several commands in one file, whose text is the function that it
 /// calls first.
-fn zsh() -> String {
-    let scripts = scripts(Shell::Zsh);
-    let names: Vec<&str> = programs().iter().map(|(name, _)| *name).collect();
-    let functions: String = scripts.iter().map(|script| zsh_functions(script)).collect();
+fn zsh(scripts: impl Iterator<Item = (&'static str, String)>) -> String {
+    let (names, functions): (Vec<_>, String) =
+        scripts.map(|(name, script)| (name, zsh_functions(&script))).unzip();
     let bound: String = names.iter().map(|name| format!("compdef _{name} {name}\n")).collect();
     format!("#compdef {}\n{functions}\n{bound}{ZSH_FIRST_CALL}", names.join(" "))
 }
