@@ -183,11 +183,7 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "tls.client_ca",
-        kind: Kind::Text {
-            allowed: "a path, or nothing",
-            check: |path| !path.contains('\0'),
-            field: field!(tls.client_ca),
-        },
+        kind: Kind::Text { allowed: "a path, or nothing", check: is_text, field: field!(tls.client_ca) },
         flag: None,
         help: "File of the authorities that sign certificates of clients",
         details: "PEM, any number of certificates. A folder stands for its files that end in `.pem` or `.crt` or are \
@@ -229,11 +225,7 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "access.rules",
-        kind: Kind::Text {
-            allowed: "a path, or nothing",
-            check: |path| !path.contains('\0'),
-            field: field!(access.rules),
-        },
+        kind: Kind::Text { allowed: "a path, or nothing", check: is_text, field: field!(access.rules) },
         flag: Some(Flag { value_name: "FILE" }),
         help: "File of rules that say what clients may do; empty for none",
         details: "`docs/security.md` says how they are written. With such a file it alone counts, for clients of \
@@ -254,7 +246,7 @@ pub static KEYS: &[Key] = &[
         name: "access.mosquitto_password_file",
         kind: Kind::Text {
             allowed: "a path, or nothing",
-            check: |path| !path.contains('\0'),
+            check: is_text,
             field: field!(access.mosquitto_password_file),
         },
         flag: None,
@@ -266,7 +258,7 @@ pub static KEYS: &[Key] = &[
         name: "access.mosquitto_acl_file",
         kind: Kind::Text {
             allowed: "a path, or nothing",
-            check: |path| !path.contains('\0'),
+            check: is_text,
             field: field!(access.mosquitto_acl_file),
         },
         flag: None,
@@ -278,7 +270,7 @@ pub static KEYS: &[Key] = &[
         name: "access.mosquitto_dynamic_security_file",
         kind: Kind::Text {
             allowed: "a path, or nothing",
-            check: |path| !path.contains('\0'),
+            check: is_text,
             field: field!(access.mosquitto_dynamic_security_file),
         },
         flag: None,
@@ -795,9 +787,13 @@ pub static KEYS: &[Key] = &[
     },
 ];
 
+pub(super) fn is_text(text: &str) -> bool {
+    !text.contains('\0')
+}
+
 /// A text that an MQTT packet can carry [MQTT-1.5.4-2].
 fn is_mqtt_text(text: &str) -> bool {
-    text.len() <= usize::from(u16::MAX) && !text.contains('\0')
+    text.len() <= usize::from(u16::MAX) && is_text(text)
 }
 
 /// A format of strftime that says something; of the time, if it says that.

@@ -8,7 +8,7 @@ use noctule_session::{ClientIds, Limits, Rates, Terms, Versions};
 use noctule_transport::ListenUrl;
 
 use super::key::Key;
-use super::keys::PACKET_BYTES_MAX;
+use super::keys::{PACKET_BYTES_MAX, is_text};
 use super::kind::{Field, Kind, Unit};
 use super::{AccessSettings, AnonymousClients, CertificateField, Config, Tls};
 
@@ -446,10 +446,6 @@ pub static LISTENER_KEYS: &[Key<ListenerConfig>] = &[
         hint: "",
     },
 ];
-
-fn is_text(text: &str) -> bool {
-    !text.contains('\0')
-}
 
 fn is_short_text(text: &str) -> bool {
     is_text(text) && text.len() <= PREFIX_BYTES_MAX
