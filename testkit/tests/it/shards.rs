@@ -291,24 +291,27 @@ fn a_kept_route_does_not_outlive_a_change_of_subscriptions() {
     });
 }
 
-/// Guards that let somebody change the subscriptions at the worst of times: behind a look at them.
-struct Intruders;
+/// Guards that count how often they are passed, and let somebody change the subscriptions at the worst of times: behind
+/// a look at them.
+struct Watched;
 
 #[derive(Debug)]
-struct Intruded<T>(Box<dyn Guarded<T>>);
+struct Watch<T>(Box<dyn Guarded<T>>);
 
 thread_local! {
+    static PASSED: Cell<u32> = const { Cell::new(0) };
     static INTRUSION: Cell<Option<&'static dyn Fn()>> = const { Cell::new(None) };
 }
 
-impl Guards for Intruders {
+impl Guards for Watched {
     fn guard<T: Debug + Send + Sync + 'static>(value: T) -> Box<dyn Guarded<T>> {
-        Box::new(Intruded(Locks::guard(value)))
+        Box::new(Watch(Locks::guard(value)))
     }
 }
 
-impl<T: Debug> Guarded<T> for Intruded<T> {
+impl<T: Debug> Guarded<T> for Watch<T> {
     fn read(&self, look: &mut dyn FnMut(&T)) {
+        PASSED.set(PASSED.get() + 1);
         self.0.read(look);
         if let Some(intrude) = INTRUSION.take() {
             intrude();
@@ -316,6 +319,7 @@ impl<T: Debug> Guarded<T> for Intruded<T> {
     }
 
     fn change(&self, change: &mut dyn FnMut(&mut T)) {
+        PASSED.set(PASSED.get() + 1);
         self.0.change(change);
     }
 }
@@ -327,7 +331,7 @@ fn interest() -> Interest {
 /// A route that was searched for while a subscription was made is not kept as if it knew of it.
 #[test]
 fn a_change_in_the_middle_of_a_search_makes_its_route_stale() {
-    let directory: &'static Directory = Box::leak(Box::new(Directory::new::<Intruders>(8)));
+    let directory: &'static Directory = Box::leak(Box::new(Directory::new::<Watched>(8)));
     let mut wires = Wires::new(directory, 0, 1);
     wires.connect(0, "publisher");
     let subscriber = Subscriber { home: ShardId(7), slot: 0, session: SessionNumber(99) };
@@ -343,37 +347,9 @@ fn a_change_in_the_middle_of_a_search_makes_its_route_stale() {
     assert_eq!(wires.carried.mail, 1);
 }
 
-/// Guards that count how often they are passed.
-struct Counting;
-
-#[derive(Debug)]
-struct Counted<T>(Box<dyn Guarded<T>>);
-
-thread_local! {
-    static PASSED: Cell<u32> = const { Cell::new(0) };
-}
-
-impl Guards for Counting {
-    fn guard<T: Debug + Send + Sync + 'static>(value: T) -> Box<dyn Guarded<T>> {
-        Box::new(Counted(Locks::guard(value)))
-    }
-}
-
-impl<T: Debug> Guarded<T> for Counted<T> {
-    fn read(&self, look: &mut dyn FnMut(&T)) {
-        PASSED.set(PASSED.get() + 1);
-        self.0.read(look);
-    }
-
-    fn change(&self, change: &mut dyn FnMut(&mut T)) {
-        PASSED.set(PASSED.get() + 1);
-        self.0.change(change);
-    }
-}
-
 #[test]
 fn a_message_on_a_kept_route_passes_no_lock() {
-    let directory: &'static Directory = Box::leak(Box::new(Directory::new::<Counting>(8)));
+    let directory: &'static Directory = Box::leak(Box::new(Directory::new::<Watched>(8)));
     let mut wires = Wires::new(directory, 0, 1);
     wires.connect(0, "publisher");
     wires.connect(1, "subscriber");
@@ -403,7 +379,7 @@ fn a_message_on_a_kept_route_passes_no_lock() {
 /// The retained message of `t`, which stands at position 5 of a journal, and another one; the first shard is about
 /// to say again what stands before position 9.
 fn about_to_say_again() -> (Wires, &'static RefCell<Wires>) {
-    let directory: &'static Directory = Box::leak(Box::new(Directory::new::<Intruders>(2)));
+    let directory: &'static Directory = Box::leak(Box::new(Directory::new::<Watched>(2)));
     let mut first = Wires::new(directory, 0, 2);
     let second: &'static RefCell<Wires> = Box::leak(Box::new(RefCell::new(Wires::new(directory, 1, 2))));
     first.connect(0, &id_at(0, 2, "publisher"));
