@@ -487,6 +487,9 @@ impl Runtime {
     fn add_read(&mut self, id: ConnectionId, length: usize) {
         let Some(socket) = self.sockets.get_mut(id) else { return };
         socket.add_unread(&self.read_buffer[..length]);
+        if socket.is_heard() {
+            self.shard.hear_part(id, self.now);
+        }
         match socket.missing_bytes() {
             Some(missing) if missing > 0 && socket.is_readable => queue(&mut self.to_read, socket),
             Some(missing) if missing > 0 => {}
@@ -614,6 +617,11 @@ impl Runtime {
                     let mut turn =
                         Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
                     self.shard.receive_contents(subscriber, contents, &mut turn);
+                }
+                Parcel::Unreadable(subscriber) => {
+                    let mut turn =
+                        Turn { now: self.now, directory: &self.shared.directory, fx: &mut self.fx };
+                    self.shard.delay_contents(subscriber, &mut turn);
                 }
                 Parcel::Restate(before) => self.shard.restate(before),
                 Parcel::Places(places) => self.shard.receive_places(places),

@@ -58,6 +58,8 @@ pub(crate) enum Parcel {
     Committed,
     /// Contents that were asked for, and by which session.
     Contents(Box<(Subscriber, Vec<Content>)>),
+    /// The disk cannot read now what this session has asked for.
+    Unreadable(Subscriber),
     /// Everything before this is to be recorded anew.
     Restate(Position),
     /// Where contents stand that were moved.

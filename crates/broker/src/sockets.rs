@@ -60,6 +60,8 @@ struct LongPacket {
     _share: MemoryShare,
     /// Bytes it will have.
     bytes: usize,
+    /// Bytes it had when the client was heard of last.
+    heard_bytes: usize,
 }
 
 /// A long payload of which some bytes have been sent.
@@ -208,7 +210,7 @@ impl Socket {
         unread.reserve_exact(packet_bytes - unread.len());
         let share = gauge.take(packet_bytes as u64);
         let waiting = self.waiting();
-        waiting.long = Some(LongPacket { _share: share, bytes: packet_bytes });
+        waiting.long = Some(LongPacket { _share: share, bytes: packet_bytes, heard_bytes: unread.len() });
         waiting.unread = unread;
     }
 
@@ -221,6 +223,19 @@ impl Socket {
     pub(crate) fn missing_bytes(&self) -> Option<usize> {
         let Waiting { unread, long, .. } = self.waiting.as_deref()?;
         long.as_ref().map(|long| long.bytes.saturating_sub(unread.len()))
+    }
+
+    /// Whether so much of the long packet has come that its client is still there; asked again, what comes from now
+    /// on decides.
+    pub(crate) fn is_heard(&mut self) -> bool {
+        let Some(Waiting { unread, long: Some(long), .. }) = self.waiting.as_deref_mut() else {
+            return false;
+        };
+        let is_heard = unread.len() - long.heard_bytes >= HEARD_BYTES;
+        if is_heard {
+            long.heard_bytes = unread.len();
+        }
+        is_heard
     }
 
     /// Whether something waits for the kernel.
@@ -314,6 +329,8 @@ pub(crate) const FIRST_TOKEN: usize = 1024;
 const PAYLOAD_BYTES_PER_TURN: usize = 128 << 10;
 /// An incomplete packet up to this length is not counted as the broker's memory.
 const UNREAD_BYTES_FREE: usize = 64 << 10;
+/// So much of a long packet keeps a connection alive as a packet does.
+const HEARD_BYTES: usize = 1 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -331,6 +331,14 @@ impl Shard {
         if self.has_more(slot) { Flush::More } else { Flush::Done }
     }
 
+    /// A part of a long packet has come, which keeps its sender alive too: over a slow link a whole one can take longer
+    /// than one and a half keep alives.
+    pub fn hear_part(&mut self, id: ConnectionId, now: Instant) {
+        if let Some(slot) = self.session_of(id) {
+            self.sessions[slot].session.link.iter_mut().for_each(|link| link.last_heard = now);
+        }
+    }
+
     /// A whole packet has come, which keeps its sender alive [MQTT-3.1.2-22] and counts against its allowances.
     /// Says whether it may be handled: a publication waits for the SUBACK of the SUBSCRIBE in front of it, so
     /// that what comes back of it follows.
@@ -415,7 +423,7 @@ impl Shard {
                 self.handle_unsubscribe(slot, unsubscribe, turn).map(|()| Next::Yield)
             }
             Packet::PingReq => {
-                self.send(slot, noctule_session::Outgoing::PingResp, turn);
+                self.handle_pingreq(slot, turn);
                 Ok(Next::Read)
             }
             Packet::Disconnect(disconnect) => {

@@ -158,6 +158,7 @@ impl Shard {
         self.ask_for_contents(slot, turn);
         if !self.sessions[slot].retained.is_empty() {
             self.transmit_retained(slot, turn);
+            self.answer_waiting_ping(slot, turn);
         }
         self.ask_for_more(slot, turn);
         self.collect(slot, turn);

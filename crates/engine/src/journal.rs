@@ -274,6 +274,8 @@ impl Shard {
             }
         }
         self.transmit(slot, turn);
+        // Also where more is being read: who is far behind would be answered late.
+        self.let_ping_go(slot, turn);
     }
 
     /// Asks for the contents that a session is to send next, if they are not in memory.

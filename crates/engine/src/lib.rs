@@ -32,6 +32,7 @@ mod journal;
 mod long;
 mod mail;
 mod mount;
+mod ping;
 mod publications;
 mod publish;
 mod record;

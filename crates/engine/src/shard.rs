@@ -271,6 +271,9 @@ impl Shard {
             self.sessions[slot].retained.open();
             self.ask_joined_groups(slot, turn);
         }
+        if matches!(promise.then, Then::Subscribed | Then::Unsubscribed) {
+            self.answer_waiting_ping(slot, turn);
+        }
         self.mark_dirty(slot, turn);
     }
 

@@ -1,7 +1,7 @@
 //! How a session comes by what it is owed and hands it to its connection.
 
 use crate::change::{DropReason, SessionChange, Settlement};
-use crate::output::{AckKind, Outgoing, OutgoingPublish};
+use crate::output::{AckKind, HeldPing, Outgoing, OutgoingPublish};
 use crate::{
     GroupNumber, Instant, Limits, Link, MessageNumber, Owed, Phase, Position, Publication, Session,
     SubscriptionIds,
@@ -110,7 +110,7 @@ impl Session {
 
     /// Drops the message that is the [next](Self::next_to_begin) to be sent.
     pub fn refuse_next(&mut self, reason: DropReason, fx: &mut SessionEffects) {
-        self.drop_next(None, reason, fx);
+        self.drop_next(reason, fx);
     }
 
     /// Whether a message above QoS 0 could be sent at once.
@@ -160,7 +160,7 @@ impl Session {
         if owed.is_missing() {
             let is_lost = owed.is_lost();
             if is_lost {
-                self.drop_next(packet_id, DropReason::Damaged, fx);
+                self.drop_next(DropReason::Damaged, fx);
             }
             return is_lost;
         }
@@ -185,7 +185,7 @@ impl Session {
     fn send_again(&mut self, packet_id: PacketId, now: Instant, fx: &mut SessionEffects) {
         let Some(publish) = self.outgoing_publish(Some(packet_id), true) else { return };
         if let Some(reason) = self.cause_not_to_send(&publish, now) {
-            return self.drop_next(Some(packet_id), reason, fx);
+            return self.drop_next(reason, fx);
         }
         self.send(Outgoing::Publish(publish));
         self.outbound.advance();
@@ -202,7 +202,7 @@ impl Session {
     ) {
         let Some(publish) = self.outgoing_publish(packet_id, false) else { return };
         if let Some(reason) = self.cause_to_drop(&publish, now, limits) {
-            return self.drop_next(None, reason, fx);
+            return self.drop_next(reason, fx);
         }
         if self.is_durable() {
             self.reserve_ids(fx);
@@ -309,13 +309,12 @@ impl Session {
 
     /// Ends the next delivery of the list without sending it. A QoS 2 delivery that was sent before is completed: the
     /// client may have it, and keeps its packet id until PUBREL.
-    fn drop_next(&mut self, packet_id: Option<PacketId>, reason: DropReason, fx: &mut SessionEffects) {
+    fn drop_next(&mut self, reason: DropReason, fx: &mut SessionEffects) {
         let Some(owed) = self.outbound.front() else { return };
-        let message = owed.number;
-        let (qos, group) = (owed.qos, owed.group());
+        let (message, packet_id, group) = (owed.number, owed.packet_id(), owed.group());
         fx.lost += u32::from(owed.message().is_none());
         fx.drops.extend(owed.message().cloned().map(|message| (message, reason)));
-        if let Some(packet_id) = packet_id.filter(|_| qos == QoS::ExactlyOnce) {
+        if let Some(packet_id) = owed.exchange() {
             self.record(SessionChange::Received { packet_id }, fx);
             self.outbound.advance();
             let pubrel = Outgoing::Ack(AckKind::PubRel, packet_id, ReasonCode::Success);
@@ -339,6 +338,16 @@ impl Session {
         if let Some(link) = self.link.as_deref_mut() {
             link.send(outgoing);
         }
+    }
+
+    /// Answers PINGREQ [MQTT-3.12.4-1], behind the deliveries that wait for their records.
+    pub fn answer_ping(&mut self, fx: &mut SessionEffects) {
+        let Some(link) = self.link.as_deref_mut() else { return };
+        if link.publishes_promised == 0 || link.output.held_ping != HeldPing::None {
+            return link.send(Outgoing::PingResp);
+        }
+        link.output.held_ping = HeldPing::Promised;
+        fx.promises.push(Outgoing::PingResp);
     }
 
     /// Queues a packet that must not leave before what was recorded is durable, where that `waits`.

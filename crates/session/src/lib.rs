@@ -44,7 +44,7 @@ pub use link::{ConnectionId, Link};
 pub use memory::{MemoryGauge, MemoryShare};
 pub use meters::{MeterTable, Meters, Rates};
 pub use outbound::{Delivered, GroupNumber, Missing, Outbound, Owed, Phase, SubscriptionIds};
-pub use output::{AckKind, Encoded, Outgoing, OutgoingPublish, Output, Wire};
+pub use output::{AckKind, Encoded, HeldPing, Outgoing, OutgoingPublish, Output, Wire};
 pub use pace::{Pace, Pause};
 pub use payload::Payload;
 pub use position::{Place, Position};

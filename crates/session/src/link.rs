@@ -1,6 +1,6 @@
 //! The part of a session that lives and dies with one connection.
 
-use crate::output::{Outgoing, Output, Wire};
+use crate::output::{HeldPing, Outgoing, Output, Wire};
 use crate::{AliasesIn, AliasesOut, DropReason, Durability, Instant, OutgoingPublish, Pace, Terms};
 use noctule_codec::{Connect, ProtocolVersion};
 use std::sync::Arc;
@@ -157,8 +157,10 @@ impl Link {
 
     /// Sends a packet that was promised.
     pub fn keep_promise(&mut self, outgoing: Outgoing) {
-        if matches!(outgoing, Outgoing::Publish(_)) {
-            self.publishes_promised = self.publishes_promised.saturating_sub(1);
+        match outgoing {
+            Outgoing::Publish(_) => self.publishes_promised = self.publishes_promised.saturating_sub(1),
+            Outgoing::PingResp => self.output.held_ping = HeldPing::None,
+            _ => {}
         }
         self.send(outgoing);
     }

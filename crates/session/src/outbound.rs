@@ -305,12 +305,15 @@ impl Owed {
         }
     }
 
-    /// Whether it is owed and stands in the journal. A QoS 2 delivery that has begun does so even if the journal does
-    /// not have its content: the client keeps the packet id until PUBREL, and would take the next message under it for
-    /// this one.
+    /// The packet id of a QoS 2 delivery that has begun. The client keeps it until PUBREL, and would take the next
+    /// message under it for this one; so such a delivery is completed even if nobody has its content any more.
+    pub fn exchange(&self) -> Option<PacketId> {
+        self.packet_id.filter(|_| self.qos == QoS::ExactlyOnce)
+    }
+
+    /// Whether it is owed and the journal has to know of it.
     fn is_recorded(&self) -> bool {
-        let has_exchange = self.qos == QoS::ExactlyOnce && self.packet_id.is_some();
-        self.phase != Phase::Settled && (has_exchange || self.position().is_somewhere())
+        self.phase != Phase::Settled && (self.exchange().is_some() || self.position().is_somewhere())
     }
 
     /// Whether its content is needed and stands in the journal.
@@ -324,7 +327,7 @@ impl Owed {
     }
 
     /// Whether its content is needed and nobody has it any more.
-    pub(crate) fn is_lost(&self) -> bool {
+    pub fn is_lost(&self) -> bool {
         self.is_missing() && !self.position.is_somewhere()
     }
 

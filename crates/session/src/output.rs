@@ -80,6 +80,20 @@ pub struct Output {
     waiting: Option<Box<Waiting>>,
     held: bool,
     finished: bool,
+    /// The PINGRESP that does not leave yet.
+    pub held_ping: HeldPing,
+}
+
+/// A PINGRESP that does not leave yet. There is one at most, so that a flood of pings takes no memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeldPing {
+    /// There is none.
+    #[default]
+    None,
+    /// Until what comes for the session is there.
+    Waiting,
+    /// Behind deliveries that were promised.
+    Promised,
 }
 
 #[derive(Debug, Default)]

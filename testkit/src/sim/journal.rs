@@ -25,6 +25,7 @@ pub enum Crash {
 #[derive(Debug)]
 pub(super) enum FromJournal {
     Contents(Subscriber, Vec<Content>),
+    Unreadable(Subscriber),
     Places(Vec<(MessageNumber, Position)>),
     Restate(Position),
 }
@@ -266,6 +267,9 @@ impl Journal {
                 self.jobs.push_front(job);
             }
             (Err(NotYet::Unreadable(cause)), job) if !job.has_contents() => {
+                if let Job::Load { shard, subscriber, .. } = job {
+                    hand(shard, FromJournal::Unreadable(subscriber));
+                }
                 self.unread.set_aside(now + RETRY_MILLIS, job, &cause);
             }
             // A session sends what there is and asks for the rest again.

@@ -550,6 +550,9 @@ impl Sim {
             Some(Parcel::FromJournal(FromJournal::Contents(subscriber, contents))) => {
                 self.turn(shard, |shard, turn| shard.receive_contents(subscriber, contents, turn));
             }
+            Some(Parcel::FromJournal(FromJournal::Unreadable(subscriber))) => {
+                self.turn(shard, |shard, turn| shard.delay_contents(subscriber, turn));
+            }
             Some(Parcel::FromJournal(FromJournal::Places(places))) => {
                 self.turn(shard, |shard, _| shard.receive_places(places));
             }

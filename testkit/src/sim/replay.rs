@@ -52,8 +52,7 @@ impl Delivery {
 
     /// Of a message that a restart does not know an exchange at QoS 2 is left: it is completed.
     fn without_content(owed: &Owed) -> Option<Self> {
-        let has_exchange = owed.qos == QoS::ExactlyOnce && owed.packet_id().is_some();
-        has_exchange.then(|| Self { bytes: 0, phase: Phase::Received, ..Self::of(owed) })
+        owed.exchange().map(|_| Self { bytes: 0, phase: Phase::Received, ..Self::of(owed) })
     }
 }
 

@@ -16,6 +16,7 @@ mod listeners;
 mod long;
 mod malformed;
 mod permission;
+mod ping;
 mod publish;
 mod qos;
 mod queues;

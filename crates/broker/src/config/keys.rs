@@ -591,7 +591,7 @@ pub static KEYS: &[Key] = &[
         flag: None,
         help: "Longest packet accepted",
         details: "Announced to 5.0 clients as Maximum Packet Size. A longer packet ends the connection \
-                  (0x95) before memory is reserved for it.",
+                  (0x95) before memory is reserved for it. A CONNECT is at most 1 MiB, whatever stands here.",
         hint: "",
     },
     Key {

@@ -58,6 +58,7 @@ impl Library {
             match wait_for(journal, || archive.load(*next, &shared.directory.memory)) {
                 Ok(Some(content)) => contents.push(content),
                 Err(cause) if contents.is_empty() => {
+                    shared.mailbox(shard).put([Parcel::Unreadable(subscriber)]);
                     return self.set_aside(Job::Load { shard, subscriber, missing }, &cause);
                 }
                 // The session sends what there is and asks for the rest again.

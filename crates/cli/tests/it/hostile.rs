@@ -1,14 +1,15 @@
 //! Clients that mean ill, on real sockets: what they do costs others nothing.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use noctule_codec::{
-    Packet, PacketId, Properties, Property, ReasonCode, Subscribe, SubscribeFilters, SubscriptionOptions,
+    Connect, Packet, PacketId, Properties, Property, ReasonCode, Subscribe, SubscribeFilters,
+    SubscriptionOptions,
 };
 
 use crate::peer::{Peer, connect, encoded, publish};
@@ -243,6 +244,37 @@ fn long_packets_that_never_end_are_bounded_by_the_memory_there_is() {
     assert!(grown < 100 << 20, "the broker grew by {grown} bytes");
     drop(unfinished);
     others.round_trip("bystander");
+}
+
+/// A large packet over a slow link takes longer than one and a half keep alives; one that stops is not waited for.
+#[test]
+fn a_long_packet_keeps_its_sender_alive_while_it_comes() {
+    let (_broker, address) = start("slow_link", &[]);
+    let mut peer = Peer::dial(address);
+    let Packet::Connect(hello) = connect("camera") else { unreachable!("it is a CONNECT") };
+    peer.send(&Packet::Connect(Connect { keep_alive_seconds: 3, ..hello }));
+    let admitted = peer.receive(|packet| matches!(packet, Packet::ConnAck(it) if !it.reason_code.is_error()));
+    assert_eq!(admitted, Some(true));
+    let mut bytes = encoded(&Packet::Publish(publish("t", &[0; 200_000])));
+    bytes.extend(encoded(&Packet::PingReq));
+    peer.socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a socket");
+    for part in bytes.chunks(bytes.len() / 14) {
+        peer.socket.write_all(part).expect("the broker reads");
+        // Half a second: 7 in all, where 4.5 are allowed to be silent.
+        match peer.socket.read(&mut [0; 2]) {
+            Ok(length) => assert_eq!(length, 2, "PINGRESP follows the packet, which keeps the connection"),
+            Err(nothing_yet) => assert_eq!(nothing_yet.kind(), ErrorKind::WouldBlock),
+        }
+    }
+    let mut stopped = encoded(&Packet::Publish(publish("t", &[0; 200_000])));
+    stopped.truncate(100_000);
+    peer.socket.write_all(&stopped).expect("the broker reads");
+    peer.socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket");
+    let code = peer.receive(|packet| match packet {
+        Packet::Disconnect(disconnect) => disconnect.reason_code,
+        packet => panic!("{packet:?}"),
+    });
+    assert_eq!(code, Some(ReasonCode::KeepAliveTimeout));
 }
 
 /// CONNECTs that arrive together fight for one client id within single turns of the broker.

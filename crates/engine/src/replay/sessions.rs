@@ -2,7 +2,7 @@
 
 use super::phases::{Phases, RememberedPhase};
 use noctule_auth::Origin;
-use noctule_codec::{PacketId, QoS};
+use noctule_codec::PacketId;
 use noctule_session::{
     DropReason, GroupNumber, Instant, MessageNumber, Owed, Phase, Session, SessionChange, SessionNumber,
     Settlement,
@@ -130,11 +130,10 @@ impl Replayed {
     /// What has no content anywhere cannot be sent. A QoS 2 delivery that has begun is completed instead: the client
     /// may have it, and keeps its packet id until PUBREL.
     fn drop_lost(&mut self) {
-        let owed = self.session.outbound.iter();
-        let lost = owed.filter(|owed| owed.is_missing() && !owed.position().is_somewhere());
-        let lost: Vec<_> = lost.map(|owed| (owed.number, owed.packet_id(), owed.qos)).collect();
-        for (message, packet_id, qos) in lost {
-            match packet_id.filter(|_| qos == QoS::ExactlyOnce) {
+        let lost = self.session.outbound.iter().filter(|owed| owed.is_lost());
+        let lost: Vec<_> = lost.map(|owed| (owed.number, owed.packet_id(), owed.exchange())).collect();
+        for (message, packet_id, exchange) in lost {
+            match exchange {
                 Some(packet_id) => self.session.apply(&SessionChange::Received { packet_id }),
                 None => self.drop_delivery(message, packet_id),
             }
