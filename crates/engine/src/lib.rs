@@ -24,6 +24,7 @@ mod directory;
 mod disconnect;
 mod effects;
 mod fight;
+mod filters_in_order;
 mod generations;
 mod grace;
 mod groups;

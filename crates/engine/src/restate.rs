@@ -245,8 +245,8 @@ impl Shard {
         let resident = resident.filter(|resident| resident.session.number == giving.session);
         // Once it has brought them all, or is gone, nothing is left to be known.
         let phase = resident.and_then(|resident| resident.retained.iter().next());
-        let phase = phase.filter(|phase| *phase.filter() == giving.filter);
-        let Some(messages) = phase.and_then(|phase| giving.next(phase, turn.directory)) else {
+        let phase = phase.filter(|(filter, _)| **filter == giving.filter);
+        let Some(messages) = phase.and_then(|(_, phase)| giving.next(phase, turn.directory)) else {
             all.pop();
             return Step::Giving;
         };
@@ -262,11 +262,11 @@ impl Giving {
     /// Of the first of a session's subscriptions that bring retained messages; the others have not begun.
     fn of(slot: usize, resident: &Resident) -> Option<Self> {
         let session = &resident.session;
-        let phase = resident.retained.iter().next().filter(|_| session.is_durable())?;
+        let (filter, phase) = resident.retained.iter().next().filter(|_| session.is_durable())?;
         Some(Self {
             slot,
             session: session.number,
-            filter: Arc::clone(phase.filter()),
+            filter: Arc::clone(filter),
             earlier: phase.given.iter().collect(),
             cursor: phase.cursor.from_the_start(),
         })
@@ -368,8 +368,8 @@ fn say_what_outlives_connections(resident: &Resident, records: &mut Vec<Record>)
         // Their retained messages do not begin anew.
         record(SessionChange::Subscribed { filter: filter.into(), subscription, brings_retained: false });
     }
-    for phase in resident.retained.iter() {
-        record(SessionChange::RetainedGiven { filter: (&**phase.filter()).into(), messages: [].into() });
+    for (filter, _) in resident.retained.iter() {
+        record(SessionChange::RetainedGiven { filter: (&**filter).into(), messages: [].into() });
     }
 }
 

@@ -164,13 +164,10 @@ impl Shard {
 
     fn restore_phase(&mut self, slot: usize, text: &str, given: Given) {
         let resident = &mut self.sessions[slot];
-        let subscription = resident.session.subscriptions.iter().find(|(filter, _)| *filter == text);
-        let Some((_, subscription)) = subscription else { return };
+        let Some(subscription) = resident.session.subscriptions.get(text) else { return };
         let Ok(parsed) = FilterText::check(text) else { return };
         let Ok(filter) = TopicFilter::parse(parsed.filter()) else { return };
-        let mut phase = RetainedPhase::new(text, &filter, subscription);
-        phase.given = given;
-        resident.retained.push(phase);
+        resident.retained.push(text, RetainedPhase { given, ..RetainedPhase::new(&filter, subscription) });
     }
 
     /// Takes a retained message back, unless it has expired.

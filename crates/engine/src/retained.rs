@@ -83,19 +83,19 @@ impl Shard {
             if !self.sessions[slot].session.has_window_room(&self.limits) {
                 return;
             }
-            let Some((place, mut phase)) = self.sessions[slot].retained.take_open() else { return };
+            let Some((place, filter, mut phase)) = self.sessions[slot].retained.take_open() else { return };
             self.advance_phase(slot, &mut phase, &mut visits, turn);
             let retained = &mut self.sessions[slot].retained;
             match phase.cursor.is_done() {
-                true => self.end_phase(slot, phase, turn),
-                false => retained.put_back(place, phase),
+                true => self.end_phase(slot, &filter, turn),
+                false => retained.put_back(place, filter, phase),
             }
         }
     }
 
-    fn end_phase(&mut self, slot: usize, phase: RetainedPhase, turn: &mut Turn<'_>) {
+    fn end_phase(&mut self, slot: usize, filter: &str, turn: &mut Turn<'_>) {
         self.sessions[slot].retained.give_back_room();
-        self.record_session(slot, SessionChange::RetainedSent { filter: phase.into_filter() }, turn);
+        self.record_session(slot, SessionChange::RetainedSent { filter: filter.into() }, turn);
     }
 
     fn advance_phase(

@@ -367,7 +367,7 @@ impl Shard {
             // A replaced subscription starts its retained messages anew, and only once.
             let filter =
                 TopicFilter::parse(parsed.filter()).expect("only valid filters become subscriptions");
-            retained.push(RetainedPhase::new(text, &filter, subscription));
+            retained.push(text, RetainedPhase::new(&filter, subscription));
         } else if let Some(phase) = retained.get_mut(text) {
             // What the replaced subscription still brings is not lost [MQTT-3.8.4-4].
             phase.subscription = subscription;

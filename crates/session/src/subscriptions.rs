@@ -49,13 +49,18 @@ impl Subscriptions {
         matches!(self.0, Kept::None)
     }
 
+    /// The one with exactly this filter.
+    pub fn get(&self, filter: &str) -> Option<Subscription> {
+        match &self.0 {
+            Kept::None => None,
+            Kept::One(only, subscription) => (**only == *filter).then_some(*subscription),
+            Kept::Many(table) => table.by_filter.get(filter).map(|packed| (*packed).into()),
+        }
+    }
+
     /// Whether there is one with exactly this filter.
     pub fn contains(&self, filter: &str) -> bool {
-        match &self.0 {
-            Kept::None => false,
-            Kept::One(only, _) => **only == *filter,
-            Kept::Many(table) => table.by_filter.contains_key(filter),
-        }
+        self.get(filter).is_some()
     }
 
     /// How many have wildcards.
@@ -208,6 +213,7 @@ mod tests {
                         model.remove(&filter);
                     }
                 }
+                prop_assert_eq!(subscriptions.get(&filter), model.get(&filter).copied());
                 prop_assert_eq!(subscriptions.contains(&filter), id.is_some());
                 prop_assert_eq!(subscriptions.len(), model.len());
                 prop_assert_eq!(subscriptions.is_empty(), model.is_empty());

@@ -3,9 +3,9 @@
 //! They do so one after the other. So what was brought was brought by the first of them, and no other has a list: a
 //! client can open 60,000 phases with one SUBSCRIBE.
 
-use hashbrown::{HashMap, HashSet};
+use crate::filters_in_order::FiltersInOrder;
+use hashbrown::HashSet;
 use noctule_session::MessageNumber;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A subscription that still brings retained messages.
@@ -39,10 +39,7 @@ pub(super) struct Phases(Option<Box<Open>>);
 
 #[derive(Debug, Default)]
 struct Open {
-    /// By their places in the order.
-    filters: BTreeMap<u64, Arc<str>>,
-    places: HashMap<Arc<str>, u64>,
-    next: u64,
+    filters: FiltersInOrder<()>,
     /// What the first one has brought.
     given: HashSet<MessageNumber>,
 }
@@ -52,7 +49,7 @@ impl Phases {
     pub(super) fn open(&mut self, filter: &str) {
         let open = self.0.get_or_insert_default();
         open.remove(filter);
-        open.push(filter);
+        open.filters.push(filter, ());
     }
 
     /// A message was given to the session.
@@ -63,8 +60,8 @@ impl Phases {
     /// The phase of a filter is open and has brought these messages. One that has brought any is the first.
     pub(super) fn go_on(&mut self, filter: &str, messages: &[MessageNumber]) {
         let open = self.0.get_or_insert_default();
-        if !open.places.contains_key(filter) {
-            open.push(filter);
+        if !open.filters.contains(filter) {
+            open.filters.push(filter, ());
         }
         open.given.extend(messages);
     }
@@ -82,26 +79,18 @@ impl Phases {
     pub(super) fn finish(self) -> Vec<RememberedPhase> {
         let Some(open) = self.0 else { return Vec::new() };
         let mut given = Given(Some(Arc::new(open.given)));
-        let filters = open.filters.into_values();
-        filters
-            .map(|filter| RememberedPhase { filter: (&*filter).into(), given: std::mem::take(&mut given) })
-            .collect()
+        let phase = |filter: &Arc<str>| RememberedPhase {
+            filter: (&**filter).into(),
+            given: std::mem::take(&mut given),
+        };
+        open.filters.iter().map(|(filter, ())| filter).map(phase).collect()
     }
 }
 
 impl Open {
-    fn push(&mut self, filter: &str) {
-        let filter: Arc<str> = filter.into();
-        self.places.insert(Arc::clone(&filter), self.next);
-        self.filters.insert(self.next, filter);
-        self.next += 1;
-    }
-
     fn remove(&mut self, filter: &str) {
-        let Some(place) = self.places.remove(filter) else { return };
-        if self.filters.first_key_value().is_some_and(|(first, _)| *first == place) {
+        if self.filters.remove(filter) {
             self.given = HashSet::new();
         }
-        self.filters.remove(&place);
     }
 }
