@@ -37,14 +37,19 @@ pub(crate) fn run(program: Program, arguments: impl Iterator<Item = OsString>) -
         stdin: Box::new(BufReader::new(io::stdin())),
         stdout: Output::new(BufWriter::new(io::stdout())),
         stderr: Output::new(io::stderr()),
-        stdout_is_terminal: io::stdout().is_terminal(),
-        stderr_is_terminal: io::stderr().is_terminal(),
+        stdout_is_terminal: io::stdout().is_terminal() && can_be_drawn_on(),
+        stderr_is_terminal: io::stderr().is_terminal() && can_be_drawn_on(),
         now: Zoned::now,
         environment: |name| std::env::var_os(name),
         random: || RandomState::new().build_hasher().finish(),
         process_id: std::process::id(),
     };
     noctule_tools::run(program, arguments, world).into()
+}
+
+/// Whether a terminal does what it is told instead of writing it.
+fn can_be_drawn_on() -> bool {
+    std::env::var_os("TERM").is_some_and(|name| !name.is_empty() && name != "dumb")
 }
 
 /// The tools as clap sees them: for the list in `noctule --help` and for completions. They are called before clap reads

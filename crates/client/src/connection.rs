@@ -98,7 +98,9 @@ impl Connection {
             if let Some(event) = self.machine.poll_event() {
                 return Some(event);
             }
-            self.carry().await?;
+            if !self.receive() {
+                self.carry().await?;
+            }
         }
     }
 
@@ -198,7 +200,7 @@ impl Connection {
             }
             read = driver::read(reader, &mut self.input) => match read {
                 Ok(0) => self.lose(None),
-                Ok(_) => self.receive(),
+                Ok(_) => {}
                 Err(error) => self.lose(Some(error)),
             },
             () = driver::at(timeout) => self.machine.handle_timeouts(self.clock.now()),
@@ -206,12 +208,17 @@ impl Connection {
         Some(())
     }
 
-    fn receive(&mut self) {
-        let consumed = self.machine.receive(&self.input, self.clock.now());
+    /// Hands what has come to the machine; where there is an observer packet by packet, so that the next one is shown
+    /// behind what this one has caused. Returns whether there was any.
+    fn receive(&mut self) -> bool {
+        let length = self.observer.as_mut().and_then(|observer| observer.first_received(&self.input));
+        let consumed =
+            self.machine.receive(&self.input[..length.unwrap_or(self.input.len())], self.clock.now());
         if let Some(observer) = &mut self.observer {
             observer.show_all(Direction::Received, &self.input[..consumed]);
         }
         self.input.advance(consumed);
+        consumed > 0
     }
 
     fn lose(&mut self, error: Option<io::Error>) {
@@ -233,6 +240,11 @@ impl Connection {
 }
 
 impl Observer {
+    /// How long the first packet of the server is, if it has come as a whole.
+    fn first_received(&mut self, bytes: &[u8]) -> Option<usize> {
+        self.received.decode(bytes).ok().flatten().map(|(_, length)| length)
+    }
+
     /// Bytes are whole packets here: the machine writes them whole, and uses them up whole.
     fn show_all(&mut self, direction: Direction, mut bytes: &[u8]) {
         let decoder = match direction {

@@ -1,6 +1,7 @@
 //! What goes with what, and what a value means: the checks behind the words.
 
-use crate::flags::{Wrong, filter, name, text};
+use crate::ending::Ending;
+use crate::flags::{Wrong, filter, name, port, text};
 use crate::numbers::leading_integer;
 use crate::parse::Stop;
 use crate::program::Tool;
@@ -24,8 +25,7 @@ pub(crate) fn check(settings: &mut Settings) -> Result<(), Stop> {
         Tool::Request => check_request(settings),
         Tool::Replay => check_replay(settings),
         Tool::Record | Tool::Spy | Tool::Tree | Tool::Top => Ok(()),
-    }?;
-    check_possible(settings)
+    }
 }
 
 /// A tool that has a file needs it. One that listens hears everything if it is not told what.
@@ -138,10 +138,10 @@ fn check_replay(settings: &Settings) -> Result<(), Stop> {
     }
 }
 
-/// What is said in order, but cannot be had.
-fn check_possible(settings: &Settings) -> Result<(), Stop> {
+/// What is said in order, but cannot be had. Whoever wants to hear of no failure does not hear of these either.
+pub(crate) fn check_possible(settings: &Settings) -> Result<(), Ending> {
     let tls = &settings.tls;
-    let failed = |text: &str| Err(Stop::Failed(format!("Error: {text}")));
+    let failed = |text: &str| Err(Ending::failed(text));
     if settings.client_id.as_deref() == Some("") {
         return failed(if settings.tool == Tool::Pub {
             "Invalid id."
@@ -199,11 +199,11 @@ pub(crate) fn url(settings: &mut Settings, word: &[u8]) -> Result<(), Wrong> {
         let (user_name, password) =
             login.split_once(':').map_or((login, None), |(name, password)| (name, Some(password)));
         settings.user_name = Some(user_name.to_owned());
-        settings.password =
-            password.map(|password| password.as_bytes().to_vec()).or(settings.password.take());
+        if let Some(password) = password {
+            (settings.password, settings.password_place) = (Some(password.as_bytes().to_vec()), None);
+        }
     }
-    set_place(settings, place, scheme);
-    Ok(())
+    set_place(settings, place, scheme)
 }
 
 /// `--to`: where the broker is, and no more.
@@ -217,8 +217,7 @@ pub(crate) fn server(settings: &mut Settings, word: &[u8]) -> Result<(), Wrong> 
         ));
     }
     set_scheme(settings, scheme);
-    set_place(settings, place, scheme);
-    Ok(())
+    set_place(settings, place, scheme)
 }
 
 /// What the scheme of a URL says: the port without one written, TLS, WebSocket.
@@ -246,13 +245,11 @@ fn set_scheme(settings: &mut Settings, scheme: Scheme) {
     settings.is_websocket |= scheme.is_websocket;
 }
 
-fn set_place(settings: &mut Settings, place: &str, scheme: Scheme) {
+fn set_place(settings: &mut Settings, place: &str, scheme: Scheme) -> Result<(), Wrong> {
     let (host, written_port) = host_and_port(place);
     settings.host = Some(host.to_owned());
-    settings.port = match written_port {
-        Some(digits) => u16::try_from(leading_integer(digits.as_bytes())).ok(),
-        None => Some(scheme.port),
-    };
+    settings.port = Some(written_port.map_or(Ok(scheme.port), |digits| port(digits.as_bytes()))?);
+    Ok(())
 }
 
 /// The port is behind the last colon, unless that belongs to an address of IPv6 in brackets.

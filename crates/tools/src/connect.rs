@@ -67,8 +67,17 @@ pub(crate) fn address(settings: &Settings) -> String {
         (false, true) => "ws",
         (true, true) => "wss",
     };
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    format!("{scheme}://{host}:{port}")
+    format!("{scheme}://{}:{port}", in_url(host))
+}
+
+/// A host that nothing of can be taken for another part of a URL.
+fn in_url(host: &str) -> String {
+    if host.contains(':') {
+        return format!("[{host}]");
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let escaped = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    host.bytes().map(escaped).collect()
 }
 
 fn with_tls(mut builder: Builder, settings: &Settings) -> Builder {
@@ -143,6 +152,7 @@ fn connect_properties(settings: &Settings) -> Properties<'static> {
     let mut properties = settings.properties.checked(connect);
     if properties.receive_maximum().is_none() {
         let wanted = settings.count.and_then(|count| u16::try_from(count).ok()).unwrap_or(u16::MAX);
+        let wanted = if settings.tool == Tool::Request { 1 } else { wanted };
         properties.push(Property::ReceiveMaximum(wanted.min(RECEIVE_MAXIMUM)));
     }
     properties

@@ -3,6 +3,7 @@
 //! The codes are those of mosquitto's tools: the code of a CONNACK that refuses, else the number of libmosquitto's
 //! error, or 1.
 
+use crate::preview::line;
 use crate::program::{Program, Tool};
 use crate::world::World;
 use noctule_client::machine::{DisconnectCause, PublishError};
@@ -110,6 +111,16 @@ impl Ending {
         })
     }
 
+    /// Whether a tool that otherwise comes back does not: the server breaks the rules, or the client with the same
+    /// identifier that has taken its place would be thrown out in its turn.
+    pub(crate) fn is_for_good(cause: &DisconnectCause) -> bool {
+        match cause {
+            DisconnectCause::Requested | DisconnectCause::Violation(_) => true,
+            DisconnectCause::Server { reason_code, .. } => *reason_code == ReasonCode::SessionTakenOver,
+            _ => false,
+        }
+    }
+
     /// There is no connection, or it has ended without being asked to.
     pub(crate) fn disconnected(cause: &DisconnectCause) -> Self {
         match cause {
@@ -118,7 +129,7 @@ impl Ending {
                 Self::with(PROTOCOL, &format!("Error: {PROTOCOL_TEXT}")).because(violation)
             }
             DisconnectCause::Server { reason_code, properties } => {
-                let why = properties.reason_string().map_or(String::new(), |why| format!(": {why}"));
+                let why = properties.reason_string().map_or(String::new(), |why| format!(": {}", line(why)));
                 Self::lost().and(&format!("The broker ended it: {reason_code}{why}"))
             }
             _ => Self::lost(),
@@ -160,7 +171,7 @@ impl Ending {
     }
 
     /// Adds what a library says about it, which names the file or the rule.
-    fn because(self, why: &impl ToString) -> Self {
+    pub(crate) fn because(self, why: &impl ToString) -> Self {
         self.and(&why.to_string())
     }
 

@@ -5,7 +5,7 @@
 use crate::format::Format;
 use crate::numbers::{leading_decimal, leading_integer, whole_integer};
 use crate::program::Tool;
-use crate::settings::{Payload, Settings, Speed};
+use crate::settings::{PasswordPlace, Payload, Settings, Speed};
 use crate::top::SortKey;
 use noctule_codec::{ProtocolVersion, QoS, RetainHandling};
 use noctule_topic::{Subscription, TopicName};
@@ -312,15 +312,16 @@ pub static FLAGS: &[Flag] = &[
     word(&["-I", "--id-prefix"], ("PREFIX", "no id prefix specified"), (Group::Session, CLIENTS),
         "Makes the client identifier of this and the number of the process.", client_id_prefix),
     word(&["-u", "--username"], ("NAME", "no username specified"), (Group::Session, CLIENTS),
-        "User name.", |s, v| { s.user_name = Some(text(v)); Ok(()) }).or(&["--user"]),
+        "User name.", |s, v| { s.user_name = Some(user_name(v)?); Ok(()) }).or(&["--user"]),
     word(&["-P", "--pw"], ("PASSWORD", "no password specified"), (Group::Session, CLIENTS),
         "Password. Others on this machine may see it; --pw-file and --pw-env keep it from them.",
-        |s, v| { s.password = Some(v.to_vec()); Ok(()) }).or(&["--password"]),
+        |s, v| { (s.password, s.password_place) = (Some(v.to_vec()), None); Ok(()) }).or(&["--password"]),
     word(&["--pw-file"], ("FILE", "no file specified"), (Group::Session, CLIENTS),
-        "Password: the first line of a file.", password_file).or(&["--password:file"]),
+        "Password: the first line of a file.",
+        |s, v| { s.password_place = Some(PasswordPlace::File(path(v))); Ok(()) }).or(&["--password:file"]),
     word(&["--pw-env"], ("NAME", "no variable specified"), (Group::Session, CLIENTS),
         "Password: what a variable of the environment holds.",
-        |s, v| { s.password_variable = Some(text(v)); Ok(()) }).or(&["--password:env"]),
+        |s, v| { s.password_place = Some(PasswordPlace::Variable(text(v))); Ok(()) }).or(&["--password:env"]),
     word(&["--protocol-version", "-V"], ("VERSION", "no version specified"), (Group::Session, CLIENTS),
         "Version of MQTT: 5, 311 or 31, or mqttv5, mqttv311, mqttv31 [default: 311 for pub and sub, else 5].",
         |s, v| { s.version = version(v)?; Ok(()) }).or(&["--mqtt-version", "--mqttVersion"])
@@ -405,7 +406,7 @@ pub static FLAGS: &[Flag] = &[
         "Says nothing about what fails while it runs.", |s, _| { s.quiet = true; Ok(()) }),
     word(&["-o"], ("FILE", "no options file specified"), (Group::Tool, ALL),
         "Reads options from this file instead of those in the folder of the user's configuration.",
-        |_, _| Ok(())).or(&["--options-file"]),
+        |s, v| { s.options_file = Some(path(v)); Ok(()) }).or(&["--options-file"]),
     Flag {
         names: &["--help"], also: &[], tools: ALL, takes: Takes::Help, offers: &[],
         group: Group::Tool, help: "Shows this.", set: |_, _| Ok(()),
@@ -437,7 +438,7 @@ pub(crate) fn path(word: &[u8]) -> PathBuf {
 }
 
 /// Text that may stand in MQTT: UTF-8 without control characters.
-fn utf8(flag: &str, word: &[u8]) -> Result<String, Wrong> {
+pub(crate) fn utf8(flag: &str, word: &[u8]) -> Result<String, Wrong> {
     let text = std::str::from_utf8(word).ok().filter(|text| !text.chars().any(char::is_control));
     text.map(str::to_owned).ok_or_else(|| Wrong(format!("Malformed UTF-8 in {flag} argument.")))
 }
@@ -470,9 +471,12 @@ fn payload(settings: &mut Settings, payload: Payload) -> Result<(), Wrong> {
     Ok(())
 }
 
+/// What is too large to be counted is as good as the largest number there is.
 fn at_least_one(word: &[u8], error: &str) -> Result<u32, Wrong> {
-    let number = u32::try_from(leading_integer(word)).ok();
-    number.filter(|number| *number > 0).ok_or_else(|| wrong(error))
+    match leading_integer(word) {
+        ..=0 => Err(wrong(error)),
+        number => Ok(u32::try_from(number).unwrap_or(u32::MAX)),
+    }
 }
 
 fn count(word: &[u8]) -> Result<u32, Wrong> {
@@ -533,7 +537,7 @@ fn chance(word: &[u8]) -> Result<u32, Wrong> {
     in_range.ok_or_else(|| wrong("--random-filter chance must be between 0.1-100.0"))
 }
 
-fn port(word: &[u8]) -> Result<u16, Wrong> {
+pub(crate) fn port(word: &[u8]) -> Result<u16, Wrong> {
     let port = leading_integer(word);
     u16::try_from(port).map_err(|_| Wrong(format!("Invalid port given: {port}")))
 }
@@ -576,11 +580,15 @@ fn session_expiry(word: &[u8]) -> Result<u32, Wrong> {
     }
 }
 
+fn user_name(word: &[u8]) -> Result<String, Wrong> {
+    utf8("-u", word).map_err(|_| wrong("Problem setting username and/or password."))
+}
+
 fn client_id(settings: &mut Settings, word: &[u8]) -> Result<(), Wrong> {
     if settings.client_id_prefix.is_some() {
         return Err(wrong("-i and -I argument cannot be used together."));
     }
-    settings.client_id = Some(text(word));
+    settings.client_id = Some(utf8("-i", word)?);
     Ok(())
 }
 
@@ -588,16 +596,7 @@ fn client_id_prefix(settings: &mut Settings, word: &[u8]) -> Result<(), Wrong> {
     if settings.client_id.is_some() {
         return Err(wrong("-i and -I argument cannot be used together."));
     }
-    settings.client_id_prefix = Some(text(word));
-    Ok(())
-}
-
-fn password_file(settings: &mut Settings, word: &[u8]) -> Result<(), Wrong> {
-    let path = path(word);
-    let content = std::fs::read(&path)
-        .map_err(|error| Wrong(format!("the password cannot be read from {}: {error}", path.display())))?;
-    let line = content.split(|byte| *byte == b'\n').next().unwrap_or(&[]);
-    settings.password = Some(line.strip_suffix(b"\r").unwrap_or(line).to_vec());
+    settings.client_id_prefix = Some(utf8("-I", word)?);
     Ok(())
 }
 

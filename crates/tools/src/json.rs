@@ -1,8 +1,7 @@
 //! JSON with the layout of mosquitto's tools: members in their order, repeated names kept, tabs where it is pretty.
 
 use crate::numbers::json_number;
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
 /// A JSON value that keeps what a map would lose: the order of members, and names that come twice.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +27,11 @@ pub(crate) enum Layout {
 impl Json {
     /// Reads a text that is one JSON value.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        serde_json::from_slice(text).ok()
+        let text = String::from_utf8_lossy(text);
+        let mut reader = Reader { rest: text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text) };
+        let value = reader.value(0)?;
+        reader.skip_blanks();
+        reader.rest.is_empty().then_some(value)
     }
 
     pub(crate) fn integer(value: impl Into<u64>) -> Self {
@@ -109,61 +112,161 @@ fn write_text(text: &str, out: &mut String) {
     out.push('"');
 }
 
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader)
+/// What is left of a text that is read as mosquitto's tools read it: strictly, but that control characters may stand
+/// where the standard wants blanks or escapes, and zeros in front of a number.
+struct Reader<'a> {
+    rest: &'a str,
+}
+
+impl Reader<'_> {
+    fn value(&mut self, depth: usize) -> Option<Json> {
+        self.skip_blanks();
+        if depth > DEPTH_MAX {
+            return None;
+        }
+        match self.rest.as_bytes().first()? {
+            b'"' => self.text().map(Json::Text),
+            b'[' => self.array(depth),
+            b'{' => self.object(depth),
+            b'-' | b'0'..=b'9' => self.number(),
+            _ => [("null", Json::Null), ("true", Json::Bool(true)), ("false", Json::Bool(false))]
+                .into_iter()
+                .find_map(|(name, value)| self.take(name).map(|()| value)),
+        }
+    }
+
+    fn array(&mut self, depth: usize) -> Option<Json> {
+        let mut items = Vec::new();
+        self.list(("[", "]"), |reader| {
+            items.push(reader.value(depth + 1)?);
+            Some(())
+        })?;
+        Some(Json::Array(items))
+    }
+
+    fn object(&mut self, depth: usize) -> Option<Json> {
+        let mut members = Vec::new();
+        self.list(("{", "}"), |reader| {
+            let name = reader.text()?;
+            reader.skip_blanks();
+            reader.take(":")?;
+            members.push((name, reader.value(depth + 1)?));
+            Some(())
+        })?;
+        Some(Json::Object(members))
+    }
+
+    /// What stands between brackets, separated by commas.
+    fn list(
+        &mut self,
+        (begin, end): (&str, &str),
+        mut item: impl FnMut(&mut Self) -> Option<()>,
+    ) -> Option<()> {
+        self.take(begin)?;
+        self.skip_blanks();
+        if self.take(end).is_some() {
+            return Some(());
+        }
+        loop {
+            self.skip_blanks();
+            item(self)?;
+            self.skip_blanks();
+            if self.take(end).is_some() {
+                return Some(());
+            }
+            self.take(",")?;
+        }
+    }
+
+    /// An integer keeps all its digits.
+    fn number(&mut self) -> Option<Json> {
+        let (number, rest) = self.rest.split_at(number_length(self.rest.as_bytes()));
+        self.rest = rest;
+        let digits = number.strip_prefix('-').unwrap_or(number);
+        let is_plain = digits == "0" || !digits.starts_with('0');
+        let is_integer = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let value: f64 = number.parse().ok()?;
+        Some(Json::Number(if is_plain && is_integer { number.to_owned() } else { json_number(value) }))
+    }
+
+    fn text(&mut self) -> Option<String> {
+        self.take("\"")?;
+        let mut text = String::new();
+        loop {
+            let (plain, rest) = self.rest.split_at(self.rest.find(['"', '\\'])?);
+            text.push_str(plain);
+            self.rest = &rest[1..];
+            if rest.starts_with('"') {
+                return Some(text);
+            }
+            text.push(self.escaped()?);
+        }
+    }
+
+    fn escaped(&mut self) -> Option<char> {
+        let letter = self.rest.chars().next()?;
+        self.rest = &self.rest[letter.len_utf8()..];
+        match letter {
+            '"' | '\\' | '/' => Some(letter),
+            'b' => Some('\u{8}'),
+            'f' => Some('\u{c}'),
+            'n' => Some('\n'),
+            'r' => Some('\r'),
+            't' => Some('\t'),
+            'u' => self.unicode(),
+            _ => None,
+        }
+    }
+
+    /// A character by its number, or by the two of a surrogate pair.
+    fn unicode(&mut self) -> Option<char> {
+        let first = self.hexadecimal()?;
+        if !(0xD800..0xDC00).contains(&first) {
+            return char::from_u32(first);
+        }
+        self.take("\\u")?;
+        let second = self.hexadecimal()?.checked_sub(0xDC00).filter(|second| *second < 0x400)?;
+        char::from_u32(0x1_0000 + ((first - 0xD800) << 10) + second)
+    }
+
+    fn hexadecimal(&mut self) -> Option<u32> {
+        let digits =
+            self.rest.get(..4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+        self.rest = &self.rest[4..];
+        u32::from_str_radix(digits, 16).ok()
+    }
+
+    fn take(&mut self, wanted: &str) -> Option<()> {
+        self.rest = self.rest.strip_prefix(wanted)?;
+        Some(())
+    }
+
+    fn skip_blanks(&mut self) {
+        self.rest = self.rest.trim_start_matches(|character| ('\u{1}'..=' ').contains(&character));
     }
 }
 
-struct Reader;
-
-impl<'de> Visitor<'de> for Reader {
-    type Value = Json;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
+/// How many bytes of a text are a number.
+fn number_length(text: &[u8]) -> usize {
+    let digits = |from: usize| from + text[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let is = |place: usize, bytes: &[u8]| text.get(place).is_some_and(|byte| bytes.contains(byte));
+    let mut end = digits(usize::from(is(0, b"-")));
+    if is(end, b".") {
+        end = digits(end + 1);
     }
-
-    fn visit_unit<E>(self) -> Result<Json, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
-        Ok(Json::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
-        Ok(Json::Number(value.to_string()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
-        Ok(Json::Number(value.to_string()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
-        Ok(Json::Number(json_number(value)))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
-        Ok(Json::Text(value.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
-        let mut array = Vec::new();
-        while let Some(item) = items.next_element()? {
-            array.push(item);
+    if is(end, b"eE") {
+        let exponent = end + 1 + usize::from(is(end + 1, b"+-"));
+        if digits(exponent) > exponent {
+            end = digits(exponent);
         }
-        Ok(Json::Array(array))
     }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json, A::Error> {
-        let mut object = Vec::new();
-        while let Some(member) = members.next_entry()? {
-            object.push(member);
-        }
-        Ok(Json::Object(object))
-    }
+    end
 }
+
+/// Some write it in front of a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+/// Values within values; mosquitto's tools read no more either.
+const DEPTH_MAX: usize = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -187,6 +290,32 @@ mod tests {
             again(r#" [1.50, 1e3, 18446744073709551615, "\u00fc\/\u0001\n"] "#, Layout::Compact),
             "[1.5,1000,18446744073709551615,\"ü/\\u0001\\n\"]"
         );
+        for (text, anew) in [
+            ("123456789012345678901234567890", "123456789012345678901234567890"),
+            ("-0", "-0"),
+            ("0", "0"),
+            ("1e400", "null"),
+            ("0.1e+1", "1"),
+            (r#""\ud83d\ude00""#, "\"\u{1f600}\""),
+        ] {
+            assert_eq!(again(text, Layout::Compact), anew);
+        }
+    }
+
+    /// What mosquitto's tools take, too: devices send it.
+    #[test]
+    fn some_things_may_be_amiss() {
+        for (text, anew) in [
+            ("\u{feff} {}", "{}"),
+            ("\u{1}[ 007 , 1. , -.5 ]\n", "[7,1,-0.5]"),
+            ("\"a\tb\nc\"", "\"a\\tb\\nc\""),
+        ] {
+            assert_eq!(again(text, Layout::Compact), anew);
+        }
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(
+            Json::parse(nested(1000).as_bytes()).is_some() && Json::parse(nested(1002).as_bytes()).is_none()
+        );
     }
 
     #[test]
@@ -200,7 +329,22 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_refused() {
-        for text in ["", "{", "hello", "{} x", "\u{1}"] {
+        let texts = [
+            "", "{", "hello", "{} x", "\u{1}", "{}\0", "[1,]", "[1 2]", "{\"a\"}", "{1:2}", "nullx", "-",
+            "+1", ".5",
+        ];
+        let strings = [
+            "\"a",
+            r#""\x""#,
+            r#""\u12""#,
+            r#""\ud83d""#,
+            r#""\ud83d\u0041""#,
+            r#""\ude00""#,
+            "1e",
+            "1.5e+",
+            "0x1",
+        ];
+        for text in texts.into_iter().chain(strings) {
             assert_eq!(Json::parse(text.as_bytes()), None, "{text}");
         }
     }

@@ -58,8 +58,8 @@ mod world;
 pub use program::{Program, Tool};
 pub use world::{Output, World};
 
+use check::check_possible;
 use ending::Ending;
-use parse::Stop;
 use settings::Settings;
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -67,37 +67,36 @@ use std::io::Write as _;
 /// Runs a tool with these arguments, its own name excluded; gives the exit code.
 pub fn run(program: Program, arguments: impl Iterator<Item = OsString>, mut world: World) -> u8 {
     let words: Vec<Vec<u8>> = arguments.map(OsString::into_encoded_bytes).collect();
-    match parse::parse(program, &words, &world).and_then(|settings| start(program, settings, &mut world)) {
-        Ok((ending, is_quiet)) => ending.report(is_quiet, program, &mut world),
-        Err(stop) => stop.report(program, &mut world),
-    }
+    let settings = match parse::parse(program, &words, &world) {
+        Ok(settings) => settings,
+        Err(stop) => return stop.report(program, &mut world),
+    };
+    let is_quiet = settings.quiet;
+    let ending = check_possible(&settings).err().unwrap_or_else(|| start(settings, &mut world));
+    ending.report(is_quiet, program, &mut world)
 }
 
-/// Runs the tool in a runtime of its own. The second value is whether errors stay unsaid.
-fn start(program: Program, settings: Settings, world: &mut World) -> Result<(Ending, bool), Stop> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let is_quiet = settings.quiet;
-    let ending = match runtime {
-        Ok(runtime) => {
-            let ending = runtime.block_on(async {
-                match program.tool {
-                    Tool::Pub => publish::run(settings, world).await,
-                    Tool::Sub => subscribe::run(settings, world).await,
-                    Tool::Request => request::run(settings, world).await,
-                    Tool::Record => record::run(settings, world).await,
-                    Tool::Replay => replay::run(settings, world).await,
-                    Tool::Spy => spy::run(settings, world).await,
-                    Tool::Tree => tree::run(settings, world).await,
-                    Tool::Top => top::run(settings, world).await,
-                }
-            });
-            // A thread may still wait for standard input.
-            runtime.shutdown_background();
-            ending
-        }
-        Err(error) => Ending::failed(&error.to_string()),
+/// Runs the tool in a runtime of its own.
+fn start(settings: Settings, world: &mut World) -> Ending {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Ending::failed(&error.to_string()),
     };
+    let ending = runtime.block_on(async {
+        match settings.tool {
+            Tool::Pub => publish::run(settings, world).await,
+            Tool::Sub => subscribe::run(settings, world).await,
+            Tool::Request => request::run(settings, world).await,
+            Tool::Record => record::run(settings, world).await,
+            Tool::Replay => replay::run(settings, world).await,
+            Tool::Spy => spy::run(settings, world).await,
+            Tool::Tree => tree::run(settings, world).await,
+            Tool::Top => top::run(settings, world).await,
+        }
+    });
+    // A thread may still wait for standard input.
+    runtime.shutdown_background();
     // Who does not read what is left has been told by the exit code.
     let _ = world.stdout.clone().flush();
-    Ok((ending, is_quiet))
+    ending
 }

@@ -153,7 +153,7 @@ impl Listener {
     }
 
     fn disconnected(&mut self, cause: &DisconnectCause) {
-        if let DisconnectCause::Violation(_) = cause {
+        if Ending::is_for_good(cause) {
             self.ending.get_or_insert(Ending::disconnected(cause));
         }
     }
@@ -180,5 +180,21 @@ impl Listener {
     }
 }
 
+/// Tells of filters that the server refuses.
+pub(crate) fn warn(refused: &[String], settings: &Settings, world: &mut World) {
+    for refused in refused.iter().filter(|_| !settings.quiet) {
+        world.complain(&format!("Warning: not subscribed to {refused}"));
+    }
+}
+
+/// Tells that the connection was lost.
+pub(crate) fn tell_lost(settings: &Settings, world: &mut World) {
+    if !settings.quiet {
+        world.complain(LOST);
+    }
+}
+
+/// What is told of a lost connection.
+pub(crate) const LOST: &str = "The connection was lost; trying again.";
 /// How long a server may take to let the last bytes go.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);

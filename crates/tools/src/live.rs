@@ -53,6 +53,10 @@ pub(crate) async fn run(
             () = interrupts.next() => break Ending::done(),
             () = at(deadline) => break Ending::done(),
             input = inputs.recv() => match input {
+                Some(Input::Key(Key::Suspend)) => match screen.suspend() {
+                    Ok(()) => draw_at = Some(Instant::now()),
+                    Err(error) => break unusable(&error),
+                },
                 Some(Input::Key(key)) if !program.press(key) => break Ending::done(),
                 Some(_) => draw_at = Some(Instant::now()),
                 // Nobody can press a key any more.

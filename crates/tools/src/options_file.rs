@@ -1,8 +1,9 @@
 //! Options files: a flag and its value on each line, in the folder of the user's configuration.
 
 use crate::flags::{Flag, Takes, Wrong};
-use crate::parse::Stop;
+use crate::parse::{Stop, take};
 use crate::program::Program;
+use crate::settings::Settings;
 use crate::world::World;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,11 +20,11 @@ pub(crate) fn lines(program: Program, words: &[Vec<u8>], world: &World) -> Resul
     Ok(files.flat_map(|content| split(program, &content)).collect())
 }
 
-/// The file behind `-o`. A missing word is found when the words are taken.
+/// The file behind `-o`, the last one of several. What is wrong with other words is told when they are taken for good.
 fn named(program: Program, words: &[Vec<u8>]) -> Option<PathBuf> {
-    let names: Vec<&str> = Flag::find(program.tool, b"-o")?.all_names().collect();
-    let place = words.iter().position(|word| names.iter().any(|name| name.as_bytes() == word))?;
-    words.get(place + 1).map(|word| String::from_utf8_lossy(word).into_owned().into())
+    let mut settings = Settings::new(program.tool);
+    let _ = take(words, &mut settings);
+    settings.options_file
 }
 
 fn folder(world: &World) -> Option<PathBuf> {
@@ -34,7 +35,7 @@ fn folder(world: &World) -> Option<PathBuf> {
 fn split(program: Program, content: &[u8]) -> Vec<Vec<Vec<u8>>> {
     let lines = content.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     lines
-        .filter(|line| !line.is_empty() && !line.starts_with(b"#"))
+        .filter(|line| !line.starts_with(b"#") && !line.trim_ascii_start().is_empty())
         .map(|line| words(program, line))
         .collect()
 }

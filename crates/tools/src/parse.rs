@@ -5,9 +5,11 @@ use crate::flags::{Flag, Takes, Wrong, path};
 use crate::help;
 use crate::options_file;
 use crate::program::Program;
-use crate::settings::Settings;
+use crate::settings::{PasswordPlace, Settings};
 use crate::world::World;
+use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::Path;
 
 /// Why a tool ends before it has begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,9 +60,8 @@ pub(crate) fn parse(program: Program, words: &[Vec<u8>], world: &World) -> Resul
         take(&line, &mut settings)?;
     }
     take(words, &mut settings)?;
-    if let Some(name) = &settings.password_variable {
-        let value = (world.environment)(name).ok_or_else(|| no_variable(name))?;
-        settings.password = Some(value.into_encoded_bytes());
+    if let Some(place) = &settings.password_place {
+        settings.password = Some(password(place, world)?);
     }
     check::check(&mut settings)?;
     Ok(settings)
@@ -121,8 +122,23 @@ fn nothing_behind(flag: &Flag, missing: &str) -> Wrong {
     Wrong(format!("{} argument given but {missing}.", flag.names[0]))
 }
 
-fn no_variable(name: &str) -> Wrong {
-    Wrong(format!("there is no variable {name} in the environment; set it, or use --pw-file"))
+fn password(place: &PasswordPlace, world: &World) -> Result<Vec<u8>, Wrong> {
+    match place {
+        PasswordPlace::File(path) => password_file(path),
+        PasswordPlace::Variable(name) => {
+            let value = (world.environment)(name);
+            value.map(OsString::into_encoded_bytes).ok_or_else(|| {
+                Wrong(format!("there is no variable {name} in the environment; set it, or use --pw-file"))
+            })
+        }
+    }
+}
+
+fn password_file(path: &Path) -> Result<Vec<u8>, Wrong> {
+    let content = std::fs::read(path)
+        .map_err(|error| Wrong(format!("the password cannot be read from {}: {error}", path.display())))?;
+    let line = content.split(|byte| *byte == b'\n').next().unwrap_or(&[]);
+    Ok(line.strip_suffix(b"\r").unwrap_or(line).to_vec())
 }
 
 #[cfg(test)]

@@ -23,10 +23,22 @@ pub(crate) fn preview(payload: &[u8], characters_max: usize) -> String {
     }
 }
 
-/// Text without control characters: those move the cursor of a terminal, or worse.
+/// What a broker says, on one line.
+pub(crate) fn line(text: &str) -> String {
+    plain(text, usize::MAX)
+}
+
+/// Text without characters that do something to a terminal instead of standing on it.
 pub(crate) fn plain(text: &str, characters_max: usize) -> String {
     let characters = text.chars().take(characters_max);
-    characters.map(|character| if character.is_control() { '·' } else { character }).collect()
+    characters.map(|character| if is_plain(character) { character } else { '·' }).collect()
+}
+
+/// Control characters move the cursor, or worse; others begin a line, or turn the direction of all that follows.
+fn is_plain(character: char) -> bool {
+    let turns = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let begins_line = matches!(character, '\u{2028}' | '\u{2029}');
+    !(character.is_control() || turns || begins_line)
 }
 
 /// How long ago something was, in the largest unit that says it.
@@ -45,7 +57,8 @@ mod tests {
 
     #[test]
     fn payloads_stay_on_their_line() {
-        let cases: [(&[u8], &str); 6] = [
+        let cases: [(&[u8], &str); 7] = [
+            ("x\u{202e}fdp\u{2028}\u{9b}2J".as_bytes(), "x·fdp··2J"),
             (b"21.5", "21.5"),
             (b"", ""),
             (b"a\r\n\x1b[2Jb", "a···[2Jb"),

@@ -65,8 +65,7 @@ impl Printer {
         }
         let mut out = Vec::new();
         if let Some(lines) = &mut self.lines {
-            let next = lines.len() + FIRST_LINE;
-            let line = *lines.entry(message.topic.to_string()).or_insert(next);
+            let line = line_of(&message.topic, lines);
             out.extend(format!("\x1B[{line};1H\x1B[K").into_bytes());
         }
         self.write(message, world, &mut out);
@@ -105,6 +104,19 @@ impl Printer {
     }
 }
 
+/// The line of a topic. When all are taken, further topics share the last one.
+fn line_of(topic: &str, lines: &mut HashMap<String, usize>) -> usize {
+    if let Some(line) = lines.get(topic) {
+        return *line;
+    }
+    if lines.len() >= LINES_MAX {
+        return LINES_MAX + FIRST_LINE - 1;
+    }
+    let next = lines.len() + FIRST_LINE;
+    lines.insert(topic.to_owned(), next);
+    next
+}
+
 fn shown(message: &Delivery) -> Shown<'_> {
     Shown {
         topic: &message.topic,
@@ -118,3 +130,19 @@ fn shown(message: &Delivery) -> Shown<'_> {
 
 /// The line of the first topic on the screen; the broker has the one above.
 const FIRST_LINE: usize = 2;
+/// More lines than a terminal has.
+const LINES_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_have_their_lines_as_long_as_there_are_any() {
+        let mut lines = HashMap::new();
+        assert_eq!(["a", "b", "a"].map(|topic| line_of(topic, &mut lines)), [2, 3, 2]);
+        (0..LINES_MAX).for_each(|number| drop(line_of(&number.to_string(), &mut lines)));
+        assert_eq!((line_of("another", &mut lines), line_of("b", &mut lines)), (LINES_MAX + 1, 3));
+        assert_eq!(lines.len(), LINES_MAX);
+    }
+}

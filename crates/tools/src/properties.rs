@@ -1,6 +1,6 @@
 //! `-D`: properties of MQTT 5 as words.
 
-use crate::flags::{Wrong, text};
+use crate::flags::{self, Wrong, text};
 use crate::format::property_name;
 use crate::numbers::leading_integer;
 use noctule_codec::{PROPERTIES, PacketType, Properties, Property, PropertyId, PropertyPlace, PropertyRule};
@@ -38,14 +38,16 @@ impl PropertyLists {
         if !rule.is_allowed_in(place) {
             return Err(Wrong(format!("{name} property not allowed for {packet} in --property argument.")));
         }
-        let (value, used) = match (rule.id, more) {
-            (PropertyId::UserProperty, []) => return Err(too_few()),
-            (PropertyId::UserProperty, [second, ..]) => (Value::Pair(text(value), text(second)), 4),
-            (id, _) => (read(rule, id, value, &name)?, 3),
-        };
+        if rule.id == PropertyId::UserProperty && more.is_empty() {
+            return Err(too_few());
+        }
         if !is_settable(place, rule.id) {
             return Err(Wrong(format!("{name} property not supported for {packet} in --property argument.")));
         }
+        let (value, used) = match (rule.id, more) {
+            (PropertyId::UserProperty, [second, ..]) => (Value::Pair(utf8(value)?, utf8(second)?), 4),
+            (id, _) => (read(rule, id, value, &name)?, 3),
+        };
         self.entries.push(Entry { place, rule, value });
         Ok(used)
     }
@@ -97,8 +99,14 @@ fn too_few() -> Wrong {
     wrong("--property argument given but not enough arguments specified.")
 }
 
+fn utf8(word: &[u8]) -> Result<String, Wrong> {
+    flags::utf8("--property", word)
+}
+
+/// The packets that can be named, among them some that a client does not send or that take none.
 fn place(packet: &str) -> Option<PropertyPlace> {
     PropertyPlace::ALL.into_iter().find(|place| match place {
+        PropertyPlace::Packet(PacketType::SubAck | PacketType::UnsubAck) => false,
         PropertyPlace::Packet(packet_type) => packet.eq_ignore_ascii_case(&packet_type.to_string()),
         PropertyPlace::Will => packet.eq_ignore_ascii_case("will"),
     })
@@ -120,7 +128,7 @@ fn read(rule: &PropertyRule, id: PropertyId, word: &[u8], name: &str) -> Result<
         _ if id == PropertyId::CorrelationData || id == PropertyId::AuthenticationData => {
             return in_length(word, name).map(|()| Value::Data(word.to_vec()));
         }
-        _ => return in_length(word, name).map(|()| Value::Text(text(word))),
+        _ => return in_length(word, name).and_then(|()| utf8(word).map(Value::Text)),
     };
     let number = leading_integer(word);
     let value = u32::try_from(number).ok().filter(|value| *value <= max);

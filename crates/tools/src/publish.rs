@@ -2,6 +2,7 @@
 
 use crate::connect::connect;
 use crate::ending::Ending;
+use crate::preview::line;
 use crate::program::Tool;
 use crate::settings::{Payload, Settings};
 use crate::world::World;
@@ -74,9 +75,10 @@ fn source(settings: &mut Settings, world: &mut World) -> Result<Source, Ending> 
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Ending> {
     let name = path.display();
-    std::fs::read(path).map_err(|_| {
+    std::fs::read(path).map_err(|error| {
         Ending::failed(&format!("Unable to open file \"{name}\"."))
             .and(&format!("Error loading input file \"{name}\"."))
+            .because(&error)
     })
 }
 
@@ -210,7 +212,7 @@ impl Publishing {
                 self.made - self.open,
                 reason_code.name()
             ));
-            properties.reason_string().into_iter().for_each(|why| world.complain(why));
+            properties.reason_string().into_iter().for_each(|why| world.complain(&line(why)));
         }
         match &self.source {
             Source::Lines(_) => self.disconnect_when_done(),
@@ -246,8 +248,8 @@ impl Publishing {
             return;
         }
         match self.source {
-            Source::Message(_) => self.ending = Some(Ending::disconnected(cause)),
-            Source::Lines(_) => reopen(&mut self.connection).await,
+            Source::Lines(_) if !Ending::is_for_good(cause) => reopen(&mut self.connection).await,
+            _ => self.ending = Some(Ending::disconnected(cause)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::ending::Ending;
 use crate::interrupts::Interrupts;
-use crate::listener::{Heard, Listener};
+use crate::listener::{self, Heard, Listener};
 use crate::progress::{Progress, bytes, clock, counted};
 use crate::recording::{Recorded, first_line};
 use crate::settings::Settings;
@@ -103,8 +103,14 @@ impl Recorder {
                         Ok(()) => {}
                         Err(error) => return self.unwritable(&error),
                     },
-                    Heard::Subscribed { refused } => self.warn(&refused, world),
-                    Heard::Lost => self.tell("The connection was lost; trying again.", world),
+                    Heard::Subscribed { refused } => {
+                        self.progress.clear(world);
+                        listener::warn(&refused, &self.settings, world);
+                    }
+                    Heard::Lost => {
+                        self.progress.clear(world);
+                        listener::tell_lost(&self.settings, world);
+                    }
                     Heard::Ended(ending) => return ending,
                 },
             }
@@ -133,17 +139,6 @@ impl Recorder {
     fn so_far(&self) -> String {
         let time = clock(self.began.elapsed());
         format!("{}, {}, {time}", counted(self.messages, "message"), bytes(self.bytes))
-    }
-
-    fn warn(&self, refused: &[String], world: &mut World) {
-        refused.iter().for_each(|refused| self.tell(&format!("Warning: not subscribed to {refused}"), world));
-    }
-
-    fn tell(&self, line: &str, world: &mut World) {
-        self.progress.clear(world);
-        if !self.settings.quiet {
-            world.complain(line);
-        }
     }
 
     /// Who no longer reads standard output has had enough.

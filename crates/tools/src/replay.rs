@@ -3,6 +3,8 @@
 use crate::connect::connect;
 use crate::ending::Ending;
 use crate::interrupts::Interrupts;
+use crate::listener::LOST;
+use crate::preview;
 use crate::progress::{Progress, clock, counted};
 use crate::publish::{LINES_AHEAD, OPEN_MAX, read_lines, reopen};
 use crate::record::{PROGRESS_INTERVAL, STANDARD_STREAM};
@@ -153,7 +155,7 @@ impl Replay {
         if let Some(ending) = self.ending.take() {
             return Some(ending);
         }
-        self.tell("The connection was lost; trying again.", world);
+        self.tell(LOST, world);
         tokio::select! {
             () = reopen(&mut self.connection) => None,
             () = self.interrupts.next() => Some(Ending::done()),
@@ -180,7 +182,7 @@ impl Replay {
 
     fn disconnected(&mut self, cause: &DisconnectCause) {
         self.is_connected = false;
-        if let DisconnectCause::Violation(_) | DisconnectCause::Requested = cause {
+        if Ending::is_for_good(cause) {
             self.ending.get_or_insert(Ending::disconnected(cause));
         }
     }
@@ -241,7 +243,8 @@ impl Replay {
         };
         if let (Some(why), Some(line)) = (why, line) {
             self.unaccepted += 1;
-            let more = properties.reason_string().map_or(String::new(), |more| format!(": {more}"));
+            let more =
+                properties.reason_string().map_or(String::new(), |more| format!(": {}", preview::line(more)));
             self.tell(&format!("Warning: {} was not accepted: {why}{more}", self.place(line)), world);
         }
         self.end_when_done();

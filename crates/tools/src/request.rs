@@ -9,7 +9,7 @@ use crate::settings::Settings;
 use crate::subscribe::{at, interruption, subscription_options};
 use crate::world::World;
 use noctule_client::Connection;
-use noctule_client::machine::{Delivery, Event, Message};
+use noctule_client::machine::{Delivery, Event, Message, PublishError};
 use noctule_codec::{
     PacketType, Properties, Property, PropertyPlace, ProtocolVersion, ReasonCode, SubscribeFilters,
 };
@@ -106,8 +106,10 @@ impl Asking {
             properties,
         };
         self.asked_at = Some(Instant::now());
-        if let Err(error) = self.connection.publish(&message) {
-            self.end(ReasonCode::NORMAL_DISCONNECTION, Ending::unpublishable(error));
+        match self.connection.publish(&message) {
+            // Its end is the next event, and says why.
+            Ok(_) | Err(PublishError::NotConnected) => {}
+            Err(error) => self.end(ReasonCode::NORMAL_DISCONNECTION, Ending::unpublishable(error)),
         }
     }
 

@@ -14,6 +14,7 @@ use crossterm::{execute, queue};
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::Rect;
 use ratatui_core::style::Modifier;
+use rustix::process::{Signal, getpid, kill_process};
 use std::io::{self, Write as _};
 use tokio::sync::mpsc;
 
@@ -49,16 +50,24 @@ pub(crate) enum Key {
     Char(char),
     /// Ctrl-C.
     Interrupt,
+    /// Ctrl-Z.
+    Suspend,
 }
 
 impl Screen {
     /// Takes the terminal.
     pub(crate) fn open(out: Output) -> io::Result<Self> {
-        enable_raw_mode()?;
-        // From here on dropping it gives the terminal back.
         let mut screen = Self { out, shown: Buffer::empty(Rect::ZERO) };
-        execute!(screen.out, EnterAlternateScreen, Hide)?;
+        // Dropping it gives the terminal back, whatever has come of this.
+        screen.take()?;
         Ok(screen)
+    }
+
+    /// Gives the terminal back and stops the process; takes the terminal again when the process goes on.
+    pub(crate) fn suspend(&mut self) -> io::Result<()> {
+        self.give_back();
+        kill_process(getpid(), Signal::TSTP)?;
+        self.take()
     }
 
     /// Shows the picture that `draw` makes, in the size that the terminal has now.
@@ -77,11 +86,24 @@ impl Screen {
     }
 }
 
-impl Drop for Screen {
-    fn drop(&mut self) {
-        // A terminal that has gone needs nothing back.
+impl Screen {
+    /// What stands on it now is not known.
+    fn take(&mut self) -> io::Result<()> {
+        enable_raw_mode()?;
+        self.shown = Buffer::empty(Rect::ZERO);
+        execute!(self.out, EnterAlternateScreen, Hide)
+    }
+
+    /// A terminal that has gone needs nothing back.
+    fn give_back(&mut self) {
         let _ = execute!(self.out, SetAttribute(Attribute::Reset), Show, LeaveAlternateScreen);
         let _ = disable_raw_mode();
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.give_back();
     }
 }
 
@@ -145,6 +167,7 @@ fn key(event: &KeyEvent) -> Option<Key> {
     let is_control = event.modifiers.contains(KeyModifiers::CONTROL);
     Some(match event.code {
         KeyCode::Char('c') if is_control => Key::Interrupt,
+        KeyCode::Char('z') if is_control => Key::Suspend,
         KeyCode::Char(_) if is_control => return None,
         KeyCode::Char(character) => Key::Char(character),
         KeyCode::Up => Key::Up,
@@ -200,6 +223,7 @@ mod tests {
         let press = |code, modifiers| input(&Event::Key(KeyEvent::new(code, modifiers)));
         assert_eq!(press(KeyCode::Char('q'), KeyModifiers::NONE), Some(Input::Key(Key::Char('q'))));
         assert_eq!(press(KeyCode::Char('c'), KeyModifiers::CONTROL), Some(Input::Key(Key::Interrupt)));
+        assert_eq!(press(KeyCode::Char('z'), KeyModifiers::CONTROL), Some(Input::Key(Key::Suspend)));
         assert_eq!(press(KeyCode::Char('x'), KeyModifiers::CONTROL), None);
         assert_eq!(press(KeyCode::F(1), KeyModifiers::NONE), None);
         assert_eq!(input(&Event::Resize(1, 1)), Some(Input::Resized));

@@ -27,8 +27,8 @@ pub(crate) struct Settings {
     pub(crate) client_id_prefix: Option<String>,
     pub(crate) user_name: Option<String>,
     pub(crate) password: Option<Vec<u8>>,
-    /// The variable of the environment that holds the password.
-    pub(crate) password_variable: Option<String>,
+    /// Where the password stands, if it was not said itself.
+    pub(crate) password_place: Option<PasswordPlace>,
     // The session
     pub(crate) version: ProtocolVersion,
     pub(crate) clean_session: bool,
@@ -71,6 +71,7 @@ pub(crate) struct Settings {
     pub(crate) random_filter: u32,
     pub(crate) debug: bool,
     pub(crate) quiet: bool,
+    pub(crate) options_file: Option<PathBuf>,
     // The further tools
     /// The file of a recording.
     pub(crate) file: Option<PathBuf>,
@@ -97,6 +98,15 @@ pub(crate) enum Speed {
     Factor(f64),
     /// As fast as it goes.
     Unbounded,
+}
+
+/// Where a password stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PasswordPlace {
+    /// In the first line of this file.
+    File(PathBuf),
+    /// In this variable of the environment.
+    Variable(String),
 }
 
 /// What a publication carries.
@@ -161,7 +171,7 @@ impl Settings {
             client_id_prefix: None,
             user_name: None,
             password: None,
-            password_variable: None,
+            password_place: None,
             version,
             clean_session: true,
             session_expiry: None,
@@ -197,6 +207,7 @@ impl Settings {
             random_filter: RANDOM_FILTER_ALL,
             debug: false,
             quiet: false,
+            options_file: None,
             file: None,
             force: false,
             speed: Speed::Factor(1.0),

@@ -42,6 +42,7 @@ pub(crate) async fn run(settings: Settings, world: &mut World) -> Ending {
         connection,
         printer,
         is_connected: false,
+        was_connected: false,
         is_over: false,
         shown: 0,
         heard: 0,
@@ -73,6 +74,8 @@ struct Subscriber {
     connection: Connection,
     printer: Printer,
     is_connected: bool,
+    /// The broker has let it in at least once.
+    was_connected: bool,
     /// Nothing is printed any more.
     is_over: bool,
     /// Messages that count for `-C`.
@@ -124,7 +127,10 @@ impl Subscriber {
         }
         tokio::select! {
             () = reopen(&mut self.connection) => None,
-            () = at(ends.deadline) => Some(Ending::timed_out()),
+            () = at(ends.deadline) => Some(match self.was_connected {
+                true => Ending::timed_out(),
+                false => Ending::quietly(NEVER_CONNECTED),
+            }),
             _ = ends.interrupts.recv() => Some(Ending::quietly(NEVER_CONNECTED)),
             _ = ends.terminations.recv() => Some(Ending::quietly(NEVER_CONNECTED)),
         }
@@ -151,7 +157,7 @@ impl Subscriber {
 
     /// Asks for everything at once, then takes back what is to be taken back.
     fn ask(&mut self) {
-        self.is_connected = true;
+        (self.is_connected, self.was_connected) = (true, true);
         let options = subscription_options(&self.settings);
         let filters: SubscribeFilters<'_> =
             self.settings.filters.iter().map(|filter| (filter.as_str(), options)).collect();
@@ -183,14 +189,14 @@ impl Subscriber {
             && reason_codes.iter().all(|code| code.is_error())
         {
             self.ending.get_or_insert(Ending::denied(Tool::Sub, *denied));
-            self.disconnect(ReasonCode::NORMAL_DISCONNECTION);
+            return self.finish();
         }
         self.end_if_all_is_asked();
     }
 
     fn end_if_all_is_asked(&mut self) {
         if self.settings.exit_after_subscribing {
-            self.disconnect(ReasonCode::NORMAL_DISCONNECTION);
+            self.finish();
         }
     }
 
@@ -279,14 +285,9 @@ impl Subscriber {
     }
 
     fn disconnected(&mut self, cause: &DisconnectCause) {
-        match cause {
-            DisconnectCause::Requested => {
-                self.ending.get_or_insert(Ending::done());
-            }
-            DisconnectCause::Violation(_) => {
-                self.ending.get_or_insert(Ending::disconnected(cause));
-            }
-            _ => self.is_connected = false,
+        match Ending::is_for_good(cause) {
+            true => drop(self.ending.get_or_insert(Ending::disconnected(cause))),
+            false => self.is_connected = false,
         }
     }
 

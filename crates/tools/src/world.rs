@@ -14,7 +14,7 @@ pub struct World {
     pub stdout: Output,
     /// Standard error.
     pub stderr: Output,
-    /// Whether standard output is a terminal.
+    /// Whether standard output is a terminal that can be drawn on.
     pub stdout_is_terminal: bool,
     /// Whether standard error is one.
     pub stderr_is_terminal: bool,

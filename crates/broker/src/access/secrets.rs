@@ -62,10 +62,8 @@ fn refuse_foreign_link(path: &Path) -> Result<(), SecretError> {
     if is_foreign { Err(SecretError::ForeignLink { owner }) } else { Ok(()) }
 }
 
-/// Changes the text of a file; a file that is not there has none. It is replaced as a whole, so that whoever reads it
-/// meanwhile, and whoever starts after a crash, finds it as it was or as it is to be. Two changes at a time follow each
-/// other. A new file can be read by its owner alone; one that was there keeps its owner and its permissions. Says
-/// whether there was a change.
+/// Changes the text of a file, as [`write_secret`] writes it; a file that is not there has none. Two changes at a time
+/// follow each other. Says whether there was a change.
 ///
 /// # Errors
 /// The file cannot be read or replaced, is somebody else's link, or `change` fails.
@@ -73,23 +71,41 @@ pub fn change_secret<E: From<io::Error>>(
     path: &Path,
     change: impl FnOnce(&str) -> Result<Option<String>, E>,
 ) -> Result<bool, E> {
-    match refuse_foreign_link(path) {
-        Err(SecretError::Unreadable(error)) if error.kind() != io::ErrorKind::NotFound => Err(error)?,
-        Err(link @ SecretError::ForeignLink { .. }) => Err(io::Error::other(link))?,
-        Err(SecretError::Unreadable(_)) | Ok(()) => {}
-    }
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = File::open(folder.unwrap_or(Path::new(".")))?;
-    flock(&folder, FlockOperation::LockExclusive).map_err(io::Error::from)?;
-    let text = match fs::read_to_string(path) {
+    let (path, folder) = lock(path)?;
+    let text = match fs::read_to_string(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         text => text?,
     };
     let Some(text) = change(&text)? else { return Ok(false) };
-    replace(path, &text)?;
+    replace(&path, &text)?;
     folder.sync_all()?;
     Ok(true)
+}
+
+/// Writes a file anew, whatever was in it. It is replaced as a whole, so that whoever reads it meanwhile, and whoever
+/// starts after a crash, finds it as it was or as it is to be. A new file can be read by its owner alone; one that was
+/// there keeps its owner and its permissions.
+///
+/// # Errors
+/// The file cannot be replaced, or is somebody else's link.
+pub fn write_secret(path: &Path, text: &str) -> io::Result<()> {
+    let (path, folder) = lock(path)?;
+    replace(&path, text)?;
+    folder.sync_all()
+}
+
+/// Where a file really is, and its folder, which is this process's alone until it is dropped.
+fn lock(path: &Path) -> io::Result<(PathBuf, File)> {
+    match refuse_foreign_link(path) {
+        Err(SecretError::Unreadable(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(link @ SecretError::ForeignLink { .. }) => return Err(io::Error::other(link)),
+        Err(SecretError::Unreadable(_)) | Ok(()) => {}
+    }
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = File::open(folder.unwrap_or(Path::new(".")))?;
+    flock(&folder, FlockOperation::LockExclusive)?;
+    Ok((path, folder))
 }
 
 fn replace(path: &Path, text: &str) -> io::Result<()> {

@@ -1,9 +1,9 @@
 //! `mosquitto_passwd` of mosquitto 2.0.11, which this program is when it is linked so: the same flags, texts and exit
 //! codes, and files that mosquitto reads.
 //!
-//! In three things it differs, so that nobody loses a file: a file with a line that is not understood stays as it is
-//! (mosquitto's tool drops that line and all behind it), a last line without end gets one, and a file is replaced as a
-//! whole. A new file can be read by its owner alone.
+//! In some things it differs, so that nobody loses a file: a file with a line that is not understood stays as it is
+//! (mosquitto's tool drops that line and all behind it), a last line without end gets one, a file is replaced as a
+//! whole, and neither a user without a name nor a word too many is taken. A new file can be read by its owner alone.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use noctule_broker::access::auth::password::{PasswordHash, Scheme};
-use noctule_broker::access::secrets::{change_secret, random_bytes};
+use noctule_broker::access::secrets::{change_secret, random_bytes, write_secret};
 
 use super::lines::{Line, lines};
 use super::{PasswdError, secret};
@@ -214,7 +214,7 @@ fn check_user(user: &str) -> Result<(), Stop> {
             wrong("Username must be less than 65536 characters long.")
         }
         user if user.contains(':') => wrong("Username must not contain the ':' character."),
-        user if user.contains(['\n', '\r']) => wrong("Username must not contain line ends."),
+        user if user.contains(char::is_control) => wrong("Username must not contain control characters."),
         _ => Ok(()),
     }
 }
@@ -247,9 +247,7 @@ fn ask() -> Result<String, Stop> {
 }
 
 fn create(file: &str, line: &str) -> Result<(), Stop> {
-    let created = change_secret(Path::new(file), |_| io::Result::Ok(Some(line.to_owned())));
-    created
-        .map(drop)
+    write_secret(Path::new(file), line)
         .map_err(|error| Stop::Error(format!("Unable to open file {file} for writing. {}.", said(&error))))
 }
 

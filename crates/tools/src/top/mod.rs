@@ -9,7 +9,7 @@ mod view;
 
 use crate::ending::Ending;
 use crate::interrupts::Interrupts;
-use crate::listener::{Heard, Listener};
+use crate::listener::{self, Heard, Listener};
 use crate::live;
 use crate::screen::Key;
 use crate::settings::Settings;
@@ -93,7 +93,10 @@ async fn report(
     loop {
         tokio::select! {
             biased;
-            () = at(deadline) => break,
+            () = at(deadline) => match ticks {
+                Some(_) => break,
+                None => return Ending::timed_out(),
+            },
             () = interrupts.next() => break,
             () = tick(&mut ticks) => {
                 let now = began.elapsed();
@@ -122,9 +125,9 @@ async fn report(
                         counts.end_interval(began.elapsed());
                         interval_at(Instant::now() + settings.interval, settings.interval)
                     });
-                    refused.iter().for_each(|refused| world.complain(&format!("Warning: not subscribed to {refused}")));
+                    listener::warn(&refused, settings, world);
                 }
-                Heard::Lost => {}
+                Heard::Lost => listener::tell_lost(settings, world),
                 Heard::Ended(ending) => return ending,
             },
         }

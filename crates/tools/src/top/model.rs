@@ -1,6 +1,7 @@
 //! How much comes on each topic, interval by interval.
 //!
-//! Invariant: at most [`TOPICS_MAX`] topics are kept; what comes on others counts in the sums alone.
+//! Invariant: at most [`TOPICS_MAX`] topics of together [`TOPICS_BYTES_MAX`] bytes are kept; what comes on others counts
+//! in the sums alone.
 
 use noctule_client::machine::Delivery;
 use std::cmp::Ordering;
@@ -11,6 +12,8 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     topics: HashMap<Box<str>, Count>,
+    /// Of the names of the topics.
+    topic_bytes: usize,
     /// Everything together.
     sum: Count,
     interval_began: Duration,
@@ -92,10 +95,12 @@ impl Counts {
         if let Some(count) = self.topics.get_mut(&message.topic) {
             return count.take(bytes, now);
         }
-        if self.topics.len() >= TOPICS_MAX {
+        let topic_bytes = self.topic_bytes + message.topic.len();
+        if self.topics.len() >= TOPICS_MAX || topic_bytes > TOPICS_BYTES_MAX {
             self.left_out += 1;
             return;
         }
+        self.topic_bytes = topic_bytes;
         self.topics.entry(message.topic.clone()).or_default().take(bytes, now);
     }
 
@@ -144,6 +149,8 @@ impl Count {
 
 /// Topics that are kept.
 const TOPICS_MAX: usize = 100_000;
+/// Bytes that their names may have together.
+const TOPICS_BYTES_MAX: usize = 32 << 20;
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -204,5 +211,10 @@ pub(super) mod tests {
         }
         assert_eq!((counts.topics.len(), counts.left_out()), (TOPICS_MAX, 1));
         assert_eq!(counts.sum().messages, TOPICS_MAX as u64 + 1);
+        let mut counts = Counts::new();
+        for number in 0..1000 {
+            counts.hear(&message(&format!("{number:065535}"), b"x", false), Duration::ZERO);
+        }
+        assert_eq!((counts.topics.len(), counts.left_out()), (512, 488));
     }
 }

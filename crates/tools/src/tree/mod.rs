@@ -9,7 +9,7 @@ mod view;
 
 use crate::ending::Ending;
 use crate::interrupts::Interrupts;
-use crate::listener::{Heard, Listener};
+use crate::listener::{self, Heard, Listener};
 use crate::live;
 use crate::screen::Key;
 use crate::settings::Settings;
@@ -82,23 +82,27 @@ async fn once(
 ) -> Ending {
     let began = Instant::now();
     let mut tree = Tree::new(if settings.json { Keeps::Whole } else { Keeps::Beginning });
-    let mut deadline = None;
+    let mut deadline = settings.timeout.map(|timeout| began + timeout);
+    let mut is_subscribed = false;
     loop {
         tokio::select! {
             biased;
-            () = at(deadline) => break,
+            () = at(deadline) => match is_subscribed {
+                true => break,
+                false => return Ending::timed_out(),
+            },
             () = interrupts.next() => break,
             heard = listener.next() => match heard {
                 Heard::Subscribed { refused } => {
-                    refused.iter().for_each(|refused| world.complain(&format!("Warning: not subscribed to {refused}")));
-                    let time = settings.timeout.unwrap_or(LISTENING_TIME);
-                    deadline = deadline.or(Some(Instant::now() + time));
+                    listener::warn(&refused, settings, world);
+                    is_subscribed = true;
+                    deadline.get_or_insert(Instant::now() + LISTENING_TIME);
                 }
                 Heard::Message(message) => {
                     tree.hear(&message, began.elapsed());
                     listener.acknowledge(message.receipt);
                 }
-                Heard::Lost => {}
+                Heard::Lost => listener::tell_lost(settings, world),
                 Heard::Ended(ending) => return ending,
             },
         }

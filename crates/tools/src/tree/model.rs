@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - Nodes are only added; a parent stands before its children.
-//! - At most [`TOPICS_MAX`] topics are kept, and of each payload its beginning, or all of it while all of them together
+//! - At most [`TOPICS_MAX`] topics are kept, in levels of together [`NAMES_BYTES_MAX`] bytes, and of each payload its beginning, or all of it while all of them together
 //!   have at most [`VALUES_BYTES_MAX`]. What is left out is counted.
 //! - No node is deeper than [`LEVELS_MAX`], so that paths may be followed without a second thought; what a topic has
 //!   more stands in the name of its last level.
@@ -25,6 +25,8 @@ pub(super) struct Tree {
     messages: u64,
     left_out: u64,
     keeps: Keeps,
+    /// Bytes of the names of nodes.
+    name_bytes: usize,
     /// Bytes of payloads that are kept.
     value_bytes: usize,
 }
@@ -69,7 +71,7 @@ impl Tree {
     pub(super) fn new(keeps: Keeps) -> Self {
         let root =
             Node { name: "".into(), parent: None, children: BTreeMap::new(), messages_below: 0, last: None };
-        Self { nodes: vec![root], topics: 0, messages: 0, left_out: 0, keeps, value_bytes: 0 }
+        Self { nodes: vec![root], topics: 0, messages: 0, left_out: 0, keeps, name_bytes: 0, value_bytes: 0 }
     }
 
     /// Takes a message.
@@ -180,9 +182,11 @@ impl Tree {
     }
 
     fn add(&mut self, parent: NodeId, name: &str) -> Option<NodeId> {
-        if self.topics >= TOPICS_MAX || self.nodes.len() >= NODES_MAX {
+        let name_bytes = self.name_bytes + name.len();
+        if self.topics >= TOPICS_MAX || self.nodes.len() >= NODES_MAX || name_bytes > NAMES_BYTES_MAX {
             return None;
         }
+        self.name_bytes = name_bytes;
         let id = NodeId(self.nodes.len());
         let node = Node {
             name: name.into(),
@@ -210,6 +214,8 @@ impl Tree {
 const TOPICS_MAX: usize = 100_000;
 /// Levels that are kept, of all topics.
 const NODES_MAX: usize = 4 * TOPICS_MAX;
+/// Bytes that their names may have together. Each is kept twice.
+const NAMES_BYTES_MAX: usize = 32 << 20;
 /// Levels of one topic. The standard allows 65,535.
 const LEVELS_MAX: usize = 100;
 /// The beginning of a payload that is kept.
@@ -288,6 +294,11 @@ pub(super) mod tests {
         assert_eq!((tree.topics(), tree.left_out()), (TOPICS_MAX, 1));
         tree.hear(&message("t/7", &[b'x'; 10_000], false), Duration::ZERO);
         assert_eq!(tree.left_out(), 1, "topics that are there go on");
+        let mut tree = Tree::new(Keeps::Beginning);
+        for number in 0..1000 {
+            tree.hear(&message(&format!("{number:065535}"), b"x", false), Duration::ZERO);
+        }
+        assert_eq!((tree.topics(), tree.left_out()), (512, 488));
         let topic = "/".repeat(60_000);
         let mut tree = Tree::new(Keeps::Beginning);
         tree.hear(&message(&topic, b"x", false), Duration::ZERO);

@@ -52,7 +52,7 @@ fn it_says_and_does_what_the_real_tool_does() {
     let ours = folder.join("mosquitto_passwd");
     symlink(env!("CARGO_BIN_EXE_noctule"), &ours).expect("a writable folder");
     let two = "anna:$6$AAAAAAAAAAAAAAAA$x\nbert:plain\n";
-    let cases: [(Option<&str>, &[&str], &str); 40] = [
+    let cases: [(Option<&str>, &[&str], &str); 42] = [
         (None, &["-c", "-b", "f", "anna", "secret"], ""),
         (Some(two), &["-c", "-b", "f", "carl", "secret"], ""),
         (Some(two), &["-b", "f", "carl", "secret"], ""),
@@ -70,6 +70,8 @@ fn it_says_and_does_what_the_real_tool_does() {
         (None, &["-c", "-b", "none/f", "anna", "secret"], ""),
         (Some(two), &["-b", "f", "an:na", "secret"], ""),
         (Some(two), &["f", "an:na"], "x\nx\n"),
+        (Some(two), &["-b", "f", "an\nna", "secret"], ""),
+        (Some(two), &["-b", "f", "an\tna", "secret"], ""),
         (Some(two), &["f", "carl"], "secret\nsecret\n"),
         (Some(two), &["f", "carl"], "secret\r\nsecret\r\n"),
         (Some(two), &["f", "carl"], "secret\nother\n"),
@@ -113,6 +115,19 @@ fn a_file_with_a_line_that_is_not_understood_stays_as_it_is() {
         assert_eq!((outcome.stderr.as_str(), outcome.file.as_deref()), expected);
         assert_eq!(outcome.code, Some(1));
     }
+}
+
+#[test]
+fn a_new_file_takes_the_place_of_whatever_was_there() {
+    let folder = folder("mosquitto_passwd_new");
+    let ours = folder.join("mosquitto_passwd");
+    symlink(env!("CARGO_BIN_EXE_noctule"), &ours).expect("a writable folder");
+    fs::write(folder.join("passwd"), b"\xFF\xFE no text\n").expect("a writable folder");
+    let made =
+        Command::new(&ours).current_dir(&folder).args(["-c", "-b", "passwd", "anna", "secret"]).status();
+    assert!(made.expect("it").success());
+    let text = fs::read_to_string(folder.join("passwd")).expect("a text");
+    assert!(text.starts_with("anna:$7$101$") && text.lines().count() == 1, "{text}");
 }
 
 #[test]

@@ -315,7 +315,7 @@ fn prepare(home: &Path) {
     write("rules", b"user u\ntopic readwrite a/#\n");
     write(
         "options/mosquitto_pub",
-        b"# the port is said on the command line\n-t o/pub\n-m said in a file\n-r\n",
+        b"# the port is said on the command line\n-t o/pub\n   \n-m said in a file\n-r\n",
     );
     write("options/mosquitto_sub", b"-t r/text\n-C 1\n-v\n");
     write("options/mosquitto_rr", b"-q 1\n--bogus\n");
@@ -347,6 +347,9 @@ const CLOSED: &str =
 const RETAINED: &[&str] = &[
     "-t r/text -m hello",
     "-t r/json -m '{\"a\": 1.50, \"b\":[1,2,{\"c\":null}], \"d\":\"\\u00fc/\\\"\", \"e\":{}, \"f\":1e20, \"g\":-3}'",
+    "-t r/loose -m '\u{feff} {\"a\": 01, \"b\": \"x\ty\", \"c\": 1e400, \"d\": [-.5, 1., -0]}'",
+    "-t r/escapes -m '[\"\\ud83d\\ude00\\u2603\\b\\f\", {\"a\": [{\"b\": []}]}, [[1]], 1e-7, 0.1]'",
+    "-t r/trailing -m '{} x'",
     "-t r/binary -s <<< \\0abc\\0",
     "-t r/utf8 -m 'grün → ☃'",
     "-t r/lines -s <<< one\ntwo\n",

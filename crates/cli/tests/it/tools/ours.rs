@@ -1,6 +1,6 @@
 //! What ours has beyond Debian's tools, and where it is meant to differ from them.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -148,6 +148,76 @@ fn a_broker_that_wants_another_method_is_told_of() {
     }
 }
 
+/// A broker that lets a client in and then breaks a rule, whoever comes and how often.
+fn ruleless_broker() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port().to_string();
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let _ = client.read(&mut [0; 4096]);
+            // CONNACK with a code that MQTT 3.1.1 does not have.
+            let _ = client.write_all(b"\x20\x02\x00\x63");
+            let _ = client.read(&mut [0; 4096]);
+        }
+    });
+    port
+}
+
+#[test]
+fn nobody_comes_back_to_a_broker_that_breaks_the_rules() {
+    let place = Place::new("ruleless");
+    let port = ruleless_broker();
+    for tool in [
+        "pub -t a -l",
+        "pub -t a -m x",
+        "sub -t a",
+        "record - -V 311",
+        "top -V 311",
+        "replay /dev/null -V 311",
+    ] {
+        let (code, _, stderr) = place.said(&format!("{tool} -p {port}"));
+        assert_eq!(code, 2, "{tool}: {stderr}");
+    }
+}
+
+/// Whoever came back would throw the other one out, who comes back in turn.
+#[test]
+fn a_client_whose_place_is_taken_leaves_it() {
+    let place = Place::new("taken");
+    let start = |version: &str| {
+        let line = format!("sub -t a -i twin -V {version} -d");
+        place.tool(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary")
+    };
+    let mut first = start("5");
+    let mut lines = BufReader::new(first.stdout.take().expect("a pipe")).lines();
+    assert!(lines.any(|line| line.expect("UTF-8").contains("received SUBACK")));
+    place.printed("pub -t a -m x -i twin -V 5 -q 1");
+    let output = first.wait_with_output().expect("it ends");
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!((output.status.code(), stderr.contains("Session taken over")), (Some(7), true), "{stderr}");
+}
+
+#[test]
+fn an_options_file_is_named_in_any_way() {
+    let place = Place::new("named");
+    std::fs::write(place.folder.join("flags"), "-t from/file\n-r\n").expect("a writable folder for tests");
+    std::fs::write(place.folder.join("pw"), "secret\n").expect("a writable folder for tests");
+    for (line, payload) in [
+        ("pub -o flags -m 1", "1"),
+        ("pub -m 2 --options-file=flags", "2"),
+        ("pub -u u --pw-file pw -m -o --options-file flags", "-o"),
+    ] {
+        place.printed(&format!("{line} -q 1"));
+        assert_eq!(place.printed("sub -t from/file -C 1 -W 5"), format!("{payload}\n"), "{line}");
+    }
+    let (code, _, stderr) = place.said("pub -t a -m x -o none");
+    assert_eq!(
+        (code, stderr.starts_with("Error: the options file none cannot be read: ")),
+        (1, true),
+        "{stderr}"
+    );
+}
+
 #[test]
 fn json_is_that_of_2_1() {
     let place = Place::new("json");
@@ -256,7 +326,6 @@ fn options_files_of_mosquitto_and_then_ours() {
 #[test]
 fn a_subscriber_comes_back_and_ends_in_order() {
     use rustix::process::{Pid, Signal, kill_process};
-    use std::io::{BufRead as _, BufReader};
     let mut place = Place::new("back");
     place.printed("pub -t a -m before -r -q 1");
     let mut sub = place.tool("sub -t a -v -d -i back").stdout(Stdio::piped()).spawn().expect("the binary");
