@@ -98,7 +98,8 @@ impl Connection {
             if let Some(event) = self.machine.poll_event() {
                 return Some(event);
             }
-            if !self.receive() {
+            // Behind its own DISCONNECT a client hears nothing any more.
+            if self.way.is_none() || !self.receive() {
                 self.carry().await?;
             }
         }

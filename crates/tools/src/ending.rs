@@ -9,6 +9,7 @@ use crate::world::World;
 use noctule_client::machine::{DisconnectCause, PublishError};
 use noctule_client::{BuildError, ConnectError, ConnectionError, DialStep, TlsError};
 use noctule_codec::{ProtocolVersion, ReasonCode};
+use std::io;
 use std::path::Path;
 
 /// How a run has ended.
@@ -34,6 +35,19 @@ impl Ending {
     /// Something failed.
     pub(crate) fn failed(text: &str) -> Self {
         Self::with(1, &format!("Error: {text}"))
+    }
+
+    /// What was to be written somewhere could not be. Who no longer reads standard output has had enough.
+    pub(crate) fn unwritten(place: &str, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::done(),
+            _ => Self::failed(&format!("{place} cannot be written: {error}")),
+        }
+    }
+
+    /// The same of standard output.
+    pub(crate) fn unprinted(error: &io::Error) -> Self {
+        Self::unwritten("standard output", error)
     }
 
     fn with(code: u8, line: &str) -> Self {
@@ -221,7 +235,7 @@ fn return_code_name(code: u8) -> &'static str {
 }
 
 /// What the operating system says, without its number.
-fn system_text(error: &std::io::Error) -> String {
+fn system_text(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error ").next().unwrap_or_default().to_owned()
 }

@@ -141,7 +141,9 @@ mod tests {
     fn topics_have_their_lines_as_long_as_there_are_any() {
         let mut lines = HashMap::new();
         assert_eq!(["a", "b", "a"].map(|topic| line_of(topic, &mut lines)), [2, 3, 2]);
-        (0..LINES_MAX).for_each(|number| drop(line_of(&number.to_string(), &mut lines)));
+        for number in 0..LINES_MAX {
+            line_of(&number.to_string(), &mut lines);
+        }
         assert_eq!((line_of("another", &mut lines), line_of("b", &mut lines)), (LINES_MAX + 1, 3));
         assert_eq!(lines.len(), LINES_MAX);
     }

@@ -9,7 +9,7 @@ use crate::world::World;
 use noctule_client::Connection;
 use noctule_client::machine::{DisconnectCause, Event, Message, PublishOutcome};
 use noctule_codec::{PacketType, Properties, PropertyPlace, ReasonCode};
-use std::io::BufRead;
+use std::io::{self, BufRead};
 use std::path::Path;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -33,7 +33,7 @@ enum Source {
     /// There is one, to be published so often.
     Message(Vec<u8>),
     /// Each line is one. They are read by a thread of their own, which waits when this tool is behind.
-    Lines(mpsc::Receiver<Vec<u8>>),
+    Lines(mpsc::Receiver<io::Result<Vec<u8>>>),
 }
 
 /// What has been published, and what is still to come.
@@ -87,20 +87,19 @@ fn read_all(stdin: &mut impl BufRead) -> Result<Vec<u8>, Ending> {
     match stdin.read_to_end(&mut bytes) {
         Ok(0) => Err(Ending::failed("Zero length input.").and("Error loading input from stdin.")),
         Ok(_) => Ok(bytes),
-        Err(error) => Err(Ending::failed(&error.to_string()).and("Error loading input from stdin.")),
+        Err(error) => Err(unreadable(&error)),
     }
 }
 
-/// Passes lines on until there are no more or nobody wants them.
-pub(crate) fn read_lines(mut stdin: impl BufRead, sender: &mpsc::Sender<Vec<u8>>) {
-    loop {
-        let mut line = Vec::new();
-        match stdin.read_until(b'\n', &mut line) {
-            Ok(0) | Err(_) => return,
-            Ok(_) if line.ends_with(b"\n") => line.truncate(line.len() - 1),
-            Ok(_) => {}
-        }
-        if sender.blocking_send(line).is_err() {
+fn unreadable(error: &io::Error) -> Ending {
+    Ending::failed(&error.to_string()).and("Error loading input from stdin.")
+}
+
+/// Passes lines on until there are no more, they cannot be read or nobody wants them.
+pub(crate) fn read_lines(stdin: impl BufRead, sender: &mpsc::Sender<io::Result<Vec<u8>>>) {
+    for line in stdin.split(b'\n') {
+        let is_last = line.is_err();
+        if sender.blocking_send(line).is_err() || is_last {
             return;
         }
     }
@@ -146,7 +145,11 @@ impl Publishing {
                     None => return self.ending.unwrap_or_else(Ending::lost),
                 },
                 line = next_line => match line {
-                    Some(line) => self.publish(&line),
+                    Some(Ok(line)) => self.publish(&line),
+                    Some(Err(error)) => {
+                        self.ending.get_or_insert(unreadable(&error));
+                        self.end_lines();
+                    }
                     None => self.end_lines(),
                 },
                 () = repetition => self.repeat(),

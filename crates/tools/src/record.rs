@@ -141,13 +141,9 @@ impl Recorder {
         format!("{}, {}, {time}", counted(self.messages, "message"), bytes(self.bytes))
     }
 
-    /// Who no longer reads standard output has had enough.
     fn unwritable(&self, error: &io::Error) -> Ending {
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            return Ending::done();
-        }
-        let path = self.settings.file.as_deref().unwrap_or(Path::new(STANDARD_STREAM)).display();
-        Ending::failed(&format!("{path} cannot be written: {error}"))
+        let path = self.settings.file.as_deref().unwrap_or(Path::new(STANDARD_STREAM));
+        Ending::unwritten(&path.display().to_string(), error)
     }
 }
 

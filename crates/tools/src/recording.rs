@@ -46,8 +46,12 @@ pub(crate) fn first_line(began: &str, filters: &[String]) -> String {
 /// # Errors
 /// It is not what docs/tools.md describes, or of a later version.
 pub(crate) fn parse_line(line: &[u8]) -> Result<Option<Recorded>, LineError> {
-    if line.trim_ascii().is_empty() {
-        return Ok(None);
+    // Some editors put it in front of a file.
+    let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
+    match line.trim_ascii() {
+        [] => return Ok(None),
+        [b'{', ..] => {}
+        _ => return Err(LineError("it is no JSON object, which begins with {".to_owned())),
     }
     if is_head(line) {
         let head: Head = serde_json::from_slice(line).map_err(|error| wrong(&error))?;
@@ -344,7 +348,14 @@ mod tests {
 
     #[test]
     fn lines_without_a_message() {
-        for line in ["", "  \r", "{\"noctule-recording\":1}", "{\"noctule-recording\":1,\"note\":\"mine\"}"] {
+        for line in [
+            "",
+            "  \r",
+            "\u{feff}",
+            "\u{feff}{\"noctule-recording\":1}",
+            "{\"noctule-recording\":1}",
+            "{\"noctule-recording\":1,\"note\":\"mine\"}",
+        ] {
             assert_eq!(parse_line(line.as_bytes()), Ok(None), "{line}");
         }
     }
@@ -363,6 +374,8 @@ mod tests {
             ("{\"at\":1}", "missing field `topic`"),
             ("{\"topic\":\"a\"", "at column"),
             ("{\"noctule-recording\":2}", "version 2"),
+            ("[0, \"a\", 0, false, {}, \"x\"]", "no JSON object"),
+            ("garbage", "no JSON object"),
         ];
         for (line, text) in cases {
             assert!(error(line).contains(text), "{line}: {}", error(line));

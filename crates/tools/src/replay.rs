@@ -17,7 +17,7 @@ use noctule_client::machine::{DisconnectCause, Event, Message, NotSent, PublishO
 use noctule_codec::{PacketType, Properties, PropertyPlace, ProtocolVersion, ReasonCode};
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -56,18 +56,22 @@ async fn begin(settings: Settings, world: &mut World) -> Result<Replay, Ending> 
 }
 
 /// A thread reads the file ahead of what is published.
-fn lines(settings: &Settings, world: &mut World) -> Result<mpsc::Receiver<Vec<u8>>, Ending> {
+fn lines(settings: &Settings, world: &mut World) -> Result<mpsc::Receiver<io::Result<Vec<u8>>>, Ending> {
     let path = settings.file.as_deref().unwrap_or(Path::new(STANDARD_STREAM));
     let reader: Box<dyn BufRead + Send> = if path == Path::new(STANDARD_STREAM) {
         std::mem::replace(&mut world.stdin, Box::new(std::io::empty()))
     } else {
-        let file = File::open(path)
-            .map_err(|error| Ending::failed(&format!("{} cannot be read: {error}", path.display())))?;
+        let file = File::open(path).map_err(|error| unreadable(settings, &error))?;
         Box::new(BufReader::new(file))
     };
     let (sender, receiver) = mpsc::channel(LINES_AHEAD);
     std::thread::spawn(move || read_lines(reader, &sender));
     Ok(receiver)
+}
+
+fn unreadable(settings: &Settings, error: &io::Error) -> Ending {
+    let path = settings.file.as_deref().unwrap_or(Path::new(STANDARD_STREAM));
+    Ending::failed(&format!("{} cannot be read: {error}", path.display()))
 }
 
 /// When a message is due. Times of the recording count from its first message.
@@ -104,7 +108,7 @@ struct Replay {
     interrupts: Interrupts,
     progress: Progress,
     pace: Pace,
-    lines: mpsc::Receiver<Vec<u8>>,
+    lines: mpsc::Receiver<io::Result<Vec<u8>>>,
     lines_read: u64,
     /// The message that is published next, its line and when.
     next: Option<(Recorded, u64, Instant)>,
@@ -188,10 +192,14 @@ impl Replay {
     }
 
     /// The next line of the file, or its end.
-    fn read(&mut self, line: Option<Vec<u8>>, world: &mut World) {
-        let Some(line) = line else {
-            self.is_at_end = true;
-            return self.end_when_done();
+    fn read(&mut self, line: Option<io::Result<Vec<u8>>>, world: &mut World) {
+        let line = match line {
+            Some(Ok(line)) => line,
+            Some(Err(error)) => return self.end(unreadable(&self.settings, &error)),
+            None => {
+                self.is_at_end = true;
+                return self.end_when_done();
+            }
         };
         self.lines_read += 1;
         match parse_line(&line) {

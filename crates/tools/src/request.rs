@@ -133,12 +133,15 @@ impl Asking {
             return;
         }
         let took = self.asked_at.map(|asked_at| asked_at.elapsed());
-        // Who does not read the answer is not told of it by one more word.
-        let _ = self.printer.print(message, world);
-        if let Some(took) = took.filter(|_| self.settings.latency) {
-            let _ = writeln!(world.stdout, "Latency: {}", duration(took));
-        }
-        self.end(ReasonCode::NORMAL_DISCONNECTION, Ending::done());
+        let latency = took.filter(|_| self.settings.latency);
+        let printed = self.printer.print(message, world).and_then(|()| match latency {
+            Some(took) => {
+                writeln!(world.stdout, "Latency: {}", duration(took)).and_then(|()| world.stdout.flush())
+            }
+            None => Ok(()),
+        });
+        let ending = printed.map_or_else(|error| Ending::unprinted(&error), |()| Ending::done());
+        self.end(ReasonCode::NORMAL_DISCONNECTION, ending);
     }
 
     fn end(&mut self, reason_code: ReasonCode, ending: Ending) {

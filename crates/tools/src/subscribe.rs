@@ -14,7 +14,7 @@ use noctule_codec::{
     UnsubscribeFilters,
 };
 use noctule_topic::matches;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, Interval, interval_at, sleep_until};
@@ -22,9 +22,8 @@ use tokio::time::{Instant, Interval, interval_at, sleep_until};
 /// Runs the tool.
 pub(crate) async fn run(settings: Settings, world: &mut World) -> Ending {
     let printer = Printer::new(&settings);
-    // Nobody reads: the exit code of a broken pipe is that of whoever closed it.
-    if printer.begin(settings.host.as_deref().unwrap_or("localhost"), world).is_err() {
-        return Ending::done();
+    if let Err(error) = printer.begin(settings.host.as_deref().unwrap_or("localhost"), world) {
+        return Ending::unprinted(&error);
     }
     let connection = match connect(&settings, world).await {
         Ok(connection) => connection,
@@ -209,12 +208,16 @@ impl Subscriber {
         if self.settings.retained_only && !message.retain {
             return self.finish();
         }
-        let is_last = self.is_wanted(message) && !self.show(message, world);
+        let shown = if self.is_wanted(message) { self.show(message, world) } else { Ok(()) };
+        if let Err(error) = shown {
+            self.ending.get_or_insert(Ending::unprinted(&error));
+            return self.finish();
+        }
         // It has been printed; behind DISCONNECT it could not be said any more.
         if let Some(receipt) = message.receipt {
             self.connection.acknowledge(receipt);
         }
-        if is_last {
+        if self.settings.count == Some(self.shown) {
             self.finish();
         }
     }
@@ -228,17 +231,19 @@ impl Subscriber {
         !self.settings.filters_out.iter().any(is_left_out)
     }
 
-    /// Prints a message. Returns whether more are wanted.
-    fn show(&mut self, message: &Delivery, world: &mut World) -> bool {
+    /// Prints a message.
+    fn show(&mut self, message: &Delivery, world: &mut World) -> io::Result<()> {
         if self.settings.remove_retained && message.retain {
             self.clear(&message.topic);
         }
         if message.retain && self.settings.no_retained {
-            return true;
+            return Ok(());
         }
-        let printed = if self.settings.message_rate { Ok(()) } else { self.printer.print(message, world) };
+        if !self.settings.message_rate {
+            self.printer.print(message, world)?;
+        }
         self.shown += 1;
-        printed.is_ok() && self.settings.count != Some(self.shown)
+        Ok(())
     }
 
     fn clear(&mut self, topic: &str) {
@@ -294,7 +299,8 @@ impl Subscriber {
     fn tell_rate(&mut self, world: &mut World) {
         let told = writeln!(world.stdout, "{}", self.heard).and_then(|()| world.stdout.flush());
         self.heard = 0;
-        if told.is_err() {
+        if let Err(error) = told {
+            self.ending.get_or_insert(Ending::unprinted(&error));
             self.finish();
         }
     }

@@ -39,7 +39,7 @@ async fn begin(settings: Settings, world: &World) -> Result<Spy, Ending> {
     let printer = Printer { report: Report::new(&settings), stdout: world.stdout.clone(), now: world.now };
     let place = listener.local_addr().map_or_else(|_| settings.listen.clone(), |place| place.to_string());
     let listening = Event::Listening { on: &place, to: &address(&settings) };
-    printer.print(0, &listening).map_err(|_| Ending::done())?;
+    printer.print(0, &listening).map_err(|error| Ending::unprinted(&error))?;
     Ok(Spy { settings: Arc::new(settings), interrupts, listener, printer })
 }
 
@@ -68,8 +68,8 @@ impl Spy {
                     Err(_) => sleep(ACCEPT_PAUSE).await,
                 },
                 Some(ended) = connections.join_next() => {
-                    if matches!(ended, Ok(Err(_))) {
-                        return Ending::done();
+                    if let Ok(Err(error)) = ended {
+                        return Ending::unprinted(&error);
                     }
                 }
             }

@@ -106,9 +106,9 @@ async fn report(
                     true => report::json_line(&counts, settings.sort, now, &moment),
                     false => report::table(&counts, settings.sort, now, &moment),
                 };
-                // Who does not read it wants no more.
-                if world.stdout.write_all(out.as_bytes()).and_then(|()| world.stdout.flush()).is_err() {
-                    break;
+                if let Err(error) = world.stdout.write_all(out.as_bytes()).and_then(|()| world.stdout.flush()) {
+                    listener.close().await;
+                    return Ending::unprinted(&error);
                 }
                 reports += 1;
                 if settings.count == Some(reports) {

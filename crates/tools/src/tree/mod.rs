@@ -111,10 +111,9 @@ async fn once(
         true => text::json_lines(&tree, began.elapsed()),
         false => text::tree(&tree, began.elapsed()),
     };
-    // Who does not read it does not want it.
-    let _ = world.stdout.write_all(out.as_bytes());
+    let printed = world.stdout.write_all(out.as_bytes()).and_then(|()| world.stdout.flush());
     listener.close().await;
-    Ending::done()
+    printed.map_or_else(|error| Ending::unprinted(&error), |()| Ending::done())
 }
 
 /// How long it listens where it is not told; what is retained comes within it.
