@@ -11,6 +11,7 @@ use clap_complete::{Shell, generate};
 use noctule_tools::Program;
 
 use crate::failure::Failure;
+use crate::passwd::mosquitto as passwd;
 use crate::{command, tools};
 
 /// The command.
@@ -66,7 +67,8 @@ fn programs() -> Vec<(&'static str, Command)> {
         let name = program.linked_name()?;
         Some((name, tools::command(name, program)))
     });
-    [("noctule", command::command())].into_iter().chain(linked).collect()
+    let others = [("noctule", command::command()), (passwd::NAME, passwd::command())];
+    others.into_iter().chain(linked).collect()
 }
 
 /// Offers files and folders where they are wanted, and nowhere else.

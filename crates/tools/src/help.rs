@@ -139,8 +139,12 @@ pub fn exit_codes(tool: Tool) -> Vec<(&'static str, &'static str)> {
     if has_formats(tool) {
         codes.extend([("27", "-W is over"), ("255", "it was ended before the broker had answered")]);
     }
+    if matches!(tool, Tool::Tree | Tool::Top) {
+        codes.push(("27", "-W was over before the broker had answered"));
+    }
     if tool != Tool::Spy {
         codes.extend([
+            ("2", "the broker broke a rule of MQTT"),
             ("7", "the connection was lost"),
             ("8", "TLS was not agreed on"),
             ("11", "the broker asks for a method of authentication"),

@@ -11,6 +11,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use clap::{Arg, ArgAction, Command};
 use noctule_broker::access::auth::password::{PasswordHash, Scheme};
 use noctule_broker::access::secrets::{change_secret, random_bytes, write_secret};
 
@@ -48,6 +49,28 @@ struct Options {
     is_sha512: bool,
     /// File, user and password, as far as they are given.
     words: Vec<String>,
+}
+
+/// The tool as clap sees it, for completions alone.
+pub(crate) fn command() -> Command {
+    let switch = |letter: char, help: &'static str| {
+        Arg::new(letter.to_string()).short(letter).action(ArgAction::SetTrue).help(help)
+    };
+    let hashes = ["sha512", "sha512-pbkdf2"];
+    Command::new(NAME)
+        .about("Manages a password file of mosquitto")
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .arg(switch('b', "Takes the password from the command line"))
+        .arg(switch('c', "Makes a new file, in place of one that is there"))
+        .arg(switch('D', "Deletes a user"))
+        .arg(switch('U', "Hashes the plain passwords of a file"))
+        .arg(
+            Arg::new("H").short('H').value_name("HASH").value_parser(hashes).help("How passwords are hashed"),
+        )
+        .arg(Arg::new("file").value_name("FILE"))
+        .arg(Arg::new("user").value_name("USER"))
+        .arg(Arg::new("password").value_name("PASSWORD"))
 }
 
 /// Runs the tool with these arguments, the name of the program excluded.

@@ -19,7 +19,7 @@ fn prepare(test: &str, shell: &str, file: &str) -> PathBuf {
     assert_eq!((code, &*stderr), (0, ""));
     write(&folder, file, &script);
     fs::create_dir(folder.join("bin")).expect("a writable folder for tests");
-    for name in ["noctule", "mosquitto_pub", "mosquitto_sub", "mosquitto_rr"] {
+    for name in ["noctule", "mosquitto_pub", "mosquitto_sub", "mosquitto_rr", "mosquitto_passwd"] {
         let link = symlink(env!("CARGO_BIN_EXE_noctule"), folder.join("bin").join(name));
         link.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
@@ -95,6 +95,8 @@ fn bash_offers_every_flag_and_what_may_follow_it() {
         ("noctule config sh", &["show"]),
         ("noctule explain connect -o ", &["text", "json"]),
         ("noctule completions ", &["bash", "zsh", "fish"]),
+        ("mosquitto_passwd -", &["-b", "-c", "-D", "-U", "-H"]),
+        ("mosquitto_passwd -H ", &["sha512", "sha512-pbkdf2"]),
     ] {
         let offered = bash(&folder, line);
         assert!(wanted.iter().all(|word| offered.iter().any(|offer| offer == word)), "{line}: {offered:?}");
@@ -117,6 +119,7 @@ fn fish_offers_every_flag_and_what_may_follow_it() {
         ("mosquitto_rr -q ", &["0", "1", "2"]),
         ("noctule bench p2p --publ", &["--publishers"]),
         ("noctule store ba", &["backup"]),
+        ("mosquitto_passwd -H ", &["sha512", "sha512-pbkdf2"]),
     ] {
         let mut offered = fish(&folder, line);
         offered.sort();
@@ -153,6 +156,7 @@ fn zsh_completes_what_is_typed() {
         ("noctule record day.jsonl --filter-o", "ready> noctule record day.jsonl --filter-out="),
         ("noctule config sh", "ready> noctule config show"),
         ("mosquitto_rr --lat", "ready> mosquitto_rr --latency"),
+        ("mosquitto_passwd -H sha512-", "ready> mosquitto_passwd -H sha512-pbkdf2"),
     ] {
         terminal.press(&[typed]);
         terminal.wait_for_text(&format!("ready> {typed}"));

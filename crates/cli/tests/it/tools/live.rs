@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::ours::{Place, restart};
 use super::terminal::Terminal;
+use crate::support::noctule;
 
 /// The lines of a screen that are not empty.
 fn filled(screen: &[String]) -> Vec<&str> {
@@ -149,6 +150,45 @@ fn ctrl_c_and_a_lost_broker_leave_the_terminal_as_it_was() {
     terminal.press(&["C-c"]);
     let screen = terminal.wait_for_text("ended with 0");
     assert_eq!(filled(&screen), ["ended with 0"]);
+}
+
+/// A shell that stops the program and goes on with it.
+#[test]
+fn ctrl_z_gives_the_terminal_back_for_a_while() {
+    let place = place("tree_stop");
+    let program = noctule(&place.folder, &[]).get_program().to_string_lossy().into_owned();
+    let terminal = Terminal::with(
+        &place.folder,
+        (70, 10),
+        "exec env -i TERM=\"$TERM\" PS1='ready> ' bash --norc --noprofile -i",
+    );
+    terminal.wait_for_text("ready>");
+    terminal.press(&[&format!("'{program}' tree -h 127.0.0.1 -p {}", place.port), "Enter"]);
+    terminal.wait_for_text("3 topics");
+    terminal.press(&["C-z"]);
+    terminal.wait_for_text("Stopped");
+    terminal.press(&["clear; echo typed", "Enter"]);
+    terminal.wait_for("what is typed", |screen| screen.iter().any(|line| line == "typed"));
+    terminal.press(&["fg", "Enter"]);
+    let screen = terminal.wait_for_text("3 topics");
+    assert!(screen[1].starts_with("▾ line1"), "{screen:#?}");
+    terminal.press(&["q"]);
+    terminal.wait_for("the shell", |screen| {
+        screen.iter().any(|line| line == "typed") && !screen[0].contains("topics")
+    });
+}
+
+/// Nothing can be drawn there; the tools print what they print without a terminal.
+#[test]
+fn a_dumb_terminal_has_text() {
+    let place = place("dumb");
+    let program = noctule(&place.folder, &[]).get_program().to_string_lossy().into_owned();
+    for name in ["TERM=dumb", "TERM=", "A=b"] {
+        let line = format!("env -i {name} '{program}' tree -h 127.0.0.1 -p {}; exec cat", place.port);
+        let terminal = Terminal::with(&place.folder, (70, 10), &line);
+        let screen = terminal.wait_for_text("temp = 19");
+        assert_eq!(screen[0], "line1", "{name}: {screen:#?}");
+    }
 }
 
 #[test]

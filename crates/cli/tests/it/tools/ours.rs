@@ -197,6 +197,45 @@ fn a_client_whose_place_is_taken_leaves_it() {
     assert_eq!((output.status.code(), stderr.contains("Session taken over")), (Some(7), true), "{stderr}");
 }
 
+/// What was not printed is not lost: it is not acknowledged.
+#[test]
+fn a_full_disk_is_told_of() {
+    let place = Place::new("full_disk");
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device of Linux");
+    let session = "-c -i keeper -q 1 -t jobs";
+    place.printed(&format!("sub {session} -E"));
+    place.printed("pub -t jobs -m 1 -q 1 -r");
+    for line in [
+        &*format!("sub {session} -C 1"),
+        "sub -t jobs --message-rate",
+        "request -t q -e q -m x",
+        "tree",
+        "top -C 1",
+        "spy --listen 0",
+        "record -",
+    ] {
+        let (code, _, stderr) = outcome(place.tool(line).stdout(full()));
+        assert_eq!(
+            (code, stderr.contains("cannot be written: No space left")),
+            (1, true),
+            "{line}: {stderr}"
+        );
+    }
+    assert_eq!(place.printed(&format!("sub {session} -C 1 -R")), "1\n");
+}
+
+/// The broker takes the connection and says nothing.
+#[test]
+fn w_holds_also_before_the_broker_has_answered() {
+    let place = Place::new("silent");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    for (line, code) in [("sub -t a", 255), ("tree", 27), ("top --json", 27)] {
+        let (ended, stdout, stderr) = place.said(&format!("{line} -W 1 -p {port}"));
+        assert_eq!((ended, &*stdout), (code, ""), "{line}: {stderr}");
+    }
+}
+
 #[test]
 fn an_options_file_is_named_in_any_way() {
     let place = Place::new("named");

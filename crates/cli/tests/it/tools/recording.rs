@@ -225,6 +225,8 @@ fn wrong_command_lines_say_what_is_wanted() {
         let (code, _, stderr) = place.said(line);
         assert_eq!((code, stderr.starts_with(error)), (1, true), "{line}: {stderr}");
     }
+    let (code, _, stderr) = place.said("replay .");
+    assert_eq!((code, stderr.contains("Error: . cannot be read: ")), (1, true), "{stderr}");
     let (code, help, _) = outcome(&mut place.tool("record --help"));
     assert_eq!((code, help.contains("Usage: noctule record FILE")), (0, true), "{help}");
 }
