@@ -6,7 +6,7 @@ use crate::program::Tool;
 use crate::record::STANDARD_STREAM;
 use crate::settings::{PORT_TLS, Settings};
 use crate::world::{Output, World};
-use noctule_client::machine::{ClientWill, ConnectOptions};
+use noctule_client::machine::{ClientWill, ConnectOptions, Event};
 use noctule_client::{Builder, Client, Connection};
 use noctule_codec::{PacketType, Properties, Property, PropertyId, PropertyPlace, ProtocolVersion};
 use std::io::Write as _;
@@ -32,6 +32,20 @@ pub(crate) async fn connect(settings: &Settings, world: &World) -> Result<Connec
         });
     }
     Ok(connection)
+}
+
+/// How it ends when the server does not let this client in, or wants a step of authentication that no tool knows.
+pub(crate) fn turned_away(event: &Event, settings: &Settings, connection: &mut Connection) -> Option<Ending> {
+    match event {
+        Event::Refused { reason_code, .. } => {
+            Some(Ending::refused(settings.tool, settings.version, *reason_code))
+        }
+        Event::Auth { properties, .. } => {
+            connection.close();
+            Some(Ending::asked_to_authenticate(properties.authentication_method()))
+        }
+        _ => None,
+    }
 }
 
 /// Debug lines go to standard output, unless a recording goes there.

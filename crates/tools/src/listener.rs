@@ -3,7 +3,7 @@
 //! [`Listener::next`] may be dropped at any time and loses nothing, so that a tool can wait for keys and for time
 //! beside it.
 
-use crate::connect::connect;
+use crate::connect::{connect, turned_away};
 use crate::ending::Ending;
 use crate::publish::reopen;
 use crate::settings::Settings;
@@ -84,12 +84,14 @@ impl Listener {
     }
 
     fn handle(&mut self, event: Event) -> Option<Heard> {
+        if let Way::Open(connection) = &mut self.way
+            && let Some(ending) = turned_away(&event, &self.settings, connection)
+        {
+            self.ending = Some(ending);
+            return None;
+        }
         match event {
             Event::Connected { .. } => self.subscribe(),
-            Event::Refused { reason_code, .. } => {
-                self.ending = Some(Ending::refused(self.settings.tool, self.settings.version, reason_code));
-            }
-            Event::Auth { properties, .. } => self.unauthenticated(properties.authentication_method()),
             Event::Subscribed { reason_codes, .. } => return self.subscribed(&reason_codes),
             Event::Message(message) => return self.heard(message),
             Event::Disconnected { cause } => self.disconnected(&cause),
@@ -155,13 +157,6 @@ impl Listener {
     fn disconnected(&mut self, cause: &DisconnectCause) {
         if Ending::is_for_good(cause) {
             self.ending.get_or_insert(Ending::disconnected(cause));
-        }
-    }
-
-    fn unauthenticated(&mut self, method: Option<&str>) {
-        self.ending = Some(Ending::asked_to_authenticate(method));
-        if let Way::Open(connection) = &mut self.way {
-            connection.close();
         }
     }
 

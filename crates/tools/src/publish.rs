@@ -1,9 +1,8 @@
 //! `pub`: publishes one message, a message several times, or each line of standard input.
 
-use crate::connect::connect;
+use crate::connect::{connect, turned_away};
 use crate::ending::Ending;
 use crate::preview::line;
-use crate::program::Tool;
 use crate::settings::{Payload, Settings};
 use crate::world::World;
 use noctule_client::Connection;
@@ -158,19 +157,16 @@ impl Publishing {
     }
 
     async fn handle(&mut self, event: Event, world: &mut World) {
+        if let Some(ending) = turned_away(&event, &self.settings, &mut self.connection) {
+            self.ending = Some(ending);
+            return;
+        }
         match event {
             Event::Connected { .. } => {
                 self.is_connected = true;
                 if self.made == 0 {
                     self.repeat();
                 }
-            }
-            Event::Refused { reason_code, .. } => {
-                self.ending = Some(Ending::refused(Tool::Pub, self.settings.version, reason_code));
-            }
-            Event::Auth { properties, .. } => {
-                self.ending = Some(Ending::asked_to_authenticate(properties.authentication_method()));
-                self.connection.close();
             }
             Event::Published { outcome, properties, .. } => self.settled(outcome, &properties, world),
             Event::Disconnected { cause } => self.disconnected(&cause).await,

@@ -1,6 +1,6 @@
 //! `replay`: publishes what `record` has written, at the pace at which it came or another one.
 
-use crate::connect::connect;
+use crate::connect::{connect, turned_away};
 use crate::ending::Ending;
 use crate::interrupts::Interrupts;
 use crate::listener::LOST;
@@ -167,15 +167,12 @@ impl Replay {
     }
 
     fn handle(&mut self, event: Event, world: &mut World) {
+        if let Some(ending) = turned_away(&event, &self.settings, &mut self.connection) {
+            self.ending = Some(ending);
+            return;
+        }
         match event {
             Event::Connected { .. } => self.is_connected = true,
-            Event::Refused { reason_code, .. } => {
-                self.ending = Some(Ending::refused(self.settings.tool, self.settings.version, reason_code));
-            }
-            Event::Auth { properties, .. } => {
-                self.ending = Some(Ending::asked_to_authenticate(properties.authentication_method()));
-                self.connection.close();
-            }
             Event::Published { token, outcome, properties, .. } => {
                 self.settled(token, outcome, &properties, world);
             }

@@ -1,6 +1,6 @@
 //! `request`: publishes a request and prints the first message on the response topic.
 
-use crate::connect::connect;
+use crate::connect::{connect, turned_away};
 use crate::ending::Ending;
 use crate::print::Printer;
 use crate::program::Tool;
@@ -62,15 +62,12 @@ impl Asking {
     }
 
     fn handle(&mut self, event: Event, world: &mut World) {
+        if let Some(ending) = turned_away(&event, &self.settings, &mut self.connection) {
+            self.ending = Some(ending);
+            return;
+        }
         match event {
             Event::Connected { .. } => self.subscribe(),
-            Event::Refused { reason_code, .. } => {
-                self.ending = Some(Ending::refused(Tool::Request, self.settings.version, reason_code));
-            }
-            Event::Auth { properties, .. } => {
-                self.ending = Some(Ending::asked_to_authenticate(properties.authentication_method()));
-                self.connection.close();
-            }
             Event::Subscribed { reason_codes, .. } => match reason_codes.first() {
                 Some(code) if code.is_error() => {
                     self.end(ReasonCode::NORMAL_DISCONNECTION, Ending::denied(Tool::Request, *code));

@@ -1,7 +1,8 @@
 //! `sub`: prints what comes.
 
-use crate::connect::connect;
+use crate::connect::{connect, turned_away};
 use crate::ending::{Ending, NEVER_CONNECTED};
+use crate::interrupts::Interrupts;
 use crate::print::Printer;
 use crate::program::Tool;
 use crate::publish::reopen;
@@ -16,7 +17,6 @@ use noctule_codec::{
 use noctule_topic::matches;
 use std::io::{self, Write as _};
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, Interval, interval_at, sleep_until};
 
 /// Runs the tool.
@@ -29,13 +29,12 @@ pub(crate) async fn run(settings: Settings, world: &mut World) -> Ending {
         Ok(connection) => connection,
         Err(ending) => return ending,
     };
-    let (Ok(interrupts), Ok(terminations)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return Ending::failed("signals cannot be received");
+    let interrupts = match Interrupts::new() {
+        Ok(interrupts) => interrupts,
+        Err(ending) => return ending,
     };
     let deadline = settings.timeout.map(|timeout| Instant::now() + timeout);
-    let ends = Ends { deadline, interrupts, terminations, ticks: ticks(&settings) };
+    let ends = Ends { deadline, interrupts, ticks: ticks(&settings) };
     Subscriber {
         settings,
         connection,
@@ -55,8 +54,7 @@ pub(crate) async fn run(settings: Settings, world: &mut World) -> Ending {
 /// What happens beside the connection.
 struct Ends {
     deadline: Option<Instant>,
-    interrupts: Signal,
-    terminations: Signal,
+    interrupts: Interrupts,
     /// A second is over, where messages are counted by the second.
     ticks: Option<Interval>,
 }
@@ -92,8 +90,7 @@ impl Subscriber {
             let happening = tokio::select! {
                 biased;
                 () = at(ends.deadline) => Happening::TimeIsOver,
-                _ = ends.interrupts.recv() => Happening::Interrupted,
-                _ = ends.terminations.recv() => Happening::Interrupted,
+                () = ends.interrupts.next() => Happening::Interrupted,
                 () = tick(&mut ends.ticks) => Happening::Tick,
                 event = self.connection.next() => Happening::Event(event),
             };
@@ -130,21 +127,17 @@ impl Subscriber {
                 true => Ending::timed_out(),
                 false => Ending::quietly(NEVER_CONNECTED),
             }),
-            _ = ends.interrupts.recv() => Some(Ending::quietly(NEVER_CONNECTED)),
-            _ = ends.terminations.recv() => Some(Ending::quietly(NEVER_CONNECTED)),
+            () = ends.interrupts.next() => Some(Ending::quietly(NEVER_CONNECTED)),
         }
     }
 
     fn handle(&mut self, event: Event, world: &mut World) {
+        if let Some(ending) = turned_away(&event, &self.settings, &mut self.connection) {
+            self.ending = Some(ending);
+            return;
+        }
         match event {
             Event::Connected { .. } => self.ask(),
-            Event::Refused { reason_code, .. } => {
-                self.ending = Some(Ending::refused(Tool::Sub, self.settings.version, reason_code));
-            }
-            Event::Auth { properties, .. } => {
-                self.ending = Some(Ending::asked_to_authenticate(properties.authentication_method()));
-                self.connection.close();
-            }
             Event::Subscribed { reason_codes, .. } => self.subscribed(&reason_codes),
             Event::Unsubscribed { .. } if self.settings.filters.is_empty() => self.end_if_all_is_asked(),
             Event::Message(message) => self.receive(&message, world),
