@@ -1,6 +1,7 @@
 //! JSON with the layout of mosquitto's tools: members in their order, repeated names kept, tabs where it is pretty.
 
 use crate::numbers::json_number;
+use crate::preview::is_plain;
 use std::fmt::Write as _;
 
 /// A JSON value that keeps what a map would lose: the order of members, and names that come twice.
@@ -20,6 +21,8 @@ pub(crate) enum Json {
 pub(crate) enum Layout {
     /// On one line, without blanks.
     Compact,
+    /// The same, for a terminal too: what would do something to it is escaped.
+    Plain,
     /// A line for each member, indented by tabs.
     Pretty,
 }
@@ -48,7 +51,7 @@ impl Json {
             Self::Null => out.push_str("null"),
             Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
             Self::Number(digits) => out.push_str(digits),
-            Self::Text(text) => write_text(text, out),
+            Self::Text(text) => write_text(text, layout, out),
             Self::Array(items) => {
                 out.push('[');
                 for (place, item) in items.iter().enumerate() {
@@ -71,7 +74,7 @@ fn write_object(members: &[(String, Json)], depth: usize, layout: Layout, out: &
         if is_pretty {
             indent(depth + 1, out);
         }
-        write_text(name, out);
+        write_text(name, layout, out);
         out.push_str(if is_pretty { ":\t" } else { ":" });
         value.write_at(depth + 1, layout, out);
         if place + 1 < members.len() {
@@ -91,7 +94,7 @@ fn indent(depth: usize, out: &mut String) {
     out.extend(std::iter::repeat_n('\t', depth));
 }
 
-fn write_text(text: &str, out: &mut String) {
+fn write_text(text: &str, layout: Layout, out: &mut String) {
     out.push('"');
     for character in text.chars() {
         match character {
@@ -103,8 +106,8 @@ fn write_text(text: &str, out: &mut String) {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             // Writing to a string does not fail.
-            control if control < ' ' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(control));
+            other if other < ' ' || layout == Layout::Plain && !is_plain(other) => {
+                let _ = write!(out, "\\u{:04x}", u32::from(other));
             }
             other => out.push(other),
         }
@@ -300,6 +303,13 @@ mod tests {
         ] {
             assert_eq!(again(text, Layout::Compact), anew);
         }
+    }
+
+    #[test]
+    fn nothing_happens_to_a_terminal() {
+        let text = "\"a\u{9b}2J\u{7f}\u{202e}\u{2028}ü\u{1f600}\"";
+        assert_eq!(again(text, Layout::Plain), "\"a\\u009b2J\\u007f\\u202e\\u2028ü\u{1f600}\"");
+        assert_eq!(again(text, Layout::Compact), text);
     }
 
     /// What mosquitto's tools take, too: devices send it.

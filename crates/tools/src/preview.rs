@@ -34,9 +34,13 @@ pub(crate) fn plain(text: &str, characters_max: usize) -> String {
     characters.map(|character| if is_plain(character) { character } else { '·' }).collect()
 }
 
-/// Control characters move the cursor, or worse; others begin a line, or turn the direction of all that follows.
-fn is_plain(character: char) -> bool {
-    let turns = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+/// Whether a character only stands there. Control characters move the cursor, or worse; others begin a line, or turn
+/// the direction of all that follows.
+pub(crate) fn is_plain(character: char) -> bool {
+    let turns = matches!(
+        character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
     let begins_line = matches!(character, '\u{2028}' | '\u{2029}');
     !(character.is_control() || turns || begins_line)
 }

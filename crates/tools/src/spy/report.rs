@@ -72,7 +72,7 @@ impl Report {
         members.extend(event.head());
         members.extend(self.details(event));
         let mut line = String::new();
-        Json::Object(members).write(Layout::Compact, &mut line);
+        Json::Object(members).write(Layout::Plain, &mut line);
         line
     }
 
@@ -87,7 +87,7 @@ impl Report {
         line.push_str(&format!(" {}", event.words()));
         for (name, value) in self.details(event) {
             line.push_str(&format!(" {name}="));
-            value.write(Layout::Compact, &mut line);
+            value.write(Layout::Plain, &mut line);
         }
         line
     }

@@ -1,7 +1,7 @@
 //! How much comes on each topic, interval by interval.
 //!
-//! Invariant: at most [`TOPICS_MAX`] topics of together [`TOPICS_BYTES_MAX`] bytes are kept; what comes on others counts
-//! in the sums alone.
+//! Invariant: at most [`TOPICS_MAX`] topics of together [`TOPICS_BYTES_MAX`] bytes are kept; what comes on others
+//! counts in the sums alone.
 
 use noctule_client::machine::Delivery;
 use std::cmp::Ordering;

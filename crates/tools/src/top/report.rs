@@ -14,7 +14,7 @@ pub(super) fn json_line(counts: &Counts, sort: SortKey, now: Duration, moment: &
     members.push(member("left_out", Json::integer(counts.left_out())));
     members.push(member("topics", Json::Array(topics)));
     let mut out = String::new();
-    Json::Object(members).write(Layout::Compact, &mut out);
+    Json::Object(members).write(Layout::Plain, &mut out);
     out.push('\n');
     out
 }

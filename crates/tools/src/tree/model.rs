@@ -2,8 +2,8 @@
 //!
 //! Invariants:
 //! - Nodes are only added; a parent stands before its children.
-//! - At most [`TOPICS_MAX`] topics are kept, in levels of together [`NAMES_BYTES_MAX`] bytes, and of each payload its beginning, or all of it while all of them together
-//!   have at most [`VALUES_BYTES_MAX`]. What is left out is counted.
+//! - At most [`TOPICS_MAX`] topics are kept, in levels of together [`NAMES_BYTES_MAX`] bytes, and of each payload its
+//!   beginning, or all of it while all of them together have at most [`VALUES_BYTES_MAX`]. What is left out is counted.
 //! - No node is deeper than [`LEVELS_MAX`], so that paths may be followed without a second thought; what a topic has
 //!   more stands in the name of its last level.
 

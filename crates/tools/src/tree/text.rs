@@ -22,7 +22,7 @@ pub(super) fn json_lines(tree: &Tree, now: Duration) -> String {
     let mut out = String::new();
     for (id, _) in tree.walk(|_| true) {
         if let Some(last) = &tree.node(id).last {
-            topic_json(tree.topic(id), last, now).write(Layout::Compact, &mut out);
+            topic_json(tree.topic(id), last, now).write(Layout::Plain, &mut out);
             out.push('\n');
         }
     }
