@@ -452,7 +452,8 @@ impl Builder {
         self
     }
 
-    /// Names this protocol to the server (ALPN) instead of `mqtt` or, with WebSocket, `http/1.1`.
+    /// Names this protocol to the server (ALPN) instead of `mqtt` or, with WebSocket, `http/1.1`. An empty one names
+    /// none; it has at most 255 bytes.
     pub fn alpn(mut self, protocol: &[u8]) -> Self {
         self.tls.alpn = Some(protocol.to_vec());
         self

@@ -106,9 +106,22 @@ impl TlsOptions {
                 .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
                 .map_err(|error| unusable(certificate, &error))?,
         };
-        let usual = || if is_websocket { b"http/1.1".into() } else { b"mqtt".into() };
-        config.alpn_protocols = vec![self.alpn.clone().unwrap_or_else(usual)];
+        config.alpn_protocols = self.protocols(is_websocket)?;
         Ok(config)
+    }
+
+    /// The protocol that is named to the server; an empty one would not be written, but end the program.
+    fn protocols(&self, is_websocket: bool) -> Result<Vec<Vec<u8>>, TlsError> {
+        match &self.alpn {
+            None if is_websocket => Ok(vec![b"http/1.1".into()]),
+            None => Ok(vec![b"mqtt".into()]),
+            Some(protocol) if protocol.is_empty() => Ok(Vec::new()),
+            Some(protocol) if protocol.len() > PROTOCOL_BYTES_MAX => Err(TlsError::Setup(format!(
+                "the protocol to ask for (ALPN) has {} bytes, but {PROTOCOL_BYTES_MAX} are the most",
+                protocol.len()
+            ))),
+            Some(protocol) => Ok(vec![protocol.clone()]),
+        }
     }
 
     fn provider(&self) -> Result<CryptoProvider, TlsError> {
@@ -292,5 +305,27 @@ impl ServerCertVerifier for Anybody {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// The length of a protocol is written in one byte (RFC 7301).
+const PROTOCOL_BYTES_MAX: usize = u8::MAX as usize;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_protocol_that_is_named() {
+        let protocols = |alpn: Option<&[u8]>, is_websocket| {
+            let settings = TlsOptions { alpn: alpn.map(<[u8]>::to_vec), ..TlsOptions::default() };
+            settings.protocols(is_websocket).map_err(|error| error.to_string())
+        };
+        assert_eq!(protocols(None, false), Ok(vec![b"mqtt".to_vec()]));
+        assert_eq!(protocols(None, true), Ok(vec![b"http/1.1".to_vec()]));
+        assert_eq!(protocols(Some(b"x"), true), Ok(vec![b"x".to_vec()]));
+        assert_eq!(protocols(Some(b""), false), Ok(Vec::new()));
+        assert!(protocols(Some(&[b'x'; 255]), false).is_ok());
+        assert!(protocols(Some(&[b'x'; 256]), false).is_err_and(|error| error.contains("255")));
     }
 }

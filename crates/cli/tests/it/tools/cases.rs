@@ -365,6 +365,7 @@ pub(super) const CASES: &[&str] = &[
     "pub@tls -t s/3 -m x -r --cafile tls/ca.pem --tls-version tlsv1.2 \
      --ciphers ECDHE-ECDSA-AES128-GCM-SHA256 ;; -t s/3 -C 1 -W 2",
     "pub@tls -t s/4 -m x -r --cafile tls/ca.pem --tls-alpn mqtt ;; -t s/4 -C 1 -W 2",
+    "pub@tls -t s/18 -m x -r --cafile tls/ca.pem --tls-alpn '' ;; -t s/18 -C 1 -W 2",
     "^pub@tls -t s/5 -m x --cafile other/ca.pem",
     "^pub@tls -t s/6 -m x --tls-use-os-certs",
     "pub@tls -t s/7 -m x --cafile missing.pem",
