@@ -48,9 +48,9 @@ impl Client {
     /// | `unix:/path` | over a socket in the file system |
     ///
     /// Before the host may stand `user:password@`, behind it `:port`; as a query `keepalive` (seconds), `clientid`,
-    /// `version` (`5`, `3.1.1`, `3.1`), `clean` (`true`, `false`) and `expiry` (seconds); with `ws` and `wss` the rest of
-    /// the query is for the server. With `mqtt` and `mqtts` a path is a prefix: all topics and filters of this client
-    /// are below it.
+    /// `version` (`5`, `3.1.1`, `3.1`), `clean` (`true`, `false`) and `expiry` (seconds); with `ws` and `wss` the rest
+    /// of the query is for the server. With `mqtt` and `mqtts` a path is a prefix: all topics and filters of this
+    /// client are below it.
     pub fn builder(address: &str) -> Builder {
         Builder::new(address)
     }

@@ -52,13 +52,13 @@ pub(crate) fn receive(task: Task) -> Cost {
     })
 }
 
-/// Publishes everything from a thread of its own, never more than twenty windows ahead of who receives it.
+/// Publishes everything from a thread of its own, never more than four windows ahead of who receives it.
 pub(crate) fn send(task: Task) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         runtime().block_on(async {
             let client = builder(&task).connect().await.expect("a connection");
             for number in 0..task.messages {
-                while number >= task.received.load(Ordering::Relaxed) + 20 * usize::from(WINDOW) {
+                while number >= task.received.load(Ordering::Relaxed) + 4 * usize::from(WINDOW) {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 client.publish("throughput/down", &*task.payload).qos(task.qos).await.expect("taken");
