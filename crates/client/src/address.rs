@@ -3,7 +3,7 @@
 use noctule_codec::ProtocolVersion;
 use std::path::PathBuf;
 use std::time::Duration;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 /// What is wrong with the address of a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +72,7 @@ pub(crate) enum Address {
 pub(crate) struct Written {
     pub(crate) address: Address,
     pub(crate) user_name: Option<String>,
-    pub(crate) password: Option<String>,
+    pub(crate) password: Option<Vec<u8>>,
     /// The path of mqtt:// and mqtts://; empty, or it ends with `/`.
     pub(crate) prefix: String,
     pub(crate) keep_alive_seconds: Option<u16>,
@@ -90,6 +90,15 @@ impl Address {
             (true, false) => 8883,
             (false, true) => 80,
             (true, true) => 443,
+        }
+    }
+
+    /// What the query says to the server and not to this client.
+    fn add_query(&mut self, pairs: &[&str]) {
+        if let Self::Network { websocket: Some(path), .. } = self
+            && !pairs.is_empty()
+        {
+            *path = format!("{path}?{}", pairs.join("&"));
         }
     }
 
@@ -115,14 +124,24 @@ impl Written {
         if !url.username().is_empty() {
             written.user_name = Some(decode(url.username(), "user name")?);
         }
-        written.password = url.password().map(|password| decode(password, "password")).transpose()?;
+        written.password = url.password().map(decode_bytes);
         if matches!(url.scheme(), "mqtt" | "mqtts") {
             written.prefix = prefix(&decode(url.path(), "path")?);
         }
-        for (key, value) in url.query_pairs() {
-            written.set(&key, &value)?;
+        let mut others = Vec::new();
+        for pair in url.query().unwrap_or("").split('&') {
+            let Some((key, value)) = form_urlencoded::parse(pair.as_bytes()).next() else { continue };
+            match written.set(&key, &value) {
+                Err(AddressError::Key { .. }) if written.is_websocket() => others.push(pair),
+                result => result?,
+            }
         }
+        written.address.add_query(&others);
         Ok(written)
+    }
+
+    fn is_websocket(&self) -> bool {
+        matches!(self.address, Address::Network { websocket: Some(_), .. })
     }
 
     fn at(address: Address) -> Self {
@@ -202,8 +221,13 @@ fn version(value: &str) -> Option<ProtocolVersion> {
     }
 }
 
-/// Resolves percent signs.
+/// Resolves percent signs in what is text.
 pub(crate) fn decode(text: &str, part: &'static str) -> Result<String, AddressError> {
+    String::from_utf8(decode_bytes(text)).map_err(|_| AddressError::NotText { part })
+}
+
+/// Resolves percent signs.
+fn decode_bytes(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
@@ -211,7 +235,7 @@ pub(crate) fn decode(text: &str, part: &'static str) -> Result<String, AddressEr
         bytes.push(escaped.unwrap_or(*first));
         rest = if escaped.is_some() { &after[2..] } else { after };
     }
-    String::from_utf8(bytes).map_err(|_| AddressError::NotText { part })
+    bytes
 }
 
 fn hex(digits: &[u8]) -> Option<u8> {
@@ -255,12 +279,23 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "websocket")]
+    #[test]
+    fn a_query_of_websocket_is_the_servers_where_it_means_nothing_here() {
+        let text = "ws://h/mqtt?token=a%2Bb&keepalive=30&sig=x%3D";
+        assert_eq!(network(text).3.as_deref(), Some("/mqtt?token=a%2Bb&sig=x%3D"));
+        assert_eq!(Written::parse(text).expect("an address").keep_alive_seconds, Some(30));
+    }
+
     #[test]
     fn everything_else_can_be_said_too() {
         let text =
             "mqtt://us%65r:p%40ss@h/plant/7?keepalive=30&clientid=c&version=3.1.1&clean=false&expiry=60";
         let written = Written::parse(text).expect("an address");
-        assert_eq!((written.user_name.as_deref(), written.password.as_deref()), (Some("user"), Some("p@ss")));
+        assert_eq!(
+            (written.user_name.as_deref(), written.password.as_deref()),
+            (Some("user"), Some(&b"p@ss"[..]))
+        );
         assert_eq!((&*written.prefix, written.keep_alive_seconds), ("plant/7/", Some(30)));
         assert_eq!((written.client_id.as_deref(), written.clean_start), (Some("c"), Some(false)));
         assert_eq!(written.version, Some(ProtocolVersion::V3_1_1));
@@ -274,7 +309,7 @@ mod tests {
         assert!(matches!(error("mqtt:///x"), AddressError::NoHost));
         assert!(matches!(error("mqtt://h?keep_alive=3"), AddressError::Key { .. }));
         assert!(matches!(error("mqtt://h?keepalive=soon"), AddressError::Value { .. }));
-        assert!(matches!(error("mqtt://u:%ff@h"), AddressError::NotText { .. }));
+        assert!(matches!(error("mqtt://u%ff@h"), AddressError::NotText { .. }));
         let message = error("mqtt://u:secret@h:port").to_string();
         assert!(!message.contains("secret") && message.contains("@h:port"), "{message}");
     }

@@ -14,6 +14,7 @@ use crate::presence::Presence;
 use crate::proxy::{Proxy, ProxyError};
 use crate::publish::Outbox;
 use crate::shared::Start;
+use crate::state::State;
 use noctule_codec::{EncodeError, Properties, Property, ProtocolVersion};
 use noctule_session::client::ConnectOptions;
 use noctule_topic::{NameError, TopicName};
@@ -33,7 +34,8 @@ pub struct Builder {
     session_expiry: Duration,
     receive_maximum: u16,
     packet_bytes_max: u32,
-    user_properties: Vec<(String, String)>,
+    properties: Properties<'static>,
+    property_error: Option<EncodeError>,
     authenticator: Option<Method>,
     server_references: ServerReferences,
     presence: Option<Presence>,
@@ -46,6 +48,8 @@ pub struct Builder {
     unclaimed_grace: Duration,
     proxy: Option<String>,
     bind: Option<String>,
+    #[cfg(feature = "websocket")]
+    headers: Vec<(String, String)>,
     nodelay: bool,
     #[cfg(feature = "tls")]
     tls: crate::tls::TlsOptions,
@@ -78,6 +82,13 @@ pub enum BuildError {
     /// The address of the proxy.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
+    /// A header of the upgrade to WebSocket.
+    #[cfg(feature = "websocket")]
+    #[error("the header {name} cannot be sent")]
+    Header {
+        /// Its name.
+        name: String,
+    },
     /// A certificate or a key.
     #[cfg(feature = "tls")]
     #[error(transparent)]
@@ -114,7 +125,8 @@ impl Builder {
             session_expiry: SESSION_EXPIRY,
             receive_maximum: RECEIVE_MAXIMUM,
             packet_bytes_max: PACKET_BYTES_MAX,
-            user_properties: Vec::new(),
+            properties: Properties::EMPTY,
+            property_error: None,
             authenticator: None,
             server_references: ServerReferences::default(),
             presence: None,
@@ -127,6 +139,8 @@ impl Builder {
             unclaimed_grace: UNCLAIMED_GRACE,
             proxy: None,
             bind: None,
+            #[cfg(feature = "websocket")]
+            headers: Vec::new(),
             nodelay: true,
             #[cfg(feature = "tls")]
             tls: crate::tls::TlsOptions::default(),
@@ -138,11 +152,11 @@ impl Builder {
         self.write(|written| written.client_id = Some(client_id.to_owned()))
     }
 
-    /// User name and password; they come before those of the address.
-    pub fn credentials(self, user_name: &str, password: &str) -> Self {
+    /// User name and password, which may be any bytes; they come before those of the address.
+    pub fn credentials(self, user_name: &str, password: impl AsRef<[u8]>) -> Self {
         self.write(|written| {
             written.user_name = Some(user_name.to_owned());
-            written.password = Some(password.to_owned());
+            written.password = Some(password.as_ref().to_owned());
         })
     }
 
@@ -277,8 +291,16 @@ impl Builder {
     }
 
     /// A name and a value for the server. 5.0 only.
-    pub fn user_property(mut self, name: &str, value: &str) -> Self {
-        self.user_properties.push((name.to_owned(), value.to_owned()));
+    pub fn user_property(self, name: &str, value: &str) -> Self {
+        self.property(Property::UserProperty(name, value))
+    }
+
+    /// Any property of CONNECT, such as [`Property::RequestResponseInformation`], instead of what this client would
+    /// say. 5.0 only.
+    pub fn property(mut self, property: Property<'_>) -> Self {
+        if let Err(error) = self.properties.try_push(property) {
+            self.property_error.get_or_insert(error);
+        }
         self
     }
 
@@ -299,16 +321,10 @@ impl Builder {
 
     pub(crate) async fn connect_on(self, runtime: Handle) -> Result<Client, ConnectError> {
         let client = self.start(true, runtime)?;
-        let mut state = client.state();
-        let settled = state.wait_for(|state| !matches!(state, crate::State::Connecting)).await;
-        let failed = match settled.as_deref() {
-            Ok(crate::State::Closed { cause }) => Some(cause.clone().unwrap_or(ConnectionError::Closed)),
-            Ok(_) => None,
-            Err(_) => Some(ConnectionError::Closed),
-        };
-        match failed {
-            Some(cause) => Err(cause.into()),
-            None => Ok(client),
+        match client.state().wait_for(|state| !matches!(state, State::Connecting)).await {
+            Some(State::Closed { cause: Some(cause) }) => Err(cause.into()),
+            Some(State::Closed { cause: None }) | None => Err(ConnectionError::Closed.into()),
+            Some(_) => Ok(client),
         }
     }
 
@@ -359,8 +375,12 @@ impl Builder {
         let presence = self.presence.map(|presence| presence.below(&written.prefix));
         check_topics(&written.prefix, presence.as_ref())?;
         let session_expiry = written.session_expiry.unwrap_or(self.session_expiry);
-        let properties =
-            properties(session_expiry, (self.receive_maximum, self.packet_bytes_max), &self.user_properties)?;
+        let property_error = self.property_error.or(presence.as_ref().and_then(Presence::error));
+        if let Some(error) = property_error {
+            return Err(BuildError::Property(error));
+        }
+        let window = (self.receive_maximum, self.packet_bytes_max);
+        let properties = with_defaults(self.properties, session_expiry, window);
         let client_id = written.client_id.filter(|client_id| !client_id.is_empty());
         let is_id_made_up = client_id.is_none();
         if is_id_made_up && self.disk.is_some() {
@@ -377,7 +397,7 @@ impl Builder {
                 clean_start: written.clean_start.unwrap_or(self.disk.is_none()),
                 keep_alive_seconds: written.keep_alive_seconds.unwrap_or(self.connect.keep_alive_seconds),
                 user_name: written.user_name.map(Into::into),
-                password: written.password.map(|password| password.into_bytes().into()),
+                password: written.password.map(Into::into),
                 properties,
                 ..self.connect
             },
@@ -390,6 +410,8 @@ impl Builder {
             outbox_ttl_ms: self.outbox_ttl_ms,
             proxy: self.proxy.as_deref().map(Proxy::parse).transpose()?,
             bind: self.bind,
+            #[cfg(feature = "websocket")]
+            headers: self.headers.iter().map(header).collect::<Result<_, _>>()?,
             nodelay: self.nodelay,
             gives_up_at_once,
             is_id_made_up,
@@ -473,6 +495,21 @@ impl Builder {
     }
 }
 
+#[cfg(feature = "websocket")]
+impl Builder {
+    /// A header of the upgrade to WebSocket, such as a token that a gateway in front of the server asks for; more than
+    /// one may have the same name.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+#[cfg(feature = "websocket")]
+fn header((name, value): &(String, String)) -> Result<driver::Header, BuildError> {
+    driver::header(name, value).ok_or_else(|| BuildError::Header { name: name.clone() })
+}
+
 fn runtime() -> Result<Handle, BuildError> {
     Handle::try_current().map_err(|_| BuildError::NoRuntime)
 }
@@ -487,22 +524,26 @@ fn check_topics(prefix: &str, presence: Option<&Presence>) -> Result<(), BuildEr
     Ok(())
 }
 
-/// The properties of CONNECT.
-fn properties(
+/// The properties of CONNECT: those the user has given, and the others that this client goes by.
+fn with_defaults(
+    mut properties: Properties<'static>,
     session_expiry: Duration,
     (receive_maximum, packet_bytes_max): (u16, u32),
-    user_properties: &[(String, String)],
-) -> Result<Properties<'static>, BuildError> {
-    let seconds = u32::try_from(session_expiry.as_secs()).unwrap_or(u32::MAX);
-    let mut properties = Properties::new()
-        .with(Property::SessionExpiryInterval(seconds))
-        .with(Property::ReceiveMaximum(receive_maximum))
-        .with(Property::MaximumPacketSize(packet_bytes_max))
-        .with(Property::TopicAliasMaximum(TOPIC_ALIAS_MAXIMUM));
-    for (name, value) in user_properties {
-        properties.try_push(Property::UserProperty(name, value)).map_err(BuildError::Property)?;
+) -> Properties<'static> {
+    if properties.session_expiry_interval().is_none() {
+        let seconds = u32::try_from(session_expiry.as_secs()).unwrap_or(u32::MAX);
+        properties.push(Property::SessionExpiryInterval(seconds));
     }
-    Ok(properties)
+    if properties.receive_maximum().is_none() {
+        properties.push(Property::ReceiveMaximum(receive_maximum));
+    }
+    if properties.maximum_packet_size().is_none() {
+        properties.push(Property::MaximumPacketSize(packet_bytes_max));
+    }
+    if properties.topic_alias_maximum().is_none() {
+        properties.push(Property::TopicAliasMaximum(TOPIC_ALIAS_MAXIMUM));
+    }
+    properties
 }
 
 /// A client id that nobody else has: 20 characters, which every server takes [MQTT-3.1.3-5].

@@ -12,10 +12,11 @@ use crate::request::Requester;
 use crate::shared::{Alive, Shared, Start};
 use crate::state::{Metrics, State};
 use crate::subscription::{IntoFilters, Subscribe};
+use crate::watch::Watch;
+use noctule_session::client::ServerLimits;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tracing::Instrument as _;
 
 /// An MQTT client that looks after its connection by itself.
@@ -47,8 +48,9 @@ impl Client {
     /// | `unix:/path` | over a socket in the file system |
     ///
     /// Before the host may stand `user:password@`, behind it `:port`; as a query `keepalive` (seconds), `clientid`,
-    /// `version` (`5`, `3.1.1`, `3.1`), `clean` (`true`, `false`) and `expiry` (seconds). With `mqtt` and `mqtts` a
-    /// path is a prefix: all topics and filters of this client are below it.
+    /// `version` (`5`, `3.1.1`, `3.1`), `clean` (`true`, `false`) and `expiry` (seconds); with `ws` and `wss` the rest
+    /// of the query is for the server. With `mqtt` and `mqtts` a path is a prefix: all topics and filters of this
+    /// client are below it.
     pub fn builder(address: &str) -> Builder {
         Builder::new(address)
     }
@@ -123,8 +125,19 @@ impl Client {
     }
 
     /// What the client is doing about its connection, to be watched.
-    pub fn state(&self) -> watch::Receiver<State> {
-        self.shared().state.clone()
+    pub fn state(&self) -> Watch<State> {
+        Watch::new(self.shared().state.clone(), State::is_closed)
+    }
+
+    /// What the server has announced for the present connection: what it supports and how much it takes at a time, the
+    /// keep alive and the session expiry in force. `None` while there is none.
+    pub fn server(&self) -> Option<ServerLimits> {
+        self.shared().with(|core, _| core.server().cloned())
+    }
+
+    /// Whether there is a connection now.
+    pub fn is_connected(&self) -> bool {
+        self.shared().state.borrow().is_connected()
     }
 
     /// What the client has done, in numbers.
@@ -134,8 +147,8 @@ impl Client {
 
     /// The same, to be watched: told whenever something has changed, the newest numbers only. While nobody watches,
     /// it costs nothing.
-    pub fn watch_metrics(&self) -> watch::Receiver<Metrics> {
-        self.shared().watch_metrics()
+    pub fn watch_metrics(&self) -> Watch<Metrics> {
+        Watch::new(self.shared().watch_metrics(), |_| false)
     }
 
     /// The client identifier.
@@ -149,12 +162,14 @@ impl Client {
         self.close_within(FLUSH).await;
     }
 
-    /// The same, with so much patience. Dropping the future changes nothing: the client ends.
+    /// The same, with so much patience, for the server and for an outbox on disk; that is free for another client when
+    /// this returns. Dropping the future changes nothing: the client ends.
     pub async fn close_within(&self, flush: Duration) {
         self.shared().change(|core, now| core.close(flush, now));
-        let mut state = self.state();
-        // The other end is in the core, which this client holds.
-        let _ = state.wait_for(State::is_closed).await;
+        self.state().wait_for(State::is_closed).await;
+        if let Some(disk) = &self.shared().disk {
+            disk.freed().await;
+        }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -150,6 +150,9 @@ pub enum SubscribeError {
     /// There is nothing to subscribe to.
     #[error("no topic filter was given")]
     NoFilter,
+    /// A property of SUBSCRIBE.
+    #[error("a property cannot be sent: {0}")]
+    Property(EncodeError),
     /// The request cannot be made to this server.
     #[error("{filter} cannot be subscribed: {source}")]
     NotAsked {

@@ -58,6 +58,7 @@ mod subscription;
 #[cfg(feature = "tls")]
 mod tls;
 mod typed;
+mod watch;
 
 pub use crate::core::{Backoff, IdConflict, Overflow, ServerReferences};
 pub use address::AddressError;
@@ -68,9 +69,11 @@ pub use connection::{Connection, Direction};
 pub use disk::OutboxError;
 pub use error::{ConnectionError, DialStep, PublishError, SubscribeError};
 pub use message::Message;
-pub use noctule_codec::{Properties, Property, ProtocolVersion, QoS, ReasonCode, RetainHandling};
+pub use noctule_codec::{
+    EncodeError, Properties, Property, ProtocolVersion, QoS, ReasonCode, RetainHandling,
+};
 pub use noctule_session::client as machine;
-pub use noctule_session::client::{NotSent, Violation};
+pub use noctule_session::client::{NotSent, ServerLimits, Violation};
 #[cfg(feature = "json")]
 pub use payload::Json;
 pub use payload::{IntoPayload, PayloadError};
@@ -83,3 +86,4 @@ pub use subscription::{IntoFilters, Subscribe, Subscription};
 #[cfg(feature = "tls")]
 pub use tls::TlsError;
 pub use typed::{FromMessage, TypedMessage, TypedSubscription, Unreadable};
+pub use watch::Watch;

@@ -4,9 +4,11 @@ use crate::address::Address;
 use crate::authentication::Method;
 use crate::core::{Backoff, ServerReferences};
 use crate::disk::DiskOptions;
+#[cfg(feature = "websocket")]
+use crate::driver::Header;
 use crate::presence::Presence;
 use crate::proxy::Proxy;
-use noctule_codec::{Properties, ProtocolVersion};
+use noctule_codec::ProtocolVersion;
 use noctule_session::client::{Client as Machine, ClientWill, ConnectOptions};
 use std::time::Duration;
 
@@ -29,6 +31,9 @@ pub(crate) struct Options {
     pub(crate) proxy: Option<Proxy>,
     /// The address or name to connect from, if not any.
     pub(crate) bind: Option<String>,
+    /// What the upgrade to WebSocket says besides.
+    #[cfg(feature = "websocket")]
+    pub(crate) headers: Vec<Header>,
     /// Small packets leave at once.
     pub(crate) nodelay: bool,
     /// The first attempt is the last, if it fails.
@@ -87,7 +92,7 @@ impl Options {
             payload: message.payload.into(),
             qos: message.qos,
             retain: message.retain,
-            properties: Properties::EMPTY,
+            properties: message.properties.into_owned(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::core::IdConflict;
 use crate::error::ConnectionError;
+use noctule_codec::Properties;
 use std::time::Duration;
 
 /// What a client is doing about its connection.
@@ -14,6 +15,9 @@ pub enum State {
     Connected {
         /// The server has kept the session, with its subscriptions and what it owes.
         session_present: bool,
+        /// What else CONNACK says; nothing in 3.x. What follows from it is in
+        /// [`Client::server`](crate::Client::server).
+        properties: Properties<'static>,
     },
     /// There was a connection or an attempt; the next attempt comes.
     Waiting {

@@ -5,7 +5,7 @@ use crate::error::SubscribeError;
 use crate::message::Message;
 use crate::shared::Alive;
 use futures_core::Stream;
-use noctule_codec::{QoS, RetainHandling, SubscriptionOptions};
+use noctule_codec::{EncodeError, Properties, Property, QoS, RetainHandling, SubscriptionOptions};
 use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use std::task::{Context, Poll};
 pub struct Subscribe {
     alive: Arc<Alive>,
     wish: Wish,
+    error: Option<EncodeError>,
     is_by_hand: bool,
 }
 
@@ -34,52 +35,60 @@ pub struct Subscription {
     is_by_hand: bool,
 }
 
-/// One topic filter or several.
+/// One topic filter or several, with a QoS of their own or that of the [`Subscribe`].
 pub trait IntoFilters {
     /// The filters.
-    fn into_filters(self) -> Vec<String>;
+    fn into_filters(self) -> Vec<(String, Option<QoS>)>;
 }
 
-impl IntoFilters for &str {
-    fn into_filters(self) -> Vec<String> {
-        vec![self.to_owned()]
-    }
+macro_rules! into_filters {
+    ([$($len:ident)?] $filters:ty, $self:ident => $list:expr) => {
+        impl$(<const $len: usize>)? IntoFilters for $filters {
+            fn into_filters($self) -> Vec<(String, Option<QoS>)> {
+                $list.iter().map(|filter| (filter.to_string(), None)).collect()
+            }
+        }
+    };
 }
 
-impl IntoFilters for String {
-    fn into_filters(self) -> Vec<String> {
-        vec![self]
-    }
-}
+into_filters!([] &str, self => [self]);
+into_filters!([] &String, self => [self]);
+into_filters!([] String, self => [self]);
+into_filters!([] &[&str], self => self);
+into_filters!([] &[String], self => self);
+into_filters!([] Vec<&str>, self => self);
+into_filters!([] Vec<String>, self => self);
+into_filters!([N] [&str; N], self => self);
+into_filters!([N] &[&str; N], self => self);
+into_filters!([N] [String; N], self => self);
 
-impl IntoFilters for Vec<String> {
-    fn into_filters(self) -> Vec<String> {
-        self
-    }
-}
-
-impl IntoFilters for &[&str] {
-    fn into_filters(self) -> Vec<String> {
-        self.iter().map(|filter| (*filter).to_owned()).collect()
-    }
-}
-
-impl<const N: usize> IntoFilters for [&str; N] {
-    fn into_filters(self) -> Vec<String> {
+/// Filters with a QoS each.
+impl<const N: usize> IntoFilters for [(&str, QoS); N] {
+    fn into_filters(self) -> Vec<(String, Option<QoS>)> {
         self.as_slice().into_filters()
+    }
+}
+
+/// Filters with a QoS each.
+impl IntoFilters for &[(&str, QoS)] {
+    fn into_filters(self) -> Vec<(String, Option<QoS>)> {
+        self.iter().map(|(filter, qos)| ((*filter).to_owned(), Some(*qos))).collect()
     }
 }
 
 impl Subscribe {
     pub(crate) fn new(alive: Arc<Alive>, filters: impl IntoFilters) -> Self {
         let prefix = &alive.0.options.prefix;
-        let filters = filters.into_filters().iter().map(|filter| below(prefix, filter)).collect();
+        let below = |(filter, qos): (String, _)| (below(prefix, &filter), qos);
+        let filters = filters.into_filters().into_iter().map(below).collect();
         let bounds = Bounds { messages_max: 1024, bytes_max: 16 << 20, overflow: Overflow::default() };
         let options = SubscriptionOptions { qos: QoS::AtLeastOnce, ..SubscriptionOptions::default() };
-        Self { alive, wish: Wish { filters, options, bounds }, is_by_hand: false }
+        let wish = Wish { filters, options, bounds, properties: Properties::EMPTY };
+        Self { alive, wish, error: None, is_by_hand: false }
     }
 
-    /// The highest QoS at which messages come; 1 unless this says otherwise.
+    /// The highest QoS at which messages come; 1 unless this says otherwise. Filters that were given with one keep
+    /// theirs.
     pub fn qos(mut self, qos: QoS) -> Self {
         self.wish.options.qos = qos;
         self
@@ -100,6 +109,14 @@ impl Subscribe {
     /// Whether retained messages come; they do unless this says otherwise. 5.0 only.
     pub fn retain_handling(mut self, retain_handling: RetainHandling) -> Self {
         self.wish.options.retain_handling = retain_handling;
+        self
+    }
+
+    /// A name and a value for the server, in each SUBSCRIBE. 5.0 only.
+    pub fn user_property(mut self, name: &str, value: &str) -> Self {
+        if let Err(error) = self.wish.properties.try_push(Property::UserProperty(name, value)) {
+            self.error.get_or_insert(error);
+        }
         self
     }
 
@@ -125,8 +142,11 @@ impl Subscribe {
     /// [`Subscription::refused`].
     ///
     /// # Errors
-    /// A filter that is not valid, or [`SubscribeError::Closed`].
+    /// A filter or property that is not valid, or [`SubscribeError::Closed`].
     pub fn begin(self) -> Result<Subscription, SubscribeError> {
+        if let Some(error) = self.error {
+            return Err(SubscribeError::Property(error));
+        }
         let stream = self.alive.0.change(|core, now| core.subscribe(&self.wish, now))?;
         Ok(Subscription { alive: self.alive, stream, is_by_hand: self.is_by_hand })
     }
@@ -158,6 +178,12 @@ impl Subscription {
     /// Why the server has refused a filter: at the beginning, or when it was subscribed again.
     pub fn refused(&self) -> Option<SubscribeError> {
         self.alive.0.with(|core, _| core.stream_status(self.stream).0)
+    }
+
+    /// The lowest QoS that the server has granted to one of its filters; `None` while it has answered none. What comes
+    /// is at most as high as it was published.
+    pub fn granted_qos(&self) -> Option<QoS> {
+        self.alive.0.with(|core, _| core.granted_qos(self.stream))
     }
 
     /// How many messages were dropped because the buffer was full.

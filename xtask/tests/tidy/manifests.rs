@@ -174,10 +174,13 @@ fn workspace() -> Manifest {
     Manifest::read(file.expect("the repository has a workspace manifest"))
 }
 
-/// The manifests of the workspace's members; `fuzz` lies outside.
+/// The manifests of the workspace's members.
 fn members() -> Vec<Manifest> {
     let manifests = files::all().into_iter().filter(|file| file.path.ends_with("/Cargo.toml"));
-    manifests.filter(|file| !file.path.starts_with("fuzz/")).map(Manifest::read).collect()
+    manifests
+        .filter(|file| !OUTSIDE.iter().any(|folder| file.path.starts_with(folder)))
+        .map(Manifest::read)
+        .collect()
 }
 
 fn is_ours(name: &str) -> bool {
@@ -188,3 +191,6 @@ fn is_explained(manifest: &str, name: &str) -> bool {
     let mut lines = manifest.lines().filter(|line| line.split(['=', '.', ' ']).next() == Some(name));
     lines.any(|line| line.split_once(" # ").is_some_and(|(_, comment)| !comment.trim().is_empty()))
 }
+
+/// Packages of their own: one needs nightly, the other a library that nothing else here has a use for.
+const OUTSIDE: [&str; 2] = ["fuzz/", "interop/client-throughput/"];

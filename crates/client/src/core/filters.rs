@@ -13,11 +13,13 @@
 //! - A filter text is here once, however many streams want it, with one subscription identifier: for the server
 //!   a second SUBSCRIBE replaces the first.
 //! - A filter that nobody wants stays until the server has answered, so that messages on their way are known.
+//! - `due` and `asked` say again what the standings say, because ten thousand filters are too many to be looked through
+//!   for each packet: [`Filters::stand`] is the one place where a standing changes.
 
-use noctule_codec::{QoS, SubscriptionOptions};
+use noctule_codec::{Properties, QoS, ReasonCode, SubscriptionOptions};
 use noctule_session::client::Token;
 use noctule_topic::{FilterError, FilterIndex, Subscription};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Names a stream of this client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +46,10 @@ pub(crate) struct Filter {
     /// As it is written in SUBSCRIBE, with `$share/…`.
     pub(crate) text: Box<str>,
     pub(crate) options: SubscriptionOptions,
+    /// What SUBSCRIBE says besides.
+    pub(crate) properties: Properties<'static>,
+    /// The QoS that the server has granted, at its last answer.
+    pub(crate) granted: Option<QoS>,
     pub(crate) standing: Standing,
     /// The streams that want it, in the order in which they came.
     pub(crate) streams: Vec<StreamId>,
@@ -55,6 +61,10 @@ pub(crate) struct Filters {
     filters: BTreeMap<u32, Filter>,
     by_text: HashMap<Box<str>, u32>,
     index: FilterIndex<u32, ()>,
+    /// Those that the server has to be asked about.
+    due: BTreeSet<u32>,
+    /// Those whose request has not been answered.
+    asked: HashMap<Token, u32>,
     last_id: u32,
 }
 
@@ -67,20 +77,32 @@ impl Filters {
         &mut self,
         text: &str,
         options: SubscriptionOptions,
+        properties: &Properties<'static>,
         stream: StreamId,
     ) -> Result<u32, FilterError> {
         let parsed = Subscription::parse(text)?;
         if let Some(id) = self.by_text.get(text) {
-            if let Some(filter) = self.filters.get_mut(id) {
+            let id = *id;
+            if let Some(filter) = self.filters.get_mut(&id) {
                 filter.want_too(options, stream);
+                filter.properties = properties.clone();
             }
-            return Ok(*id);
+            self.stand(id, Standing::Wanted);
+            return Ok(id);
         }
         let id = self.unused_id();
         self.index.insert(&parsed.filter, id, ());
         self.by_text.insert(text.into(), id);
-        let standing = Standing::Wanted;
-        self.filters.insert(id, Filter { text: text.into(), options, standing, streams: vec![stream] });
+        let filter = Filter {
+            text: text.into(),
+            options,
+            properties: properties.clone(),
+            granted: None,
+            standing: Standing::Wanted,
+            streams: vec![stream],
+        };
+        self.filters.insert(id, filter);
+        self.due.insert(id);
         Ok(id)
     }
 
@@ -93,7 +115,7 @@ impl Filters {
         }
         match filter.standing {
             // The server has never heard of it on this session, or has it from an earlier one.
-            Standing::Wanted | Standing::Asked(_) | Standing::Held => filter.standing = Standing::Leaving,
+            Standing::Wanted | Standing::Asked(_) | Standing::Held => self.stand(id, Standing::Leaving),
             Standing::Leaving | Standing::Left(_) => {}
         }
     }
@@ -101,40 +123,51 @@ impl Filters {
     /// A connection has begun. Without a session the server has no subscriptions; with one, what was not answered
     /// is asked again.
     pub(crate) fn connected(&mut self, session_present: bool) {
-        let mut gone = Vec::new();
-        for (id, filter) in &mut self.filters {
-            filter.standing = match filter.standing {
-                Standing::Held if session_present => Standing::Held,
-                Standing::Wanted | Standing::Asked(_) | Standing::Held => Standing::Wanted,
-                Standing::Leaving | Standing::Left(_) => Standing::Leaving,
-            };
-            if filter.standing == Standing::Leaving && !session_present {
-                gone.push(*id);
+        let standings: Vec<_> = self.filters.iter().map(|(id, filter)| (*id, filter.standing)).collect();
+        for (id, standing) in standings {
+            match standing {
+                Standing::Held if session_present => {}
+                Standing::Wanted | Standing::Asked(_) | Standing::Held => self.stand(id, Standing::Wanted),
+                Standing::Leaving | Standing::Left(_) if session_present => self.stand(id, Standing::Leaving),
+                Standing::Leaving | Standing::Left(_) => self.remove(id),
             }
         }
-        gone.into_iter().for_each(|id| self.remove(id));
     }
 
     /// The next filter after `last` that the server has to be asked about.
     pub(crate) fn next_due(&self, last: Option<u32>) -> Option<(u32, &Filter)> {
         let from = last.map_or(0, |last| last + 1);
-        let is_due = |filter: &Filter| matches!(filter.standing, Standing::Wanted | Standing::Leaving);
-        self.filters.range(from..).find(|(_, filter)| is_due(filter)).map(|(id, filter)| (*id, filter))
+        let id = *self.due.range(from..).next()?;
+        self.filters.get(&id).map(|filter| (id, filter))
     }
 
-    pub(crate) fn set_standing(&mut self, id: u32, standing: Standing) {
-        if let Some(filter) = self.filters.get_mut(&id) {
-            filter.standing = standing;
+    /// How far the server knows of a filter has changed.
+    pub(crate) fn stand(&mut self, id: u32, standing: Standing) {
+        let Some(filter) = self.filters.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut filter.standing, standing);
+        self.forget_standing(id, before);
+        match standing {
+            Standing::Wanted | Standing::Leaving => {
+                self.due.insert(id);
+            }
+            Standing::Asked(token) | Standing::Left(token) => {
+                self.asked.insert(token, id);
+            }
+            Standing::Held => {}
         }
+    }
+
+    /// SUBACK grants it.
+    pub(crate) fn granted(&mut self, id: u32, reason_code: ReasonCode) {
+        if let Some(filter) = self.filters.get_mut(&id) {
+            filter.granted = QoS::from_bits(reason_code.as_u8());
+        }
+        self.stand(id, Standing::Held);
     }
 
     /// The filter that waits for the answer to this request.
     pub(crate) fn answered(&self, token: Token) -> Option<u32> {
-        let is_it = |filter: &Filter| match filter.standing {
-            Standing::Asked(asked) | Standing::Left(asked) => asked == token,
-            _ => false,
-        };
-        self.filters.iter().find(|(_, filter)| is_it(filter)).map(|(id, _)| *id)
+        self.asked.get(&token).copied()
     }
 
     pub(crate) fn get(&self, id: u32) -> Option<&Filter> {
@@ -144,6 +177,7 @@ impl Filters {
     /// Forgets a filter.
     pub(crate) fn remove(&mut self, id: u32) {
         let Some(filter) = self.filters.remove(&id) else { return };
+        self.forget_standing(id, filter.standing);
         self.by_text.remove(&filter.text);
         if let Ok(parsed) = Subscription::check(&filter.text) {
             self.index.remove(parsed.filter(), id);
@@ -161,6 +195,18 @@ impl Filters {
             matching.retain(is_named);
         }
         matching
+    }
+
+    fn forget_standing(&mut self, id: u32, standing: Standing) {
+        match standing {
+            Standing::Wanted | Standing::Leaving => {
+                self.due.remove(&id);
+            }
+            Standing::Asked(token) | Standing::Left(token) => {
+                self.asked.remove(&token);
+            }
+            Standing::Held => {}
+        }
     }
 
     fn unused_id(&mut self) -> u32 {
@@ -183,7 +229,6 @@ impl Filter {
         if !self.streams.contains(&stream) {
             self.streams.push(stream);
         }
-        self.standing = Standing::Wanted;
     }
 }
 
@@ -208,7 +253,7 @@ mod tests {
     const TWO: StreamId = StreamId(2);
 
     fn want(filters: &mut Filters, text: &str, stream: StreamId) -> u32 {
-        filters.want(text, SubscriptionOptions::default(), stream).expect("a filter")
+        filters.want(text, SubscriptionOptions::default(), &Properties::EMPTY, stream).expect("a filter")
     }
 
     fn due(filters: &Filters) -> Vec<(u32, Standing)> {
@@ -226,7 +271,7 @@ mod tests {
         let mut filters = Filters::default();
         let id = want(&mut filters, "a/+", ONE);
         assert_eq!(want(&mut filters, "a/+", TWO), id);
-        filters.set_standing(id, Standing::Held);
+        filters.stand(id, Standing::Held);
         filters.leave(id, ONE);
         assert_eq!(due(&filters), []);
         filters.leave(id, TWO);
@@ -242,10 +287,10 @@ mod tests {
         let held = want(&mut filters, "held", ONE);
         let asked = want(&mut filters, "asked", ONE);
         let left = want(&mut filters, "left", ONE);
-        filters.set_standing(held, Standing::Held);
-        filters.set_standing(asked, Standing::Asked(Token(1)));
+        filters.stand(held, Standing::Held);
+        filters.stand(asked, Standing::Asked(Token(1)));
         filters.leave(left, ONE);
-        filters.set_standing(left, Standing::Left(Token(2)));
+        filters.stand(left, Standing::Left(Token(2)));
         filters.connected(true);
         assert_eq!(due(&filters), [(asked, Standing::Wanted), (left, Standing::Leaving)]);
         filters.connected(false);
@@ -256,9 +301,9 @@ mod tests {
     fn who_wants_it_again_is_asked_for_again() {
         let mut filters = Filters::default();
         let id = want(&mut filters, "a", ONE);
-        filters.set_standing(id, Standing::Held);
+        filters.stand(id, Standing::Held);
         filters.leave(id, ONE);
-        filters.set_standing(id, Standing::Left(Token(1)));
+        filters.stand(id, Standing::Left(Token(1)));
         assert_eq!(want(&mut filters, "a", TWO), id);
         assert_eq!(due(&filters), [(id, Standing::Wanted)]);
         assert_eq!(filters.answered(Token(1)), None, "the answer to UNSUBSCRIBE changes nothing");

@@ -33,9 +33,9 @@ use crate::state::{Metrics, State};
 use authentication::Authentication;
 use comeback::{Comeback, Ending, Wait};
 use elsewhere::Whereabouts;
-use noctule_codec::{PacketId, Properties, Property, ProtocolVersion, ReasonCode};
+use noctule_codec::{PacketId, Properties, Property, ProtocolVersion, QoS, ReasonCode};
 use noctule_session::client::{
-    Client as Machine, DisconnectCause, Event, Flush, Message, PublishOutcome, Token,
+    Client as Machine, DisconnectCause, Event, Flush, Message, PublishOutcome, ServerLimits, Token,
 };
 use noctule_session::{Instant, SessionChange};
 use std::collections::HashMap;
@@ -262,7 +262,7 @@ impl Core {
             return true;
         }
         let Some(closing) = &self.closing else { return false };
-        let is_over = closing.deadline + LAST_WORDS_MS <= now;
+        let is_over = self.patience_ends().is_some_and(|end| end <= now);
         is_over || (!closing.is_said && !self.machine.is_connected() && self.is_closing_done(now))
     }
 
@@ -302,6 +302,11 @@ impl Core {
     pub(crate) fn is_closing_done(&self, now: Instant) -> bool {
         let Some(closing) = &self.closing else { return false };
         closing.is_said || closing.deadline <= now || self.machine.unsettled() == 0
+    }
+
+    /// When it ends whatever is left to do, once somebody has asked it to.
+    pub(crate) fn patience_ends(&self) -> Option<Instant> {
+        self.closing.as_ref().map(|closing| closing.deadline + LAST_WORDS_MS)
     }
 
     /// The attempt begins, as far as others can see.
@@ -351,6 +356,11 @@ impl Core {
         self.streams.status(stream)
     }
 
+    /// See [`Streams::granted_qos`].
+    pub(crate) fn granted_qos(&self, stream: StreamId) -> Option<QoS> {
+        self.streams.granted_qos(stream)
+    }
+
     /// A stream is gone: what it had is acknowledged, and the server is told about filters that nobody wants now.
     pub(crate) fn drop_stream(&mut self, stream: StreamId, now: Instant) {
         for message in self.streams.drop_stream(stream) {
@@ -371,6 +381,10 @@ impl Core {
             in_flight: self.machine.in_flight() as u64,
             ..self.metrics
         }
+    }
+
+    pub(crate) fn server(&self) -> Option<&ServerLimits> {
+        self.machine.server()
     }
 
     pub(crate) fn client_id(&self) -> &str {
@@ -483,7 +497,7 @@ impl Core {
         match event {
             Event::Connected { session_present, properties } => {
                 if self.finish_authentication(properties.authentication_data()) {
-                    self.connected(session_present, now);
+                    self.connected(session_present, properties, now);
                 }
             }
             Event::Refused { reason_code, properties } => {
@@ -515,7 +529,7 @@ impl Core {
         }
     }
 
-    fn connected(&mut self, session_present: bool, now: Instant) {
+    fn connected(&mut self, session_present: bool, properties: Properties<'static>, now: Instant) {
         self.metrics.connections += 1;
         self.comeback.connected(now);
         self.cause = None;
@@ -523,7 +537,7 @@ impl Core {
         let grace = (is_first && session_present).then(|| now + self.options.unclaimed_grace_ms);
         self.streams.connected(session_present, grace);
         tracing::info!(client_id = self.client_id(), session_present, "connected");
-        self.state.send_replace(State::Connected { session_present });
+        self.state.send_replace(State::Connected { session_present, properties });
         self.say_hello(now);
     }
 
@@ -537,12 +551,15 @@ impl Core {
     /// The birth message, unless an earlier one is still owed.
     fn say_hello(&mut self, now: Instant) {
         let Some(presence) = self.options.presence.as_ref().filter(|_| self.birth.is_none()) else { return };
-        self.birth = self.machine.publish(&presence.message(presence.online()), now).ok();
+        let Some(online) = presence.online() else { return };
+        self.birth = self.machine.publish(&presence.message(online), now).ok();
     }
 
     /// A will is for those who go without a word; who says DISCONNECT tells it himself.
     fn say_farewell(&mut self, now: Instant) {
-        let Some(presence) = &self.options.presence else { return };
+        let Some(presence) = self.options.presence.as_ref().filter(|it| it.online().is_some()) else {
+            return;
+        };
         if self.machine.is_connected() {
             let offline = presence.message(presence.offline());
             if let Err(error) = self.machine.publish(&offline, now) {

@@ -5,7 +5,7 @@
 //! - Messages of a session that this client has resumed without knowing it wait for a stream to come, until the
 //!   grace is over; then what nobody wants is released at once.
 
-use super::filters::{Filters, Standing, StreamId};
+use super::filters::{Filter, Filters, Standing, StreamId};
 use super::inbox::{Bounds, Inbox};
 use crate::error::SubscribeError;
 use crate::message::Arrived;
@@ -24,8 +24,10 @@ use std::task::{Poll, Waker};
 /// What somebody wants to subscribe to.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
-    pub(crate) filters: Vec<String>,
+    /// Each with a QoS of its own, or that of the options.
+    pub(crate) filters: Vec<(String, Option<QoS>)>,
     pub(crate) options: SubscriptionOptions,
+    pub(crate) properties: Properties<'static>,
     pub(crate) bounds: Bounds,
 }
 
@@ -74,8 +76,10 @@ impl Streams {
         self.last_id += 1;
         let stream = StreamId(self.last_id);
         let mut filters = Vec::new();
-        for text in &wish.filters {
-            let id = self.filters.want(text, wish.options, stream).map_err(|source| invalid(text, source))?;
+        for (text, qos) in &wish.filters {
+            let options = SubscriptionOptions { qos: qos.unwrap_or(wish.options.qos), ..wish.options };
+            let wanted = self.filters.want(text, options, &wish.properties, stream);
+            let id = wanted.map_err(|source| invalid(text, source))?;
             if !filters.contains(&id) {
                 filters.push(id);
             }
@@ -121,6 +125,12 @@ impl Streams {
     pub(crate) fn status(&self, stream: StreamId) -> (Option<SubscribeError>, u64) {
         let stream = self.streams.get(&stream);
         stream.map_or((None, 0), |stream| (stream.refused.clone(), stream.inbox.dropped()))
+    }
+
+    /// The lowest QoS that was granted to one of its filters.
+    pub(crate) fn granted_qos(&self, stream: StreamId) -> Option<QoS> {
+        let filters = self.streams.get(&stream)?.filters.iter();
+        filters.filter_map(|id| self.filters.get(*id)?.granted).min()
     }
 
     /// A stream is gone. What it had is returned, to be released.
@@ -180,7 +190,8 @@ impl Streams {
     /// Gives a new stream what has waited for it.
     pub(crate) fn claim(&mut self, id: StreamId, wish: &Wish, machine: &mut Machine, metrics: &mut Metrics) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        let filters: Vec<_> = wish.filters.iter().filter_map(|text| Subscription::check(text).ok()).collect();
+        let texts = wish.filters.iter().map(|(text, _)| text);
+        let filters: Vec<_> = texts.filter_map(|text| Subscription::check(text).ok()).collect();
         let is_wanted = |message: &Arrived| filters.iter().any(|it| matches(it.filter(), message.topic()));
         let (claimed, kept) = std::mem::take(&mut self.unclaimed).into_iter().partition(is_wanted);
         self.unclaimed = kept;
@@ -218,10 +229,10 @@ impl Streams {
             last = Some(id);
             let result = match filter.standing {
                 Standing::Leaving => unsubscribe(machine, &filter.text).map(Standing::Left),
-                _ => subscribe(machine, id, &filter.text, filter.options).map(Standing::Asked),
+                _ => subscribe(machine, id, filter).map(Standing::Asked),
             };
             match result {
-                Ok(standing) => self.filters.set_standing(id, standing),
+                Ok(standing) => self.filters.stand(id, standing),
                 // The next answer makes room.
                 Err(RequestError::TooManyRequests | RequestError::NotConnected) => return has_asked,
                 Err(source) => {
@@ -241,7 +252,7 @@ impl Streams {
             let filter = self.text(id);
             return self.refuse(id, &SubscribeError::Refused { filter, reason_code, reason });
         }
-        self.filters.set_standing(id, Standing::Held);
+        self.filters.granted(id, reason_code);
         let streams = self.filters.get(id).map(|filter| filter.streams.clone()).unwrap_or_default();
         for stream in streams {
             let Some(stream) = self.streams.get_mut(&stream) else { continue };
@@ -295,11 +306,11 @@ fn drop_unclaimed(message: &Arrived, machine: &mut Machine, metrics: &mut Metric
     release(message, machine);
 }
 
-fn check(filters: &[String]) -> Result<(), SubscribeError> {
+fn check(filters: &[(String, Option<QoS>)]) -> Result<(), SubscribeError> {
     if filters.is_empty() {
         return Err(SubscribeError::NoFilter);
     }
-    for text in filters {
+    for (text, _) in filters {
         Subscription::check(text).map_err(|source| invalid(text, source))?;
     }
     Ok(())
@@ -309,17 +320,12 @@ fn invalid(text: &str, source: noctule_topic::FilterError) -> SubscribeError {
     SubscribeError::Filter { filter: text.to_owned(), source }
 }
 
-fn subscribe(
-    machine: &mut Machine,
-    id: u32,
-    text: &str,
-    options: SubscriptionOptions,
-) -> Result<Token, RequestError> {
-    let mut properties = Properties::new();
+fn subscribe(machine: &mut Machine, id: u32, filter: &Filter) -> Result<Token, RequestError> {
+    let mut properties = filter.properties.clone();
     if machine.server().is_some_and(|server| server.subscription_identifiers_available) {
         properties.push(Property::SubscriptionIdentifier(id));
     }
-    let filters: SubscribeFilters<'_> = [(text, options)].into_iter().collect();
+    let filters: SubscribeFilters<'_> = [(&*filter.text, filter.options)].into_iter().collect();
     machine.subscribe(filters, properties)
 }
 

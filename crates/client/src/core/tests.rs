@@ -117,8 +117,10 @@ impl Bench {
     fn wish(&mut self, filters: &[&str]) -> StreamId {
         let bounds = Bounds { messages_max: 8, bytes_max: 1 << 20, overflow: Overflow::HoldBack };
         let options = SubscriptionOptions { qos: QoS::AtLeastOnce, ..SubscriptionOptions::default() };
-        let filters = filters.iter().map(ToString::to_string).collect();
-        self.core.subscribe(&Wish { filters, options, bounds }, self.now).expect("valid filters")
+        let filters = filters.iter().map(|filter| ((*filter).to_owned(), None)).collect();
+        self.core
+            .subscribe(&Wish { filters, options, bounds, properties: Properties::EMPTY }, self.now)
+            .expect("valid filters")
     }
 
     /// Answers the SUBSCRIBE that is written next.

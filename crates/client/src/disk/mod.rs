@@ -5,7 +5,8 @@
 //!
 //! Invariants:
 //! - Nothing that follows from a change is sent before the change is durable.
-//! - A failure of the disk is tried again and never passed over: until it succeeds nothing is sent.
+//! - A failure of the disk is tried again and never passed over: until it succeeds nothing is sent. Who closes the
+//!   client waits for it as long as for the server.
 
 mod log;
 mod record;
@@ -33,11 +34,14 @@ pub(crate) struct Disk {
     /// How many changes are durable.
     durable: watch::Sender<u64>,
     is_ending: AtomicBool,
+    /// Whether the folder is free for others.
+    is_free: watch::Sender<bool>,
 }
 
 impl Disk {
     pub(crate) fn new() -> Self {
-        Self { wake: Notify::new(), durable: watch::channel(0).0, is_ending: AtomicBool::new(false) }
+        let (durable, is_free) = (watch::channel(0).0, watch::channel(false).0);
+        Self { wake: Notify::new(), durable, is_ending: AtomicBool::new(false), is_free }
     }
 
     /// There may be changes.
@@ -57,11 +61,35 @@ impl Disk {
         self.is_ending.store(true, Ordering::Relaxed);
         self.wake();
     }
+
+    /// Waits until another client may use the folder.
+    pub(crate) async fn freed(&self) {
+        // The other end is in `self`.
+        let _ = self.is_free.subscribe().wait_for(|is_free| *is_free).await;
+    }
+
+    fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Relaxed)
+    }
 }
 
-/// Makes changes durable until the client has ended.
-pub(crate) async fn run(shared: Arc<Shared>, mut log: Log) {
+/// Makes changes durable until the client has ended, and gives the folder back then.
+pub(crate) async fn run(shared: Arc<Shared>, log: Log) {
     let Some(disk) = &shared.disk else { return };
+    let _freed = Freed(disk);
+    write_changes(&shared, disk, log).await;
+}
+
+/// Says that the folder is free, however the writer ends: its runtime may end before it.
+struct Freed<'a>(&'a Disk);
+
+impl Drop for Freed<'_> {
+    fn drop(&mut self) {
+        self.0.is_free.send_replace(true);
+    }
+}
+
+async fn write_changes(shared: &Shared, disk: &Disk, mut log: Log) {
     loop {
         disk.wake.notified().await;
         loop {
@@ -70,29 +98,32 @@ pub(crate) async fn run(shared: Arc<Shared>, mut log: Log) {
                 break;
             }
             let bytes = record::encode_all(&changes, &shared.clock);
-            log = until_done(log, move |log| log.append(&bytes)).await;
+            let Some(written) = until_done(disk, log, move |log| log.append(&bytes)).await else { return };
+            log = written;
             disk.durable.send_replace(position);
         }
         if log.is_worth_rewriting() {
-            log = rewrite(&shared, disk, log).await;
+            let Some(written) = rewrite(shared, disk, log).await else { return };
+            log = written;
         }
-        if disk.is_ending.load(Ordering::Relaxed) {
+        if disk.is_ending() {
             return;
         }
     }
 }
 
 /// Replaces the log by what makes the present state.
-async fn rewrite(shared: &Shared, disk: &Disk, log: Log) -> Log {
+async fn rewrite(shared: &Shared, disk: &Disk, log: Log) -> Option<Log> {
     let (position, changes) = shared.with(|core, _| (core.take_changes().0, core.snapshot()));
     let bytes = record::encode_all(&changes, &shared.clock);
-    let log = until_done(log, move |log| log.replace(&bytes)).await;
+    let log = until_done(disk, log, move |log| log.replace(&bytes)).await?;
     disk.durable.send_replace(position);
-    log
+    Some(log)
 }
 
-/// Does something with the log where blocking is allowed, again and again until it succeeds.
-async fn until_done<F>(mut log: Log, work: F) -> Log
+/// Does something with the log where blocking is allowed, again and again until it succeeds. `None` if it does not
+/// and the client has ended: then nobody waits for it, and nothing that follows from it was sent.
+async fn until_done<F>(disk: &Disk, mut log: Log, work: F) -> Option<Log>
 where
     F: Fn(&mut Log) -> Result<(), OutboxError> + Send + Sync + 'static,
 {
@@ -109,9 +140,14 @@ where
             // The runtime ends; nobody waits for the rest.
             Err(_) => return std::future::pending().await,
         };
-        let Err(error) = result else { return log };
+        let Err(error) = result else { return Some(log) };
+        if disk.is_ending() {
+            tracing::error!(%error, "the outbox cannot be written, and the client ends without that");
+            return None;
+        }
         tracing::error!(%error, "the outbox cannot be written; nothing is sent until it can");
-        tokio::time::sleep(PAUSE).await;
+        let over = tokio::time::Instant::now() + PAUSE;
+        while !disk.is_ending() && tokio::time::timeout_at(over, disk.wake.notified()).await.is_ok() {}
     }
 }
 

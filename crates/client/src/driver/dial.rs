@@ -116,7 +116,7 @@ async fn secure(_options: &Options, _host: &str, way: Way) -> io::Result<Way> {
 #[cfg(feature = "websocket")]
 async fn upgrade(options: &Options, server: (&str, u16, &str), way: Way) -> io::Result<Way> {
     let is_secure = matches!(options.address, Address::Network { tls: true, .. });
-    Ok(Box::new(super::websocket::upgrade(server, is_secure, way).await?))
+    Ok(Box::new(super::websocket::upgrade(server, is_secure, &options.headers, way).await?))
 }
 
 #[cfg(not(feature = "websocket"))]

@@ -21,6 +21,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::time::{sleep_until, timeout};
 use tracing::Instrument as _;
+#[cfg(feature = "websocket")]
+pub(crate) use websocket::{Header, header};
 
 /// Looks after one client until it is closed.
 pub(crate) async fn run(shared: Arc<Shared>) {
@@ -30,7 +32,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         let span = tracing::info_span!("connection", number);
         let error = attempt(&shared).instrument(span).await;
         shared.with(|core, now| core.lost(error, now));
-        shared.persisted().await;
+        persisted(&shared).await;
         let next = shared.with(|core, now| core.next(now, random()));
         match next {
             Next::Stop => break,
@@ -93,7 +95,9 @@ async fn carry(shared: &Shared, way: Way) -> Option<ConnectionError> {
             let bytes = &mut output.bytes;
             let flush = shared.with(|core, now| core.flush(now, WRITE_BYTES, bytes));
             // What these bytes say must not be forgotten once they are sent.
-            shared.persisted().await;
+            if !persisted(shared).await {
+                return None;
+            }
             if flush == Flush::Close {
                 finish(&mut writer, &output.bytes).await;
                 return None;
@@ -115,6 +119,27 @@ async fn carry(shared: &Shared, way: Way) -> Option<ConnectionError> {
                 Err(error) => return Some(ConnectionError::lost(Some(error))),
             },
             () = at(timeout) => shared.with(Core::handle_timeouts),
+            () = shared.changed() => {}
+        }
+    }
+}
+
+/// Waits until everything that has changed is durable. Returns whether it is: a disk that refuses is not waited for
+/// any longer than whoever closes the client wants.
+async fn persisted(shared: &Shared) -> bool {
+    tokio::select! {
+        biased;
+        () = shared.persisted() => true,
+        () = until_patience_ends(shared) => false,
+    }
+}
+
+/// Returns once the client is closed and its time for that is over.
+async fn until_patience_ends(shared: &Shared) {
+    loop {
+        let end = shared.with(|core, _| core.patience_ends()).map(|end| shared.clock.at(end));
+        tokio::select! {
+            () = at(end) => return,
             () = shared.changed() => {}
         }
     }

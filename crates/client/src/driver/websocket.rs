@@ -9,10 +9,18 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::error::Error;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
+
+/// A header of HTTP.
+pub(crate) type Header = (HeaderName, HeaderValue);
+
+/// The header with this name and value, if they can be sent.
+pub(crate) fn header(name: &str, value: &str) -> Option<Header> {
+    Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
+}
 
 /// An open WebSocket.
 pub(super) struct WebSocket {
@@ -25,12 +33,16 @@ pub(super) struct WebSocket {
 pub(super) async fn upgrade(
     (host, port, path): (&str, u16, &str),
     is_secure: bool,
+    headers: &[Header],
     way: Way,
 ) -> io::Result<WebSocket> {
     let scheme = if is_secure { "wss" } else { "ws" };
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let mut request = format!("{scheme}://{host}:{port}{path}").into_client_request().map_err(broken)?;
     request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("mqtt"));
+    for (name, value) in headers {
+        request.headers_mut().append(name.clone(), value.clone());
+    }
     let (inner, _) = client_async(request, way).await.map_err(broken)?;
     Ok(WebSocket { inner, rest: Bytes::new() })
 }

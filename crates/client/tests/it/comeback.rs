@@ -1,7 +1,7 @@
 //! Coming back: what is kept, what is asked for again, who is thrown out.
 
 use crate::support::broker::{Broker, EVERY, Kind, every_pair};
-use crate::support::{in_memory, within};
+use crate::support::{hasty, in_memory, within};
 use noctule_client::{Backoff, Client, IdConflict, State};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn builder(url: &str) -> noctule_client::Builder {
 
 async fn state(client: &Client, is_it: impl FnMut(&State) -> bool) -> State {
     let mut state = client.state();
-    within("a state", state.wait_for(is_it)).await.expect("the client is there").clone()
+    within("a state", state.wait_for(is_it)).await.expect("the client is there")
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn a_session_of_an_earlier_run_is_taken_up_with_what_it_is_owed() {
             sender.publish("a/b", number).await.expect("taken").await.expect("acknowledged");
         }
         let second = within("a connection", durable().connect()).await.expect("connected");
-        state(&second, |state| matches!(state, State::Connected { session_present: true })).await;
+        state(&second, |state| matches!(state, State::Connected { session_present: true, .. })).await;
         let mut stream = second.subscribe("a/+").await.expect("granted");
         for number in ["1", "2", "3"] {
             let message = within("what is owed", stream.next()).await.expect("open");
@@ -96,4 +96,19 @@ async fn a_message_that_is_dropped_without_an_acknowledgement_comes_again() {
         assert!(again.dup() && again.text() == Ok("1"));
         assert!(again.ack() && !again.ack());
     }
+}
+
+#[tokio::test]
+async fn a_client_that_was_closed_before_its_streams_finds_what_came_meanwhile() {
+    let broker = in_memory();
+    let client = within("a connection", hasty(&broker.url(), "worker").connect()).await.expect("connected");
+    let jobs = client.subscribe("jobs").await.expect("granted");
+    within("the end", client.close()).await;
+    drop(jobs);
+    let other = within("a connection", Client::connect(&broker.url())).await.expect("connected");
+    other.publish("jobs", "1").await.expect("taken").await.expect("acknowledged");
+
+    let client = within("a connection", hasty(&broker.url(), "worker").connect()).await.expect("connected");
+    let mut jobs = client.subscribe("jobs").await.expect("granted");
+    assert_eq!(within("the job", jobs.next()).await.expect("open").text(), Ok("1"));
 }

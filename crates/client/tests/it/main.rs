@@ -10,6 +10,7 @@ mod killed;
 mod ledger;
 mod outbox;
 mod roundtrip;
+mod said;
 mod server;
 mod support;
 mod telemetry;

@@ -1,7 +1,7 @@
 //! The outbox on disk: what was published before the process ended is sent by the next one.
 
 use crate::support::broker::{Broker, EVERY, Kind, folder, free_address};
-use crate::support::within;
+use crate::support::{in_memory, within};
 use noctule_client::{Backoff, BuildError, Builder, Client, NotSent, OutboxError, PublishError, QoS};
 use std::path::Path;
 use std::time::Duration;
@@ -136,4 +136,38 @@ async fn it_is_one_clients() {
     assert!(matches!(other, Err(BuildError::Outbox(OutboxError::InUse { .. }))));
     let nameless = Client::builder(&url).outbox_on_disk(&files).connect_in_background();
     assert!(matches!(nameless, Err(BuildError::OutboxWithoutClientId)));
+}
+
+#[tokio::test]
+async fn a_client_that_has_closed_has_given_its_folder_back() {
+    let (broker, files) = (in_memory(), folder("outbox-given-back"));
+    for _ in 0..20 {
+        let client = within("a connection", builder(&broker.url(), &files).connect()).await;
+        let client = client.expect("the folder is free");
+        within("the disk", client.publish("t", "x").into_future()).await.expect("on disk");
+        within("the end", client.close()).await;
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_disk_that_refuses_does_not_keep_a_client_from_closing() {
+    let (broker, files) = (in_memory(), folder("outbox-full"));
+    std::fs::create_dir_all(&files).expect("a writable folder");
+    let client = within("a connection", builder(&broker.url(), &files).connect()).await.expect("an outbox");
+    within("the disk", client.publish("t", "kept").into_future()).await.expect("on disk");
+    // What replaces the file cannot be made: the log is rewritten once it has grown enough.
+    std::fs::create_dir(files.join("outbox.new")).expect("a writable folder");
+    let refused = loop {
+        let publish = client.publish("t", vec![0; 300_000]).into_future();
+        if tokio::time::timeout(Duration::from_millis(500), publish).await.is_err() {
+            break client.metrics().unsettled;
+        }
+    };
+    assert!(refused > 0);
+    within("the end", client.close_within(Duration::from_millis(50))).await;
+    std::fs::remove_dir(files.join("outbox.new")).expect("it is there");
+    let next =
+        within("a connection", builder(&broker.url(), &files).connect()).await.expect("the folder is free");
+    within("the end", next.close()).await;
 }

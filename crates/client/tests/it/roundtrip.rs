@@ -165,7 +165,7 @@ async fn what_is_refused_says_why() {
     within("the end", client.close()).await;
     assert!(matches!(client.publish("a", "x").await, Err(PublishError::Closed)));
     assert!(matches!(client.subscribe("a").await, Err(SubscribeError::Closed)));
-    assert!(matches!(*client.state().borrow(), State::Closed { cause: None }));
+    assert!(matches!(client.state().get(), State::Closed { cause: None }));
 }
 
 #[tokio::test]

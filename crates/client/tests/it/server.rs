@@ -1,68 +1,14 @@
 //! Servers that are a few lines of test: what no broker here does, as a client sees it.
 
-use crate::support::{PATIENCE, hasty, in_memory, within};
+use crate::support::peer::{Peer, listen};
+use crate::support::{hasty, in_memory, within};
 use noctule_client::{
     AuthenticationError, AuthenticationExchange, Authenticator, Builder, Client, ConnectError,
-    ConnectionError, Properties, Property, ProtocolVersion, ReasonCode, ReauthenticateError,
-    ServerReferences, State,
+    ConnectionError, Properties, Property, ReasonCode, ReauthenticateError, ServerReferences, State,
 };
-use noctule_codec::{Auth, ConnAck, Decoder, Disconnect, Packet};
+use noctule_codec::{Auth, ConnAck, Disconnect, Packet};
 use std::net::SocketAddr;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-
-/// The server's end of one connection.
-struct Peer {
-    stream: TcpStream,
-    decoder: Decoder,
-    bytes: Vec<u8>,
-}
-
-async fn listen() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("bound");
-    (listener, address)
-}
-
-impl Peer {
-    async fn accept(listener: &TcpListener) -> Self {
-        let (stream, _) = within("a client", listener.accept()).await.expect("a client");
-        Self { stream, decoder: Decoder::server(u32::MAX), bytes: Vec::new() }
-    }
-
-    /// The next packet of the client in `look`'s words.
-    async fn hear<T>(&mut self, look: impl Fn(&Packet<'_>) -> T) -> T {
-        loop {
-            if let Some((packet, length)) = self.decoder.decode(&self.bytes).expect("packets") {
-                let seen = look(&packet);
-                self.bytes.drain(..length);
-                return seen;
-            }
-            let mut more = [0; 512];
-            let read = within("a packet", self.stream.read(&mut more)).await.expect("open");
-            assert!(read > 0, "the client has left");
-            self.bytes.extend_from_slice(&more[..read]);
-        }
-    }
-
-    async fn say(&mut self, packet: &Packet<'_>) {
-        let mut bytes = Vec::new();
-        packet.encode(ProtocolVersion::V5, &mut bytes).expect("a short packet");
-        self.stream.write_all(&bytes).await.expect("open");
-    }
-
-    async fn let_in(&mut self, properties: Properties<'_>) {
-        let (session_present, reason_code) = (false, ReasonCode::Success);
-        self.say(&Packet::ConnAck(ConnAck { session_present, reason_code, properties })).await;
-    }
-
-    /// Whether the client closes the connection without another packet.
-    async fn sees_its_client_leave(mut self) -> bool {
-        let mut rest = Vec::new();
-        let read = tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut rest)).await;
-        matches!(read, Ok(Ok(0) | Err(_)))
-    }
-}
+use tokio::net::TcpListener;
 
 /// A server that sends every client to another one, with CONNACK or with DISCONNECT.
 async fn send_away(listener: &TcpListener, reason_code: ReasonCode, other: SocketAddr, is_let_in: bool) {
@@ -239,7 +185,7 @@ async fn mqtt_4_12_0_3_and_4_12_1_1_a_client_authenticates_in_steps_and_again() 
     assert_eq!(ask(&mut peer, "1").await.as_deref(), Some(&b"2"[..]));
     peer.say(&Packet::Auth(Auth { reason_code: ReasonCode::Success, properties: said("well done") })).await;
     within("the end", again).await.expect("no panic").expect("the server is content");
-    assert!(client.state().borrow().is_connected());
+    assert!(client.is_connected());
 }
 
 #[tokio::test]
@@ -287,5 +233,5 @@ async fn without_a_method_there_is_nothing_to_authenticate_by() {
         panic!("{refused}");
     };
     assert_eq!(reason_code, ReasonCode::BadAuthenticationMethod);
-    assert!(matches!(*client.state().borrow(), State::Closed { .. }));
+    assert!(matches!(client.state().get(), State::Closed { .. }));
 }

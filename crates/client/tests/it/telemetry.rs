@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 async fn metrics(client: &Client, are_they: impl FnMut(&Metrics) -> bool) -> Metrics {
     let mut metrics = client.watch_metrics();
-    *within("the metrics", metrics.wait_for(are_they)).await.expect("the client is there")
+    within("the metrics", metrics.wait_for(are_they)).await.expect("the client is there")
 }
 
 #[tokio::test]

@@ -318,7 +318,7 @@ impl Client {
         let outcome = PublishOutcome::NotSent(NotSent::ConnectionEnded);
         self.events.extend(unsent.map(|token| Event::published(token, outcome)));
         let unanswered = connection.requests.take();
-        self.events.extend(unanswered.map(|token| Event::RequestLost { token }));
+        self.events.extend(unanswered.into_iter().map(|token| Event::RequestLost { token }));
         self.events.push_back(Event::Disconnected { cause });
         connection.phase = Stage::Closing { cause: None };
     }

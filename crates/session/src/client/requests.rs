@@ -7,6 +7,7 @@ use noctule_codec::{
     UnsubscribeFilters,
 };
 use noctule_topic::{FilterError, Subscription as FilterText};
+use std::collections::BTreeMap;
 
 /// Why a request was not made. Nothing has been sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,38 +47,43 @@ pub enum RequestError {
 /// Requests that wait for their answer.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
-    waiting: Vec<Request>,
+    waiting: BTreeMap<PacketId, Request>,
     /// Requests made on this connection.
     made: u16,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Request {
-    packet_id: PacketId,
     token: Token,
     packet_type: PacketType,
     filters: usize,
 }
 
 impl Requests {
-    /// Takes all that have not been answered.
-    pub(super) fn take(&mut self) -> impl Iterator<Item = Token> + use<> {
-        std::mem::take(&mut self.waiting).into_iter().map(|request| request.token)
+    /// Takes all that have not been answered, in the order in which they were made.
+    pub(super) fn take(&mut self) -> Vec<Token> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let mut tokens: Vec<_> = waiting.into_values().map(|request| request.token).collect();
+        tokens.sort_unstable();
+        tokens
     }
 
     /// An id that no waiting request has, from the range that publications leave alone.
     fn free_packet_id(&mut self) -> Option<PacketId> {
+        if self.waiting.len() >= usize::from(REQUESTS_MAX) {
+            return None;
+        }
         (0..REQUESTS_MAX).find_map(|_| {
             let offset = self.made % REQUESTS_MAX;
             self.made = offset + 1;
             let id = PacketId::new(LAST_PUBLISH_ID.get() + 1 + offset)?;
-            self.waiting.iter().all(|request| request.packet_id != id).then_some(id)
+            (!self.waiting.contains_key(&id)).then_some(id)
         })
     }
 
     fn answer(&mut self, packet_id: PacketId, packet_type: PacketType) -> Option<Request> {
-        let is_it = |it: &Request| it.packet_id == packet_id && it.packet_type == packet_type;
-        self.waiting.iter().position(is_it).map(|place| self.waiting.remove(place))
+        self.waiting.get(&packet_id).filter(|request| request.packet_type == packet_type)?;
+        self.waiting.remove(&packet_id)
     }
 }
 
@@ -141,7 +147,7 @@ impl Client {
         }
         let token = self.next_token();
         if let Some(connection) = self.connection.as_deref_mut() {
-            connection.requests.waiting.push(Request { packet_id, token, packet_type, filters });
+            connection.requests.waiting.insert(packet_id, Request { token, packet_type, filters });
         }
         self.send(packet);
         Ok(token)

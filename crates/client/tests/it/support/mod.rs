@@ -1,6 +1,7 @@
 //! What the tests share: brokers to talk to, a network that fails, polls that are counted.
 
 pub(crate) mod broker;
+pub(crate) mod peer;
 pub(crate) mod polls;
 pub(crate) mod proxy;
 
