@@ -42,6 +42,15 @@ everyVersion('thousand_in_order', async (connect) => {
   await sub.expect(...numbers(1000));
 });
 
+// 3,000 messages published at once at QoS 2, more than most brokers allow: MQTT.js heeds no Receive Maximum, and its
+// PUBRELs stand behind all of them.
+everyVersion('burst_at_qos_2', async (connect) => {
+  const [sub, pub] = [await connect(), await connect()];
+  await sub.subscribe('load', { qos: 2 });
+  await Promise.all(numbers(3000).map((number) => pub.publish('load', number, { qos: 2 })));
+  await sub.expect(...numbers(3000));
+});
+
 // Set, replaced, cleared.
 everyVersion('retained', async (connect) => {
   const pub = await connect();

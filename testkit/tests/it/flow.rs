@@ -253,6 +253,24 @@ fn mqtt5_3_3_4_7_whoever_waits_for_our_acknowledgements_has_not_exceeded_its_win
     assert_eq!(sim.payloads(subscriber), (1..=100).map(|id| id.to_string()).collect::<Vec<_>>());
 }
 
+/// What MQTT.js does with a loop of publications at QoS 2: each PUBREL stands behind all of them.
+#[test]
+fn a_burst_at_qos_2_is_nobodys_mistake_by_default() {
+    for version in VERSIONS {
+        let mut sim = Sim::new();
+        let publisher = sim.connect(version, "publisher");
+        for id in 1..=5000 {
+            sim.queue(publisher, &Packet::Publish(publish("a", b"x", ExactlyOnce, id)));
+        }
+        for id in 1..=5000 {
+            sim.queue(publisher, &Packet::PubRel(ack(id)));
+        }
+        sim.run();
+        assert_eq!(sim.drain(publisher).len(), 10_000);
+        assert!(!sim.is_closed(publisher), "{:?}", sim.events);
+    }
+}
+
 /// The PUBRECs leave, the PUBRELs stand behind what the client has sent too many: only closing helps.
 #[test]
 fn mqtt5_3_3_4_7_publications_that_wait_for_the_client_fill_its_window() {

@@ -607,8 +607,9 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Number { range: 1..=U16_MAX, field: field!(limits.receive_maximum) },
         flag: None,
         help: "Unacknowledged QoS 1 and 2 publications accepted from one client",
-        details: "Announced to 5.0 clients as Receive Maximum. A client that exceeds it is disconnected \
-                  (0x93).",
+        details: "Announced to 5.0 clients as Receive Maximum. What it sends beyond that waits while it is our \
+                  turn to acknowledge; a client that exceeds it with QoS 2 that it does not release is \
+                  disconnected (0x93). Many clients do not heed a lower one, so that a burst of theirs ends.",
         hint: "",
     },
     Key {
