@@ -51,6 +51,14 @@ everyVersion('burst_at_qos_2', async (connect) => {
   await sub.expect(...numbers(3000));
 });
 
+// `mqtt.connect('ws://host:8083')`, with no path behind it.
+everyVersion('websocket_without_a_path', async (connect) => {
+  const peer = await connect({ protocol: 'ws', port: Number(new URL(process.env.BROKER_WS).port) });
+  await peer.subscribe('w');
+  await peer.publish('w', 'hello');
+  await peer.expect('hello');
+});
+
 // Set, replaced, cleared.
 everyVersion('retained', async (connect) => {
   const pub = await connect();

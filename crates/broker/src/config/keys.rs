@@ -25,8 +25,8 @@ pub static KEYS: &[Key] = &[
                   `tcp://*:1883` is all addresses, `tcp://0.0.0.0:1883` and `tcp://[::]:1883` those of \
                   a family, port 0 is any free port. `tls://HOST:PORT` needs a certificate (section \
                   `[tls]`). `ws://HOST:PORT` and `wss://HOST:PORT` are MQTT over WebSocket at the path \
-                  `/mqtt`, or at the one that the URL has; `/*` is every path. `unix:PATH` is a socket \
-                  for the broker's user and group. Several URLs are an array in the file, are separated \
+                  `/mqtt` and for clients that name none, or at the path that the URL has; `/*` is every \
+                  path. `unix:PATH` is a socket for the broker's user and group. Several URLs are an array in the file, are separated \
                   by commas in the environment, and repeat the flag on the command line.",
         hint: "",
     },
