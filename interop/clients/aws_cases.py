@@ -162,11 +162,9 @@ def topic_aliases(port: int):
 @case("v5/session_resumes")
 def session_resumes(port: int):
     """What was published meanwhile comes in order."""
-    Peer(port, "panel", expiry=100, session_behavior=REJOIN).subscribe("s")
-    # The second one takes the session over.
-    pub = Peer(port, "pub")
-    back = Peer(port, "panel", expiry=100, session_behavior=REJOIN)
-    back.stop()
+    panel, pub = Peer(port, "panel", expiry=100, session_behavior=REJOIN), Peer(port, "pub")
+    panel.subscribe("s")
+    panel.stop()
     for number in range(100):
         pub.publish("s", str(number))
     back = Peer(port, "panel", expiry=100, session_behavior=REJOIN)
