@@ -11,22 +11,20 @@
 
 use noctule_session::Instant;
 
-/// What is known of the pauses of one client.
+/// What is known of the pauses of one client: when it was last heard, in milliseconds, and in the two lowest bits how
+/// many pauses it has made. Each connection has one, so it is a single word.
 #[derive(Debug, Default)]
-pub(crate) struct Pauses {
-    heard_at: Instant,
-    seen: u8,
-}
+pub(crate) struct Pauses(u64);
 
 impl Pauses {
     /// Something has come. Says whether the client waits until it is acknowledged.
     pub(crate) fn hear(&mut self, now: Instant) -> bool {
-        let pause = now.millis_since(self.heard_at);
-        self.heard_at = now;
-        if self.seen < SEEN_ENOUGH && (SHORTEST_MILLIS..=LONGEST_MILLIS).contains(&pause) {
-            self.seen += 1;
-        }
-        self.seen == SEEN_ENOUGH
+        let (heard_at, seen) = (self.0 >> SEEN_BITS, self.0 & SEEN_ENOUGH);
+        let pause = now.as_millis().saturating_sub(heard_at);
+        let is_one_more = seen < SEEN_ENOUGH && (SHORTEST_MILLIS..=LONGEST_MILLIS).contains(&pause);
+        let seen = seen + u64::from(is_one_more);
+        self.0 = now.as_millis() << SEEN_BITS | seen;
+        seen == SEEN_ENOUGH
     }
 }
 
@@ -34,8 +32,9 @@ impl Pauses {
 const SHORTEST_MILLIS: u64 = 38;
 /// What is held back comes when the acknowledgement has arrived, and has to come back: a way of 20 ms is allowed for.
 const LONGEST_MILLIS: u64 = 65;
-/// A client says something after such a pause by chance, but seldom so often.
-const SEEN_ENOUGH: u8 = 3;
+/// A client says something after such a pause by chance, but seldom so often. It is all that the bits can hold.
+const SEEN_ENOUGH: u64 = (1 << SEEN_BITS) - 1;
+const SEEN_BITS: u32 = 2;
 
 #[cfg(test)]
 mod tests {
