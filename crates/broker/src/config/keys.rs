@@ -26,8 +26,9 @@ pub static KEYS: &[Key] = &[
                   a family, port 0 is any free port. `tls://HOST:PORT` needs a certificate (section \
                   `[tls]`). `ws://HOST:PORT` and `wss://HOST:PORT` are MQTT over WebSocket at the path \
                   `/mqtt` and for clients that name none, or at the path that the URL has; `/*` is every \
-                  path. `unix:PATH` is a socket for the broker's user and group. Several URLs are an array in the file, are separated \
-                  by commas in the environment, and repeat the flag on the command line.",
+                  path. `unix:PATH` is a socket for the broker's user and group. Several URLs are an \
+                  array in the file, are separated by commas in the environment, and repeat the flag on \
+                  the command line.",
         hint: "",
     },
     Key {
