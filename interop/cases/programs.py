@@ -23,6 +23,7 @@ PYTHON_PROGRAMS = (
     ("paho2", "paho2", "paho_cases.py"),
     ("gmqtt", "paho2", "gmqtt_cases.py"),
     ("aiomqtt", "paho2", "aiomqtt_cases.py"),
+    ("aws", "paho2", "aws_cases.py"),
 )
 
 

@@ -17,6 +17,9 @@ LARGE_BYTES = 2 * 1024 * 1024
 # Lengths around the borders of a frame's length, of a TLS record, of the broker's buffers and of its pieces of a payload.
 BORDERS = tuple(border + more for border in (126, 16 << 10, 40 << 10, 64 << 10, 128 << 10) for more in (-14, -1, 0, 1))
 STALL_BYTES = 5_000_000
+EXCHANGES = 50
+# Half of what one lasts when the kernel delays an acknowledgement once.
+PROMPT_SECONDS = 0.020
 QOS2_KINDS = (Kind.PUBLISH, Kind.PUBREC, Kind.PUBREL, Kind.PUBCOMP)
 
 
@@ -68,6 +71,22 @@ def thousand_in_order(port: int, version: str):
     payloads = [str(number) for number in range(1000)]
     pub.wait_published([pub.publish_later("load", payload, 1) for payload in payloads])
     sub.expect(*payloads)
+
+
+@every_version("request_and_response_are_prompt")
+def request_and_response_are_prompt(port: int, version: str):
+    """50 requests and their responses at QoS 1, one after the other, do not wait 40 ms each for the kernel."""
+    asks, answers = Peer(port, version, "asks"), Peer(port, version, "answers")
+    for peer, topic in ((asks, "response"), (answers, "request")):
+        peer.connect()
+        peer.subscribe(topic, qos=1)
+    answers.on_message = lambda message: answers.publish_later("response", message.payload, 1)
+    begin = time.monotonic()
+    for number in range(EXCHANGES):
+        asks.publish_later("request", str(number), 1)
+        asks.wait_count(number + 1)
+    seconds = time.monotonic() - begin
+    check(seconds < EXCHANGES * PROMPT_SECONDS, f"{EXCHANGES} exchanges took {seconds:.2f} s")
 
 
 @every_version("durable_session_resumes_with_dup")

@@ -42,6 +42,23 @@ everyVersion('thousand_in_order', async (connect) => {
   await sub.expect(...numbers(1000));
 });
 
+// 3,000 messages published at once at QoS 2, more than most brokers allow: MQTT.js heeds no Receive Maximum, and its
+// PUBRELs stand behind all of them.
+everyVersion('burst_at_qos_2', async (connect) => {
+  const [sub, pub] = [await connect(), await connect()];
+  await sub.subscribe('load', { qos: 2 });
+  await Promise.all(numbers(3000).map((number) => pub.publish('load', number, { qos: 2 })));
+  await sub.expect(...numbers(3000));
+});
+
+// `mqtt.connect('ws://host:8083')`, with no path behind it.
+everyVersion('websocket_without_a_path', async (connect) => {
+  const peer = await connect({ protocol: 'ws', port: Number(new URL(process.env.BROKER_WS).port) });
+  await peer.subscribe('w');
+  await peer.publish('w', 'hello');
+  await peer.expect('hello');
+});
+
 // Set, replaced, cleared.
 everyVersion('retained', async (connect) => {
   const pub = await connect();

@@ -18,7 +18,7 @@ TOOLS = ("mosquitto_pub", "mosquitto_sub", "mosquitto_rr", "paho_c_pub", "paho_c
          "openssl", "chromium")
 # Virtual environment, package, and how its version begins.
 PYTHON_PACKAGES = (("paho1", "paho-mqtt", "1.6.1"), ("paho2", "paho-mqtt", "2."), ("paho2", "gmqtt", "0."),
-                   ("paho2", "aiomqtt", "2."))
+                   ("paho2", "aiomqtt", "2."), ("paho2", "awscrt", "0."))
 NODE_PACKAGES = (("mqtt", "5."), ("node-red", "4."))
 
 

@@ -16,6 +16,7 @@ mod ledger;
 mod locks;
 mod mailbox;
 mod memory;
+mod pauses;
 mod reload;
 mod runtime;
 mod shared;

@@ -438,6 +438,9 @@ impl Runtime {
                     }
                     return Ok(());
                 }
+                if socket.pauses.hear(self.now) && length <= HELD_BACK_BYTES_MAX {
+                    socket.stream.acknowledge_at_once();
+                }
                 let is_first = !socket.has_unread();
                 if is_to_be_identified {
                     self.identify(id)?;
@@ -920,6 +923,8 @@ const PARCELS_PER_TURN: usize = 4096;
 const ROOM_KEPT: usize = 256;
 /// One read takes at most this, which bounds what one connection does in a turn.
 const READ_BYTES: usize = 64 << 10;
+/// What a kernel holds back is less than a segment.
+const HELD_BACK_BYTES_MAX: usize = 1500;
 /// One flush encodes about this much.
 const FLUSH_BYTES: usize = 128 << 10;
 /// A connection that has been told its end has this long to read it and close.

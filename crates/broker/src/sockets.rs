@@ -8,6 +8,8 @@ use noctule_transport::{Stream, Write};
 use std::sync::Arc;
 use std::{io, mem};
 
+use crate::pauses::Pauses;
+
 /// One connection's socket and buffers. Idle ones own no buffer.
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -19,6 +21,8 @@ pub(crate) struct Socket {
     waiting: Option<Box<Waiting>>,
     /// What the engine wants next.
     pub(crate) next: Next,
+    /// Whether its client waits for the kernel.
+    pub(crate) pauses: Pauses,
     /// The kernel may have more to read.
     pub(crate) is_readable: bool,
     /// The peer has finished sending, so reading goes on until the end is seen.
@@ -115,6 +119,7 @@ impl Sockets {
             listener,
             waiting,
             next: Next::Read,
+            pauses: Pauses::default(),
             is_readable: false,
             is_read_closed: false,
             is_to_be_identified: false,
@@ -357,6 +362,6 @@ mod tests {
     #[test]
     fn an_idle_socket_is_small() {
         let of_mio = if cfg!(debug_assertions) { 16 } else { 0 };
-        assert!(size_of::<Socket>() <= 56 + of_mio);
+        assert!(size_of::<Socket>() <= 64 + of_mio);
     }
 }

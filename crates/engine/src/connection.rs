@@ -278,10 +278,7 @@ impl Shard {
     /// Whether a connection that was told [`Next::Flush`] may be read again.
     pub fn wants_input(&self, id: ConnectionId) -> bool {
         self.session_of(id).is_some_and(|slot| {
-            let link = self.sessions[slot].session.link.as_deref();
-            self.has_room_for_answers(slot)
-                && !self.is_long_under_way(slot)
-                && link.is_some_and(|link| link.subscriptions_promised == 0)
+            self.has_room_for_answers(slot) && !self.is_long_under_way(slot) && !self.holds_publishes(slot)
         })
     }
 
@@ -340,16 +337,24 @@ impl Shard {
     }
 
     /// A whole packet has come, which keeps its sender alive [MQTT-3.1.2-22] and counts against its allowances.
-    /// Says whether it may be handled: a publication waits for the SUBACK of the SUBSCRIBE in front of it, so
-    /// that what comes back of it follows.
+    /// Says whether it may be handled.
     fn hear(&mut self, slot: usize, is_publish: bool, bytes: usize, now: Instant) -> bool {
-        let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return true };
-        if is_publish && link.subscriptions_promised > 0 {
+        if is_publish && self.holds_publishes(slot) {
             return false;
         }
+        let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return true };
         link.last_heard = now;
         link.pace.charge_packet(is_publish, bytes, &self.limits, now);
         true
+    }
+
+    /// Whether publications wait for something that is promised to their sender. What comes back of them follows
+    /// the SUBACK of a SUBSCRIBE in front of them. And a client that fills its window while we owe it
+    /// acknowledgements has done nothing wrong that we could see: it is answered before more is read, so that clients
+    /// that do not heed a Receive Maximum (many do not) get along. For what the client owes, PUBREL, nobody waits.
+    fn holds_publishes(&self, slot: usize) -> bool {
+        let Some(link) = self.sessions[slot].session.link.as_deref() else { return false };
+        link.subscriptions_promised > 0 || (link.acks_promised > 0 && self.is_window_full(slot))
     }
 
     /// The session of a connection that may be read, if CONNECT has come; otherwise what it must wait for.

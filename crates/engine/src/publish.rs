@@ -232,16 +232,27 @@ impl Shard {
         can_be_told && session.inbound.contains(packet_id)
     }
 
-    /// A client keeps within the announced Receive Maximum [MQTT-3.3.4-7]. 3.x knows no such limit.
+    /// A client keeps within the announced Receive Maximum [MQTT-3.3.4-7].
     fn check_receive_maximum(&mut self, slot: usize) -> Result<(), Violation> {
-        let receive_maximum = self.offered(slot).receive_maximum;
-        let Some(link) = self.sessions[slot].session.link.as_deref_mut() else { return Ok(()) };
-        if link.wire.version < ProtocolVersion::V5 || link.unacknowledged < receive_maximum {
-            link.unacknowledged = link.unacknowledged.saturating_add(1);
-            return Ok(());
+        if self.is_window_full(slot) {
+            let receive_maximum = self.offered(slot).receive_maximum;
+            let cause = format!(
+                "it has not released {receive_maximum} QoS 2 publications and sent another \
+                 (limits.receive_maximum)"
+            );
+            return Err(Violation::new(ReasonCode::ReceiveMaximumExceeded, cause));
         }
-        let cause = format!("more than {receive_maximum} publications are unacknowledged");
-        Err(Violation::new(ReasonCode::ReceiveMaximumExceeded, cause))
+        if let Some(link) = self.sessions[slot].session.link.as_deref_mut() {
+            link.unacknowledged = link.unacknowledged.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    /// Whether as many publications of a client are unacknowledged as it may have. 3.x knows no such limit.
+    #[inline]
+    pub(crate) fn is_window_full(&self, slot: usize) -> bool {
+        let Some(link) = self.sessions[slot].session.link.as_deref() else { return false };
+        link.wire.version == ProtocolVersion::V5 && link.unacknowledged >= self.offered(slot).receive_maximum
     }
 
     /// What is known of a publication and its like.

@@ -24,7 +24,8 @@ pub struct Limits {
     /// Longest payload accepted, in bytes; a longer publication is refused, and its connection goes on. `0`: as long as
     /// its packet may be.
     pub payload_bytes_max: u64,
-    /// Unacknowledged QoS 1 and 2 publications accepted from one client; announced as Receive Maximum.
+    /// Unacknowledged QoS 1 and 2 publications accepted from one client; announced as Receive Maximum. With `u16::MAX`
+    /// nobody can exceed it, and it is what 3.x clients have anyway.
     pub receive_maximum: u16,
     /// Unacknowledged QoS 1 and 2 deliveries to one 5.0 client, if its Receive Maximum allows as many.
     pub inflight_messages_max: u16,
@@ -129,7 +130,7 @@ impl Default for Limits {
             connect_wait_ms_max: 5_000,
             packet_bytes_max: 8 << 20,
             payload_bytes_max: 0,
-            receive_maximum: 1024,
+            receive_maximum: u16::MAX,
             inflight_messages_max: 1024,
             inflight_messages_max_v3: 20,
             topic_alias_maximum: 32,

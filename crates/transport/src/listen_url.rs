@@ -345,7 +345,7 @@ const HOST_NAME_BYTES_MAX: usize = 253;
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// What clients of MQTT over WebSocket ask for unless told otherwise.
-const WEBSOCKET_PATH: &str = "/mqtt";
+pub(crate) const WEBSOCKET_PATH: &str = "/mqtt";
 
 #[cfg(test)]
 mod tests {

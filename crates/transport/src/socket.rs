@@ -38,6 +38,14 @@ impl Socket {
         })
     }
 
+    /// Sends the acknowledgement that the kernel would delay. It is a matter of speed, so that a failure is none.
+    pub(crate) fn acknowledge_at_once(&self) {
+        #[cfg(target_os = "linux")]
+        if let Self::Tcp(socket) = self {
+            let _ = rustix::net::sockopt::set_tcp_quickack(socket, true);
+        }
+    }
+
     /// Ends sending. A peer that has already gone is no error.
     pub(crate) fn shutdown(&mut self) -> io::Result<()> {
         let done = match self {

@@ -67,6 +67,12 @@ impl Stream {
         Ok(())
     }
 
+    /// Has the kernel acknowledge at once what it has received, instead of up to 40 ms later. A peer that holds back
+    /// what it writes until then goes on. Other systems than Linux have no such request, and unix sockets no need.
+    pub fn acknowledge_at_once(&self) {
+        self.socket.acknowledge_at_once();
+    }
+
     /// Speaks WebSocket as a server from now on, inside of TLS if [`Stream::serve_tls`] came before.
     pub fn serve_websocket(&mut self, rules: Arc<WebSocketRules>) {
         let is_loopback = self.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback());

@@ -594,7 +594,7 @@ fn mqtt5_2_2_2_1_no_properties_is_a_length_of_zero() {
 #[test]
 fn mqtt5_3_1_2_24_a_client_that_cannot_read_its_connack_is_refused() {
     for bytes_max in 1..40 {
-        let mut sim = Sim::new();
+        let mut sim = Sim::with_limits(Limits { receive_maximum: 1024, ..Limits::default() });
         let wire = sim.dial(&options(V5, "a").with(Property::MaximumPacketSize(bytes_max)));
         assert!(sim.wire(wire).unread().len() <= bytes_max as usize);
         match sim.receive(wire) {

@@ -235,6 +235,57 @@ fn mqtt5_3_3_4_7_a_client_may_use_its_whole_window_at_once() {
     }
 }
 
+/// MQTT.js publishes as fast as it is asked to, whatever Receive Maximum it was told. A broker that waits for its
+/// disk must not close it for that: what is unacknowledged waits for us.
+#[test]
+fn mqtt5_3_3_4_7_whoever_waits_for_our_acknowledgements_has_not_exceeded_its_window() {
+    let mut sim = announced(3);
+    let publisher = sim.connect(V5, "publisher");
+    let subscriber = sim.connect_with(&ConnectOptions::durable(V5, "subscriber", 100));
+    sim.subscribe(subscriber, "a", AtLeastOnce);
+    for id in 1..=100 {
+        sim.queue(publisher, &Packet::Publish(publish("a", &id.to_string().into_bytes(), AtLeastOnce, id)));
+    }
+    sim.run();
+    let expected: Vec<_> = (1..=100).map(|id| Packet::PubAck(ack(id))).collect();
+    assert_eq!(sim.drain(publisher), expected);
+    assert!(!sim.is_closed(publisher), "{:?}", sim.events);
+    assert_eq!(sim.payloads(subscriber), (1..=100).map(|id| id.to_string()).collect::<Vec<_>>());
+}
+
+/// What MQTT.js does with a loop of publications at QoS 2: each PUBREL stands behind all of them.
+#[test]
+fn a_burst_at_qos_2_is_nobodys_mistake_by_default() {
+    for version in VERSIONS {
+        let mut sim = Sim::new();
+        let publisher = sim.connect(version, "publisher");
+        for id in 1..=5000 {
+            sim.queue(publisher, &Packet::Publish(publish("a", b"x", ExactlyOnce, id)));
+        }
+        for id in 1..=5000 {
+            sim.queue(publisher, &Packet::PubRel(ack(id)));
+        }
+        sim.run();
+        assert_eq!(sim.drain(publisher).len(), 10_000);
+        assert!(!sim.is_closed(publisher), "{:?}", sim.events);
+    }
+}
+
+/// The PUBRECs leave, the PUBRELs stand behind what the client has sent too many: only closing helps.
+#[test]
+fn mqtt5_3_3_4_7_publications_that_wait_for_the_client_fill_its_window() {
+    let mut sim = announced(3);
+    let publisher = sim.connect_with(&ConnectOptions::durable(V5, "publisher", 100));
+    for id in 1..=4 {
+        sim.queue(publisher, &Packet::Publish(publish("a", b"x", ExactlyOnce, id)));
+    }
+    sim.run();
+    for _ in 1..=3 {
+        assert!(matches!(sim.expect(publisher), Packet::PubRec(_)));
+    }
+    sim.expect_end(publisher, ReasonCode::ReceiveMaximumExceeded);
+}
+
 /// Bug 8 of the list, bifromq 281: a PUBREL that a resumed session owes is known, not 0x92.
 #[test]
 fn bug_8_mqtt5_4_9_0_1_a_new_connection_begins_with_the_whole_window() {

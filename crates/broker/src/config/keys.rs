@@ -25,9 +25,10 @@ pub static KEYS: &[Key] = &[
                   `tcp://*:1883` is all addresses, `tcp://0.0.0.0:1883` and `tcp://[::]:1883` those of \
                   a family, port 0 is any free port. `tls://HOST:PORT` needs a certificate (section \
                   `[tls]`). `ws://HOST:PORT` and `wss://HOST:PORT` are MQTT over WebSocket at the path \
-                  `/mqtt`, or at the one that the URL has; `/*` is every path. `unix:PATH` is a socket \
-                  for the broker's user and group. Several URLs are an array in the file, are separated \
-                  by commas in the environment, and repeat the flag on the command line.",
+                  `/mqtt` and for clients that name none, or at the path that the URL has; `/*` is every \
+                  path. `unix:PATH` is a socket for the broker's user and group. Several URLs are an \
+                  array in the file, are separated by commas in the environment, and repeat the flag on \
+                  the command line.",
         hint: "",
     },
     Key {
@@ -607,8 +608,9 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Number { range: 1..=U16_MAX, field: field!(limits.receive_maximum) },
         flag: None,
         help: "Unacknowledged QoS 1 and 2 publications accepted from one client",
-        details: "Announced to 5.0 clients as Receive Maximum. A client that exceeds it is disconnected \
-                  (0x93).",
+        details: "Announced to 5.0 clients as Receive Maximum. What it sends beyond that waits while it is our \
+                  turn to acknowledge; a client that exceeds it with QoS 2 that it does not release is \
+                  disconnected (0x93). Many clients do not heed a lower one, so that a burst of theirs ends.",
         hint: "",
     },
     Key {

@@ -6,6 +6,7 @@ use tungstenite::http::HeaderValue;
 use tungstenite::http::header::{HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 
 use super::{WebSocketError, WebSocketRules};
+use crate::listen_url::WEBSOCKET_PATH;
 
 /// Answers a complete head that asks for a WebSocket.
 ///
@@ -55,10 +56,11 @@ pub(super) fn refuse(status: u16, why: &str, out: &mut Vec<u8>) {
 }
 
 fn check_path(request: &Request, rules: &WebSocketRules) -> Result<(), WebSocketError> {
-    if rules.path == EVERY_PATH || request.uri().path() == rules.path {
+    let path = request.uri().path();
+    if rules.path == EVERY_PATH || path == rules.path || (path == NO_PATH && rules.path == WEBSOCKET_PATH) {
         return Ok(());
     }
-    Err(refused(404, format_args!("MQTT is not at {} but at {}", request.uri().path(), rules.path)))
+    Err(refused(404, format_args!("MQTT is not at {path} but at {}", rules.path)))
 }
 
 fn check_origin(request: &Request, rules: &WebSocketRules, is_loopback: bool) -> Result<(), WebSocketError> {
@@ -89,6 +91,9 @@ fn refused(status: u16, why: impl std::fmt::Display) -> WebSocketError {
 
 /// The path of a listener that takes every path.
 const EVERY_PATH: &str = "/*";
+
+/// What is asked for where a URL has no path. `mqtt.connect('ws://localhost:8083')` of MQTT.js means the usual one.
+const NO_PATH: &str = "/";
 
 /// `mqttv3.1` is what clients of MQTT 3.1 say.
 const SUB_PROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
@@ -149,7 +154,8 @@ mod tests {
             ("Host", "Origin: http://broker.lan\r\nHost", 101),
             ("Host", "Origin: http://evil.example\r\nHost", 403),
             ("Host: broker.lan:8083\r\n", "Origin: http://broker.lan\r\n", 403),
-            ("/mqtt HTTP", "/ HTTP", 404),
+            ("/mqtt HTTP", "/ HTTP", 101),
+            ("/mqtt HTTP", "/mqtt/more HTTP", 404),
             ("/mqtt HTTP", "/mqtt/ HTTP", 404),
             ("chat, mqtt", "chat", 400),
             ("Sec-WebSocket-Protocol: chat, mqtt\r\n", "", 400),

@@ -35,17 +35,26 @@ fn connect(socket: TcpStream) -> WebSocket<TcpStream> {
 }
 
 #[test]
-fn a_star_is_every_path() {
-    for (path, is_served) in [("/mqtt", true), ("/*", true), ("/other", false)] {
+fn a_star_is_every_path_and_no_path_the_usual_one() {
+    for (path, asked, is_served) in [
+        ("/mqtt", "/mqtt", true),
+        ("/*", "/mqtt", true),
+        ("/other", "/mqtt", false),
+        ("/mqtt", "", true),
+        ("/mqtt", "/", true),
+        ("/mqtt", "/ws", false),
+        ("/other", "/", false),
+        ("/*", "/ws", true),
+    ] {
         let (socket, mut stream) = served_at(path);
         let client = thread::spawn(move || {
-            let mut request = "ws://localhost/mqtt".into_client_request().unwrap();
+            let mut request = format!("ws://localhost{asked}").into_client_request().unwrap();
             request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static("mqtt"));
             tungstenite::client(request, socket).is_ok()
         });
         let _ = serve(&mut stream, READ_BYTES, |_, _, ended| ended);
         drop(stream);
-        assert_eq!(client.join().unwrap(), is_served, "{path}");
+        assert_eq!(client.join().unwrap(), is_served, "{asked:?} at {path}");
     }
 }
 
@@ -123,7 +132,7 @@ fn mqtt_6_0_0_1_text_is_refused_and_the_client_is_told_why() {
 fn a_wrong_request_is_answered_in_words() {
     let long = format!("GET /mqtt HTTP/1.1\r\nHost: a\r\nCookie: {}", "x".repeat(8 << 10));
     for (request, said) in [
-        ("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", "MQTT is not at / but at /mqtt"),
+        ("GET /a HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", "MQTT is not at /a but at /mqtt"),
         ("GET /mqtt HTTP/1.1\r\nHost: a\r\n\r\n", "this is an MQTT broker"),
         (&long, "the request is longer than 8192 bytes"),
     ] {
