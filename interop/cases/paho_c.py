@@ -22,9 +22,9 @@ class PahoSubscriber(Program):
         check_equal(self.messages(), list(messages), "messages")
 
 
-def subscribe(scene: Scene, topic: str, *arguments, version: str) -> PahoSubscriber:
+def subscribe(scene: Scene, topic: str, *arguments, version: str, url: str | None = None) -> PahoSubscriber:
     """Starts paho_c_sub and returns when its subscription is acknowledged."""
-    sub = scene.start("stdbuf", "-oL", scene.peers.tool("paho_c_sub"), "-h", "127.0.0.1", "-p", scene.port,
+    sub = scene.start("stdbuf", "-oL", scene.peers.tool("paho_c_sub"), "-c", url or f"tcp://127.0.0.1:{scene.port}",
                       "-V", version, "--trace", "protocol", "-t", topic, *arguments, program=PahoSubscriber)
     sub.wait_line("<- SUBACK")
     return sub
@@ -53,6 +53,17 @@ def from_mosquitto(scene: Scene, version: str):
     """paho_c_sub gets 100 messages of mosquitto_pub in order, in every QoS it asks for."""
     subs = [subscribe(scene, "c/#", "-q", level, "-i", f"sub-{level}", version=version) for level in "012"]
     lines = [f"line {number}" for number in range(100)]
+    scene.pub("-t", "c/1", "-q", "2", "-l", version=version, stdin="\n".join(lines).encode() + b"\n")
+    for sub in subs:
+        sub.expect(*(f"c/1\t{line}" for line in lines))
+
+
+@case_for("paho_c/v{version}/websocket", version=VERSIONS)
+def websocket(scene: Scene, version: str):
+    """A burst reaches paho_c_sub over WebSocket, where it takes one packet of a frame."""
+    subs = [subscribe(scene, "c/#", "-q", level, "-i", f"sub-{level}", version=version,
+                      url=scene.broker.websocket("ws")) for level in "012"]
+    lines = [f"line {number}" for number in range(400)]
     scene.pub("-t", "c/1", "-q", "2", "-l", version=version, stdin="\n".join(lines).encode() + b"\n")
     for sub in subs:
         sub.expect(*(f"c/1\t{line}" for line in lines))

@@ -58,7 +58,7 @@ impl Gate {
             return None;
         }
         if let Some(rules) = &self.websocket {
-            stream.serve_websocket(Arc::clone(rules));
+            stream.serve_websocket(Arc::clone(rules), noctule_codec::first_packet_len);
         }
         Some(stream)
     }

@@ -185,6 +185,13 @@ impl FixedHeader {
     }
 }
 
+/// The length in bytes of the packet at the front of `bytes`, which is taken to be one, as soon as its fixed header is
+/// complete.
+pub fn first_packet_len(bytes: &[u8]) -> Option<usize> {
+    let remaining_length = VariableByteInteger::parse(bytes.get(1..)?, REMAINING_LENGTH).ok()??;
+    Some(1 + remaining_length.bytes + remaining_length.value as usize)
+}
+
 /// The lower half of the first byte [MQTT-2.1.3-1].
 fn check_flags(packet_type: PacketType, flags: u8, version: ProtocolVersion) -> Result<(), DecodeError> {
     use PacketType::{PubRel, Publish, Subscribe, Unsubscribe};

@@ -53,7 +53,7 @@ mod unsubscribe;
 mod utf8;
 mod wire;
 
-pub use decoder::Decoder;
+pub use decoder::{Decoder, first_packet_len};
 pub use delivery::Delivery;
 pub use encoder::packet_len;
 pub use error::{DecodeError, EncodeError};

@@ -69,6 +69,9 @@ impl Shard {
     pub(crate) fn refuse_bytes(&mut self, id: ConnectionId, error: &DecodeError, turn: &mut Turn<'_>) {
         let mut violation = Violation::new(error.reason_code(), error.to_string());
         if let Some(slot) = self.session_of(id) {
+            if matches!(error, DecodeError::PacketTooLarge { .. }) {
+                violation.cause.push_str(" (limits.packet_bytes_max)");
+            }
             // A second CONNECT is a protocol error also in a version we do not speak [MQTT-3.1.0-2], and
             // DISCONNECT has no word for that version [MQTT-3.14.2-1].
             if violation.reason_code == ReasonCode::UnsupportedProtocolVersion {

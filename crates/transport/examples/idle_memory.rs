@@ -45,7 +45,7 @@ fn main() -> Outcome<()> {
                 dialled.dial_tls(&client, "broker.lan")?;
             }
             if with_websocket {
-                accepted.serve_websocket(Arc::clone(&rules));
+                accepted.serve_websocket(Arc::clone(&rules), |_| None);
                 dialled.dial_websocket("broker.lan", "/mqtt");
             }
             shake_hands(&mut dialled, &mut accepted)?;

@@ -63,20 +63,21 @@ impl Filters {
         if !self.flush(socket)? || !self.is_open() || self.is_ending {
             return Ok(Write::WouldBlock);
         }
-        let taken = &bytes[..bytes.len().min(WRITE_BYTES_MAX)];
-        match (&self.websocket, &mut self.tls) {
-            _ if taken.is_empty() => {}
-            (None, None) => self.outbox.extend_from_slice(taken),
-            (None, Some(tls)) => tls.seal(taken, &mut self.outbox).map_err(broken)?,
-            (Some(websocket), None) => websocket.frame(taken, &mut self.outbox),
+        let bytes = &bytes[..bytes.len().min(WRITE_BYTES_MAX)];
+        let mut taken = bytes.len();
+        match (&mut self.websocket, &mut self.tls) {
+            _ if bytes.is_empty() => {}
+            (None, None) => self.outbox.extend_from_slice(bytes),
+            (None, Some(tls)) => tls.seal(bytes, &mut self.outbox).map_err(broken)?,
+            (Some(websocket), None) => taken = websocket.frame(bytes, &mut self.outbox),
             (Some(websocket), Some(tls)) => {
-                let mut frame = Vec::with_capacity(taken.len() + FRAME_OVERHEAD_BYTES);
-                websocket.frame(taken, &mut frame);
-                tls.seal(&frame, &mut self.outbox).map_err(broken)?;
+                let mut frames = Vec::with_capacity(bytes.len() + FRAME_OVERHEAD_BYTES);
+                taken = websocket.frame(bytes, &mut frames);
+                tls.seal(&frames, &mut self.outbox).map_err(broken)?;
             }
         }
         self.flush(socket)?;
-        Ok(Write::Bytes(taken.len()))
+        Ok(Write::Bytes(taken))
     }
 
     /// See [`crate::Stream::flush`].

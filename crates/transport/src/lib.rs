@@ -25,4 +25,4 @@ pub use tls::{
     PeerIdentityError, Reason, ServerIdentity, ServerTls, TlsError, TlsRole, TlsSetupError, TlsVersion,
     Validity, WhatFollows,
 };
-pub use websocket::{Origins, WebSocketError, WebSocketRules};
+pub use websocket::{Origins, PacketLen, WebSocketError, WebSocketRules};

@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 use crate::filters::Filters;
 use crate::socket::{Moved, Socket};
 use crate::tls::Tls;
-use crate::websocket::WebSocket;
+use crate::websocket::{PacketLen, WebSocket};
 use crate::{ClientTls, PeerIdentity, PeerIdentityError, ServerTls, TlsError, WebSocketRules};
 
 /// One connection: a socket, and what stands between it and MQTT. Dropping it closes the socket.
@@ -73,10 +73,11 @@ impl Stream {
         self.socket.acknowledge_at_once();
     }
 
-    /// Speaks WebSocket as a server from now on, inside of TLS if [`Stream::serve_tls`] came before.
-    pub fn serve_websocket(&mut self, rules: Arc<WebSocketRules>) {
+    /// Speaks WebSocket as a server from now on, inside of TLS if [`Stream::serve_tls`] came before. What `packet_len`
+    /// says is a packet is sent in a frame of its own.
+    pub fn serve_websocket(&mut self, rules: Arc<WebSocketRules>, packet_len: PacketLen) {
         let is_loopback = self.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback());
-        self.filters_mut().websocket = Some(WebSocket::server(rules, is_loopback));
+        self.filters_mut().websocket = Some(WebSocket::server(rules, packet_len, is_loopback));
     }
 
     /// Speaks TLS as a client from now on. `server` is the host name or address that its certificate is for.
@@ -128,8 +129,8 @@ impl Stream {
         }
     }
 
-    /// Writes once from `bytes`; fewer than all of them may be taken. With WebSocket, what is taken becomes one
-    /// binary frame.
+    /// Writes once from `bytes`; fewer than all of them may be taken. With WebSocket, what is taken becomes binary
+    /// frames: at a server one for each packet, at a client one.
     ///
     /// With TLS or WebSocket what has been taken may wait in the stream, see [`Stream::wants_write`]. Nothing
     /// more is taken then until it has left, so that it is never more than [`WRITE_BYTES_MAX`] and what goes

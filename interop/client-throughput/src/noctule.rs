@@ -6,8 +6,10 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+/// Sessions end with their connections, as those of rumqttc do: a broker need not write them to its disk.
 fn builder(task: &Task) -> Builder {
-    Client::builder(&format!("mqtt://{}", task.address)).inflight_max(WINDOW).receive_maximum(WINDOW)
+    let builder = Client::builder(&format!("mqtt://{}", task.address)).session_expiry(Duration::ZERO);
+    builder.inflight_max(WINDOW).receive_maximum(WINDOW)
 }
 
 /// Publishes everything and waits for every answer.

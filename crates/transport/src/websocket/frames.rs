@@ -8,9 +8,16 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use super::{Unframed, WebSocketError, mask};
 use crate::tls::fill_random;
 
+/// Says how long the packet at the front of some bytes is, if they show that.
+pub type PacketLen = fn(&[u8]) -> Option<usize>;
+
 /// Where in the stream of frames both sides are.
 pub(super) struct Frames {
     role: Role,
+    /// What makes each packet that is sent a frame of its own.
+    packet_len: Option<PacketLen>,
+    /// Bytes still to be sent of a packet whose beginning was.
+    unsent: usize,
     /// Part of a header.
     header: [u8; HEADER_BYTES_MAX],
     header_length: u8,
@@ -39,9 +46,11 @@ struct ControlFrame {
 }
 
 impl Frames {
-    pub(super) fn new(role: Role) -> Self {
+    pub(super) fn new(role: Role, packet_len: Option<PacketLen>) -> Self {
         Self {
             role,
+            packet_len,
+            unsent: 0,
             header: [0; HEADER_BYTES_MAX],
             header_length: 0,
             mask: [0; 4],
@@ -69,11 +78,28 @@ impl Frames {
         received
     }
 
-    /// One binary frame. Nothing is sent behind a close frame.
-    pub(super) fn frame(&self, payload: &[u8], out: &mut Vec<u8>) {
-        if !self.is_close_sent {
-            self.put(OpCode::Data(Data::Binary), payload, out);
+    /// A binary frame for each packet, or one for what came of a packet; says how many bytes that took. What is left is
+    /// less than the fixed header of a packet. Nothing is sent behind a close frame.
+    pub(super) fn frame(&mut self, payload: &[u8], out: &mut Vec<u8>) -> usize {
+        if self.is_close_sent {
+            return payload.len();
         }
+        let mut taken = 0;
+        while taken < payload.len() {
+            let rest = &payload[taken..];
+            if self.unsent == 0 {
+                self.unsent = match self.packet_len.map(|packet_len| packet_len(rest)) {
+                    Some(Some(packet_bytes)) => packet_bytes,
+                    Some(None) if taken > 0 => break,
+                    Some(None) | None => rest.len(),
+                };
+            }
+            let length = self.unsent.min(rest.len());
+            self.put(OpCode::Data(Data::Binary), &rest[..length], out);
+            self.unsent -= length;
+            taken += length;
+        }
+        taken
     }
 
     /// The close frame of somebody who has said everything.

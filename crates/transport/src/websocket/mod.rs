@@ -1,10 +1,11 @@
 //! WebSocket (RFC 6455) as a filter of bytes: frames outside, MQTT inside.
 //!
 //! The payload of binary messages is one stream of bytes whose frames mean nothing: one frame may hold many
-//! packets and a packet may span many frames [MQTT-6.0.0-1], [MQTT-6.0.0-2]. Payload is unmasked where it was
-//! read and given out at once, whatever length the frame says it has. What is kept between two calls is the
-//! head of the HTTP request until it is complete (8 KiB at most), and later part of a frame header or of a
-//! control frame (125 bytes at most).
+//! packets and a packet may span many frames [MQTT-6.0.0-1], [MQTT-6.0.0-2]. A server sends each packet in a frame of
+//! its own all the same: there are clients that take one packet of a frame and leave the others until something else
+//! comes (paho-mqtt for C). Payload is unmasked where it was read and given out at once, whatever length the frame
+//! says it has. What is kept between two calls is the head of the HTTP request until it is complete (8 KiB at most),
+//! and later part of a frame header or of a control frame (125 bytes at most).
 
 mod error;
 mod frames;
@@ -17,6 +18,7 @@ mod response;
 use std::sync::Arc;
 
 pub use error::WebSocketError;
+pub use frames::PacketLen;
 pub(crate) use offer::WebSocketOffer;
 pub use origin::Origins;
 pub use request::WebSocketRules;
@@ -37,6 +39,7 @@ enum State {
 
 struct Asked {
     rules: Arc<WebSocketRules>,
+    packet_len: PacketLen,
     /// It came from this machine.
     is_loopback: bool,
     head: Head,
@@ -74,8 +77,8 @@ pub(crate) struct Unframed {
 
 impl WebSocket {
     /// The server's end of a connection that has just been accepted.
-    pub(crate) fn server(rules: Arc<WebSocketRules>, is_loopback: bool) -> Self {
-        Self(State::Asked(Box::new(Asked { rules, is_loopback, head: Head::default() })))
+    pub(crate) fn server(rules: Arc<WebSocketRules>, packet_len: PacketLen, is_loopback: bool) -> Self {
+        Self(State::Asked(Box::new(Asked { rules, packet_len, is_loopback, head: Head::default() })))
     }
 
     /// The client's end. `out` gets the request.
@@ -105,7 +108,7 @@ impl WebSocket {
             State::Asked(asked) => match asked.receive(bytes, out)? {
                 None => return Ok(Unframed { length: 0, is_closed: false }),
                 Some(used) => {
-                    self.0 = State::Open(Frames::new(Role::Server));
+                    self.0 = State::Open(Frames::new(Role::Server, Some(asked.packet_len)));
                     used
                 }
             },
@@ -113,7 +116,7 @@ impl WebSocket {
                 None => return Ok(Unframed { length: 0, is_closed: false }),
                 Some((head, used)) => {
                     asking.offer.check(&head)?;
-                    self.0 = State::Open(Frames::new(Role::Client));
+                    self.0 = State::Open(Frames::new(Role::Client, None));
                     used
                 }
             },
@@ -123,10 +126,12 @@ impl WebSocket {
         self.receive(&mut bytes[..rest], backlog, out)
     }
 
-    /// Makes one binary frame of `payload`. Before the WebSocket is open there is nothing to frame.
-    pub(crate) fn frame(&self, payload: &[u8], out: &mut Vec<u8>) {
-        if let State::Open(frames) = &self.0 {
-            frames.frame(payload, out);
+    /// Makes binary frames of `payload`, and says how many bytes they take; fewer than all only where a packet has just
+    /// begun. Before the WebSocket is open there is nothing to frame.
+    pub(crate) fn frame(&mut self, payload: &[u8], out: &mut Vec<u8>) -> usize {
+        match &mut self.0 {
+            State::Open(frames) => frames.frame(payload, out),
+            _ => 0,
         }
     }
 

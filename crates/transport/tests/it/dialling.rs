@@ -96,7 +96,7 @@ fn every_combination_carries_bytes_and_ends() {
             dialled.dial_tls(&ClientTls::new(&believed, None, follows).unwrap(), "broker.lan").unwrap();
         }
         if with_websocket {
-            accepted.serve_websocket(rules());
+            accepted.serve_websocket(rules(), |_| None);
             dialled.dial_websocket("broker.lan:8084", "/mqtt");
         }
         let received = converse([dialled, accepted]).unwrap();
@@ -149,7 +149,7 @@ fn a_client_shows_its_certificate() {
 fn a_websocket_is_asked_for_before_anything_is_read() {
     let (mut dialled, mut accepted) = connected();
     dialled.dial_websocket("broker.lan:8083", "/mqtt");
-    accepted.serve_websocket(rules());
+    accepted.serve_websocket(rules(), |_| None);
     assert_eq!(dialled.write(b"call").unwrap(), Write::WouldBlock);
     let mut buffer = vec![0; 64 << 10];
     while accepted.read(&mut buffer).unwrap() == Read::WouldBlock {}
@@ -160,7 +160,7 @@ fn a_websocket_is_asked_for_before_anything_is_read() {
 fn a_server_that_speaks_something_else_is_recognised() {
     let (mut dialled, mut accepted) = connected();
     dialled.dial_websocket("broker.lan:8083", "/elsewhere");
-    accepted.serve_websocket(rules());
+    accepted.serve_websocket(rules(), |_| None);
     let (at, error) = converse([dialled, accepted]).expect_err("the wrong path");
     assert!(at == 1 && error.contains("MQTT is not at /elsewhere but at /mqtt"), "{error}");
 }

@@ -22,7 +22,7 @@ fn served() -> (TcpStream, Stream) {
 fn served_at(path: &str) -> (TcpStream, Stream) {
     let (socket, mut stream) = pair();
     let rules = WebSocketRules { path: path.into(), origins: Origins::default() };
-    stream.serve_websocket(Arc::new(rules));
+    stream.serve_websocket(Arc::new(rules), |_| None);
     (socket, stream)
 }
 

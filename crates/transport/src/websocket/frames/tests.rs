@@ -28,7 +28,7 @@ fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
 
 /// What comes of bytes that arrive in these pieces: the payload, the answer, and how it ended.
 fn receive(role: Role, pieces: &[&[u8]]) -> (Vec<u8>, Vec<u8>, Result<bool, WebSocketError>) {
-    let (mut frames, mut payload, mut out) = (Frames::new(role), Vec::new(), Vec::new());
+    let (mut frames, mut payload, mut out) = (Frames::new(role, None), Vec::new(), Vec::new());
     for piece in pieces {
         let mut piece = piece.to_vec();
         match frames.receive(&mut piece, 0, &mut out) {
@@ -95,7 +95,7 @@ fn what_is_against_the_rules_is_told_with_its_number() {
 
 #[test]
 fn a_frame_may_say_any_length_and_keeps_nothing() {
-    let mut frames = Frames::new(Role::Server);
+    let mut frames = Frames::new(Role::Server, None);
     let mut bytes = vec![0x82, 0xff];
     bytes.extend_from_slice(&i64::MAX.to_be_bytes());
     bytes.extend_from_slice(&[0; 4]);
@@ -119,7 +119,7 @@ fn a_close_is_answered_once_and_ends_everything() {
     assert_eq!((payload.as_slice(), ended), (b"last".as_slice(), Ok(true)));
     assert_eq!(out, b"\x88\x02\x03\xe8");
 
-    let mut frames = Frames::new(Role::Server);
+    let mut frames = Frames::new(Role::Server, None);
     let mut out = Vec::new();
     frames.close(&mut out);
     frames.frame(b"too late", &mut out);
@@ -134,9 +134,31 @@ fn pings_are_answered_only_to_those_who_read() {
     let (_, out, _) = receive(Role::Server, &[&pings]);
     assert!(!out.is_empty() && out.len() <= PONG_BACKLOG_BYTES_MAX + 127, "{} bytes", out.len());
 
-    let (mut frames, mut out) = (Frames::new(Role::Server), Vec::new());
+    let (mut frames, mut out) = (Frames::new(Role::Server, None), Vec::new());
     frames.receive(&mut masked(0x89, b"a"), PONG_BACKLOG_BYTES_MAX + 1, &mut out).unwrap();
     assert!(out.is_empty());
+}
+
+/// Of packets that begin with a letter and the number of bytes behind that.
+fn lettered(bytes: &[u8]) -> Option<usize> {
+    bytes.get(1).map(|length| 2 + usize::from(*length))
+}
+
+#[test]
+fn each_packet_has_a_frame() {
+    let (mut frames, mut out) = (Frames::new(Role::Server, Some(lettered)), Vec::new());
+    assert_eq!(frames.frame(b"a\x01xb\0c\x02xy", &mut out), 9);
+    assert_eq!(out, b"\x82\x03a\x01x\x82\x02b\0\x82\x04c\x02xy");
+}
+
+#[test]
+fn a_packet_that_comes_in_parts_stands_alone() {
+    let (mut frames, mut out) = (Frames::new(Role::Server, Some(lettered)), Vec::new());
+    // Where the next packet begins is known, but not where it ends.
+    assert_eq!(frames.frame(b"a\x01xb", &mut out), 3);
+    assert_eq!(frames.frame(b"b\x03x", &mut out), 3);
+    assert_eq!(frames.frame(b"yzc\0", &mut out), 4);
+    assert_eq!(out, b"\x82\x03a\x01x\x82\x03b\x03x\x82\x02yz\x82\x02c\0");
 }
 
 proptest! {
@@ -148,8 +170,10 @@ proptest! {
         is_client in any::<bool>(),
     ) {
         let (from, to) = if is_client { (Role::Client, Role::Server) } else { (Role::Server, Role::Client) };
-        let (frames, mut bytes) = (Frames::new(from), Vec::new());
-        messages.iter().for_each(|message| frames.frame(message, &mut bytes));
+        let (mut frames, mut bytes) = (Frames::new(from, None), Vec::new());
+        for message in &messages {
+            prop_assert_eq!(frames.frame(message, &mut bytes), message.len());
+        }
         let pieces: Vec<&[u8]> = bytes.chunks(piece).collect();
         prop_assert_eq!(receive(to, &pieces), (messages.concat(), Vec::new(), Ok(false)));
     }
