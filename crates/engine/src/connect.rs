@@ -298,6 +298,7 @@ impl Shard {
         let session = &mut resident.session;
         let was_durable = session.is_durable();
         session.outbound.attach(link.receive_maximum);
+        session.inbound.begin_connection();
         session.link = Some(Box::new(link));
         session.will_due = None;
         session.expires_at = None;

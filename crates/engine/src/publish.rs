@@ -17,6 +17,7 @@ use noctule_codec::{Ack, Packet, PacketId, Properties, Property, ProtocolVersion
 use noctule_session::{
     AckKind, AliasesIn, DropReason, Durability, Link, Outgoing, Publication, SessionChange, SessionNumber,
 };
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 /// Whose publication it is.
@@ -61,7 +62,7 @@ impl Shard {
         let message = self.resolve_publication(slot, publish, turn)?;
         if let Some(packet_id) = publish.packet_id {
             let is_reused = match publish.qos {
-                QoS::ExactlyOnce => self.sessions[slot].session.inbound.contains(packet_id),
+                QoS::ExactlyOnce => self.is_repetition(slot, packet_id, publish.dup, &message),
                 _ => self.refuses_id(slot, packet_id),
             };
             if is_reused {
@@ -202,6 +203,22 @@ impl Shard {
             message.topic.push_str(&terms.mount_point);
             fill(message);
         }))
+    }
+
+    /// Whether a publication at QoS 2 has come before. One that says it is sent for the first time, on another
+    /// connection and with other content, comes of a client that has lost its half of the session; taken for a
+    /// repetition it would be acknowledged and lost.
+    #[inline]
+    fn is_repetition(&self, slot: usize, packet_id: PacketId, dup: bool, message: &Publication) -> bool {
+        let inbound = &self.sessions[slot].session.inbound;
+        inbound.contains(packet_id) && (dup || !inbound.is_of_another(packet_id, self.print(message)))
+    }
+
+    /// What distinguishes a publication from others: some bits of a hash of its topic, its length and its beginning.
+    fn print(&self, message: &Publication) -> u16 {
+        let payload = &*message.payload;
+        let beginning = &payload[..payload.len().min(PRINTED_BYTES_MAX)];
+        self.prints.hash_one((message.topic.as_str(), payload.len(), beginning)) as u16
     }
 
     /// A packet id that waits for PUBREL: the same QoS 2 publication again, which is answered and not
@@ -393,12 +410,15 @@ impl Shard {
         route: &Arc<Route>,
         turn: &mut Turn<'_>,
     ) {
-        let session = &mut self.sessions[slot].session;
-        let (qos, publisher) = (message.qos, session.number);
-        let taken = packet_id.filter(|_| qos == QoS::ExactlyOnce);
+        let taken = packet_id.filter(|_| message.qos == QoS::ExactlyOnce);
         if let Some(packet_id) = taken {
+            let print = self.print(&message);
+            let session = &mut self.sessions[slot].session;
             session.apply(&SessionChange::InboundTaken { packet_id });
+            session.inbound.mark(packet_id, print);
         }
+        let session = &self.sessions[slot].session;
+        let (qos, publisher) = (message.qos, session.number);
         let inbound = taken.filter(|_| session.is_durable());
         let waits_for = self.publish_on(route, message, Origin::Client(publisher, inbound), turn);
         self.block_if_full(slot, route, turn);
@@ -650,3 +670,6 @@ fn ack(qos: QoS, packet_id: PacketId, reason_code: ReasonCode) -> Outgoing {
     let kind = if qos == QoS::ExactlyOnce { AckKind::PubRec } else { AckKind::PubAck };
     Outgoing::Ack(kind, packet_id, reason_code)
 }
+
+/// So much of a payload goes into its print.
+const PRINTED_BYTES_MAX: usize = 4 << 10;

@@ -24,6 +24,7 @@ use crate::sessions::Sessions;
 use crate::share::Backlogs;
 use crate::timers::{Timer, Timers};
 use crate::{Mail, Record, Request, Stats};
+use hashbrown::DefaultHashBuilder;
 use noctule_auth::{Action, Authority, Decision};
 use noctule_session::{
     ConnectionId, DropReason, Durability, Instant, Limits, Outgoing, Position, Publication, Session,
@@ -86,6 +87,8 @@ pub struct Shard {
     pub(crate) session_fx: SessionEffects,
     pub(crate) routes: Routes,
     pub(crate) publications: Publications,
+    /// Makes the prints of QoS 2 publications.
+    pub(crate) prints: DefaultHashBuilder,
     pub(crate) graces: Graces,
     pub(crate) fights: Fights,
     pub(crate) searches: Searches,
@@ -127,6 +130,7 @@ impl Shard {
             session_fx: SessionEffects::default(),
             routes: Routes::new(bytes_max),
             publications: Publications::default(),
+            prints: DefaultHashBuilder::default(),
             graces: Graces::default(),
             fights: Fights::default(),
             searches: Searches::default(),

@@ -6,31 +6,69 @@ use noctule_codec::PacketId;
 ///
 /// At most 65,535 of them exist, so the set needs no bound of its own. Where none was taken it is a pointer and no
 /// more, because most sessions never take one.
+///
+/// A client that has lost its half of the session, a script that was killed for instance, takes identifiers for new
+/// messages that the other half still knows. So as long as the broker runs it keeps a print of each publication: what
+/// comes on a later connection with another one is no repetition.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::box_collection, reason = "the few that have some should not widen the many that have none")]
-pub struct Inbound(Option<Box<Vec<PacketId>>>);
+pub struct Inbound(Option<Box<Vec<Taken>>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    id: PacketId,
+    /// Fifteen bits of a hash, 0 where it is not known, and [`OF_THIS_CONNECTION`].
+    print: u16,
+}
+
+/// The identifier was taken on the present connection: whoever sends another message with it now is mistaken.
+const OF_THIS_CONNECTION: u16 = 1 << 15;
 
 impl Inbound {
     /// Whether the identifier has been taken and not released: another PUBLISH with it is a repetition,
     /// whatever its DUP flag says [MQTT-4.3.3-10].
     pub fn contains(&self, id: PacketId) -> bool {
-        self.ids().binary_search(&id).is_ok()
+        self.place(id).is_ok()
+    }
+
+    /// Whether the identifier was taken on an earlier connection by a publication with another print than this one,
+    /// which says of itself that it is sent for the first time: then it is a new message.
+    pub fn is_of_another(&self, id: PacketId, print: u16) -> bool {
+        let taken = self.place(id).ok().and_then(|place| self.taken().get(place));
+        taken.is_some_and(|taken| {
+            !matches!(taken.print, 0 | OF_THIS_CONNECTION..) && taken.print != known(print)
+        })
     }
 
     /// Takes the identifier of an accepted publication.
     pub fn insert(&mut self, id: PacketId) {
-        let ids = self.0.get_or_insert_default();
-        if let Err(place) = ids.binary_search(&id) {
-            ids.insert(place, id);
+        if let Err(place) = self.place(id) {
+            self.0.get_or_insert_default().insert(place, Taken { id, print: 0 });
         }
+    }
+
+    /// Keeps the print, any bits of a hash, of the publication that has taken the identifier on this connection.
+    pub fn mark(&mut self, id: PacketId, print: u16) {
+        let place = self.place(id).ok();
+        if let Some(taken) = place.and_then(|place| self.0.as_mut()?.get_mut(place)) {
+            taken.print = known(print) | OF_THIS_CONNECTION;
+        }
+    }
+
+    /// The client comes back with another connection.
+    pub fn begin_connection(&mut self) {
+        self.0
+            .iter_mut()
+            .flat_map(|taken| taken.iter_mut())
+            .for_each(|taken| taken.print &= !OF_THIS_CONNECTION);
     }
 
     /// Releases the identifier; the next PUBLISH with it is a new message [MQTT-4.3.3-12].
     /// Returns whether it had been taken.
     pub fn remove(&mut self, id: PacketId) -> bool {
-        let Some(ids) = &mut self.0 else { return false };
-        let place = ids.binary_search(&id);
-        place.is_ok_and(|place| ids.remove(place) == id)
+        let place = self.place(id).ok();
+        let removed = place.and_then(|place| Some(self.0.as_mut()?.remove(place)));
+        removed.is_some()
     }
 
     /// Forgets all of them, because the peer's half of the session is gone.
@@ -40,32 +78,41 @@ impl Inbound {
 
     /// Keeps no places if none is taken.
     pub(crate) fn give_back_room(&mut self) {
-        self.0.take_if(|ids| ids.is_empty());
+        self.0.take_if(|taken| taken.is_empty());
     }
 
     /// The identifiers that are taken.
     pub fn iter(&self) -> impl Iterator<Item = PacketId> {
-        self.ids().iter().copied()
+        self.taken().iter().map(|taken| taken.id)
     }
 
     /// How many identifiers are taken.
     pub fn len(&self) -> usize {
-        self.ids().len()
+        self.taken().len()
     }
 
     /// Whether none is taken.
     pub fn is_empty(&self) -> bool {
-        self.ids().is_empty()
+        self.taken().is_empty()
     }
 
-    fn ids(&self) -> &[PacketId] {
-        self.0.as_ref().map_or(&[], |ids| ids)
+    fn place(&self, id: PacketId) -> Result<usize, usize> {
+        self.taken().binary_search_by_key(&id, |taken| taken.id)
     }
+
+    fn taken(&self) -> &[Taken] {
+        self.0.as_ref().map_or(&[], |taken| taken)
+    }
+}
+
+/// A print that is not taken for an unknown one.
+fn known(print: u16) -> u16 {
+    (print & !OF_THIS_CONNECTION).max(1)
 }
 
 impl PartialEq for Inbound {
     fn eq(&self, other: &Self) -> bool {
-        self.ids() == other.ids()
+        self.iter().eq(other.iter())
     }
 }
 
@@ -90,5 +137,22 @@ mod tests {
         assert!(inbound.remove(id(7)));
         assert!(!inbound.remove(id(7)));
         assert!(!inbound.contains(id(7)));
+    }
+
+    #[test]
+    fn what_comes_on_a_later_connection_with_another_print_is_another_message() {
+        let mut inbound = Inbound::default();
+        for print in [0, 1, 5, u16::MAX] {
+            inbound.insert(id(7));
+            inbound.mark(id(7), print);
+            assert!(!inbound.is_of_another(id(7), 9), "not on the same connection");
+            inbound.begin_connection();
+            assert!(!inbound.is_of_another(id(7), print) && inbound.is_of_another(id(7), 9));
+            assert!(!inbound.is_of_another(id(8), 9), "nobody has taken it");
+        }
+        inbound.insert(id(3));
+        inbound.begin_connection();
+        assert!(!inbound.is_of_another(id(3), 9), "nothing is known of it");
+        assert_eq!(size_of::<Taken>(), 4);
     }
 }

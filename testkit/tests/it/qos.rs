@@ -697,3 +697,39 @@ fn bug_25_a_repeated_qos_2_publish_does_not_bring_back_an_old_retained_value() {
         assert_eq!(texts(&sim.deliveries(subscriber)), [("a", "new")]);
     }
 }
+
+/// A script that was killed begins with packet id 1 again. Whatever it publishes must not be acknowledged and lost.
+#[test]
+fn what_a_client_publishes_that_has_lost_its_state_is_not_taken_for_what_it_published_before() {
+    for version in VERSIONS {
+        let mut sim = Sim::new();
+        let subscriber = sim.connect(V5, "subscriber");
+        sim.subscribe(subscriber, "#", ExactlyOnce);
+        let script = sim.connect_with(&durable(version, "script"));
+        let first = publish("a", b"first", ExactlyOnce, 1);
+        sim.send(script, &Packet::Publish(first.clone()));
+        sim.cut(script);
+        assert_eq!(texts(&sim.deliveries(subscriber)), [("a", "first")]);
+        let others = [publish("a", b"second", ExactlyOnce, 1), publish("b", b"second", ExactlyOnce, 1)];
+        for other in others {
+            let script = sim.connect_with(&durable(version, "script"));
+            sim.send(script, &Packet::Publish(Publish { dup: true, ..other.clone() }));
+            assert_eq!(texts(&sim.deliveries(subscriber)), [], "who repeats says so");
+            sim.send(script, &Packet::Publish(other.clone()));
+            assert_eq!(texts(&sim.deliveries(subscriber)), [(other.topic, "second")]);
+            // It is repeated with and without DUP, on this connection and on the next.
+            sim.send(script, &Packet::Publish(other.clone()));
+            sim.send(script, &Packet::Publish(publish("c", b"a mistake", ExactlyOnce, 1)));
+            sim.cut(script);
+            let script = sim.connect_with(&durable(version, "script"));
+            sim.send(script, &Packet::Publish(other.clone()));
+            sim.send(script, &Packet::Publish(Publish { dup: true, ..other }));
+            assert_eq!(texts(&sim.deliveries(subscriber)), []);
+            sim.cut(script);
+        }
+        let script = sim.connect_with(&durable(version, "script"));
+        sim.exchange_publish(script, publish("b", b"second", ExactlyOnce, 1));
+        assert_eq!(texts(&sim.deliveries(subscriber)), []);
+        assert!(sim.sessions().all(|session| session.inbound.is_empty()));
+    }
+}
