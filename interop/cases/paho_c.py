@@ -48,25 +48,25 @@ def qos(scene: Scene, version: str):
     other.expect(*(f"sent {level} {level}" for level in "012"))
 
 
-@case_for("paho_c/v{version}/from_mosquitto", version=VERSIONS)
-def from_mosquitto(scene: Scene, version: str):
-    """paho_c_sub gets 100 messages of mosquitto_pub in order, in every QoS it asks for."""
-    subs = [subscribe(scene, "c/#", "-q", level, "-i", f"sub-{level}", version=version) for level in "012"]
-    lines = [f"line {number}" for number in range(100)]
+def hear_lines(scene: Scene, version: str, count: int, url: str | None = None) -> None:
+    """paho_c_sub gets so many messages of mosquitto_pub in order, in every QoS it asks for."""
+    subs = [subscribe(scene, "c/#", "-q", level, "-i", f"sub-{level}", version=version, url=url) for level in "012"]
+    lines = [f"line {number}" for number in range(count)]
     scene.pub("-t", "c/1", "-q", "2", "-l", version=version, stdin="\n".join(lines).encode() + b"\n")
     for sub in subs:
         sub.expect(*(f"c/1\t{line}" for line in lines))
+
+
+@case_for("paho_c/v{version}/from_mosquitto", version=VERSIONS)
+def from_mosquitto(scene: Scene, version: str):
+    """paho_c_sub gets 100 messages of mosquitto_pub in order, in every QoS it asks for."""
+    hear_lines(scene, version, 100)
 
 
 @case_for("paho_c/v{version}/websocket", version=VERSIONS)
 def websocket(scene: Scene, version: str):
     """A burst reaches paho_c_sub over WebSocket, where it takes one packet of a frame."""
-    subs = [subscribe(scene, "c/#", "-q", level, "-i", f"sub-{level}", version=version,
-                      url=scene.broker.websocket("ws")) for level in "012"]
-    lines = [f"line {number}" for number in range(400)]
-    scene.pub("-t", "c/1", "-q", "2", "-l", version=version, stdin="\n".join(lines).encode() + b"\n")
-    for sub in subs:
-        sub.expect(*(f"c/1\t{line}" for line in lines))
+    hear_lines(scene, version, 400, scene.broker.websocket("ws"))
 
 
 @case_for("paho_c/v{version}/retained", version=VERSIONS)

@@ -212,7 +212,7 @@ impl Connection {
     /// Hands what has come to the machine; where there is an observer packet by packet, so that the next one is shown
     /// behind what this one has caused. Returns whether there was any.
     fn receive(&mut self) -> bool {
-        let length = self.observer.as_mut().and_then(|observer| observer.first_received(&self.input));
+        let length = self.observer.as_ref().and_then(|observer| observer.first_received(&self.input));
         let consumed =
             self.machine.receive(&self.input[..length.unwrap_or(self.input.len())], self.clock.now());
         if let Some(observer) = &mut self.observer {
@@ -242,8 +242,8 @@ impl Connection {
 
 impl Observer {
     /// How long the first packet of the server is, if it has come as a whole.
-    fn first_received(&mut self, bytes: &[u8]) -> Option<usize> {
-        self.received.decode(bytes).ok().flatten().map(|(_, length)| length)
+    fn first_received(&self, bytes: &[u8]) -> Option<usize> {
+        self.received.packet_len(bytes).ok().flatten().filter(|length| *length <= bytes.len())
     }
 
     /// Bytes are whole packets here: the machine writes them whole, and uses them up whole.

@@ -23,7 +23,7 @@ impl Shard {
 
     /// Answers the ping that waits, unless more comes before it.
     pub(crate) fn answer_waiting_ping(&mut self, slot: usize, turn: &mut Turn<'_>) {
-        if self.is_ping_waiting(slot) && !self.is_work_under_way(slot) {
+        if !self.is_work_under_way(slot) {
             self.let_ping_go(slot, turn);
         }
     }
@@ -38,12 +38,9 @@ impl Shard {
 
     /// Answers the ping that waits, if there is one.
     pub(crate) fn let_ping_go(&mut self, slot: usize, turn: &mut Turn<'_>) {
-        if self.is_ping_waiting(slot) {
-            self.sessions[slot]
-                .session
-                .link
-                .iter_mut()
-                .for_each(|link| link.output.held_ping = HeldPing::None);
+        let link = self.sessions[slot].session.link.as_deref_mut();
+        if let Some(held @ HeldPing::Waiting) = link.map(|link| &mut link.output.held_ping) {
+            *held = HeldPing::None;
             self.answer_ping(slot, turn);
         }
     }
@@ -51,14 +48,6 @@ impl Shard {
     fn answer_ping(&mut self, slot: usize, turn: &mut Turn<'_>) {
         self.sessions[slot].session.answer_ping(&mut self.session_fx);
         self.collect(slot, turn);
-    }
-
-    fn is_ping_waiting(&self, slot: usize) -> bool {
-        self.sessions[slot]
-            .session
-            .link
-            .as_ref()
-            .is_some_and(|link| link.output.held_ping == HeldPing::Waiting)
     }
 
     /// Whether something comes for the session that needs nothing of its client.

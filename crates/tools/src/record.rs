@@ -42,7 +42,7 @@ async fn begin(settings: Settings, world: &mut World) -> Result<Recorder, Ending
 }
 
 fn open(settings: &Settings, world: &World) -> Result<Box<dyn Write + Send>, Ending> {
-    let path = settings.file.as_deref().unwrap_or(Path::new(STANDARD_STREAM));
+    let path = settings.recording();
     if path == Path::new(STANDARD_STREAM) {
         return Ok(Box::new(world.stdout.clone()));
     }
@@ -142,8 +142,7 @@ impl Recorder {
     }
 
     fn unwritable(&self, error: &io::Error) -> Ending {
-        let path = self.settings.file.as_deref().unwrap_or(Path::new(STANDARD_STREAM));
-        Ending::unwritten(&path.display().to_string(), error)
+        Ending::unwritten(&self.settings.recording().display().to_string(), error)
     }
 }
 

@@ -57,7 +57,7 @@ async fn begin(settings: Settings, world: &mut World) -> Result<Replay, Ending> 
 
 /// A thread reads the file ahead of what is published.
 fn lines(settings: &Settings, world: &mut World) -> Result<mpsc::Receiver<io::Result<Vec<u8>>>, Ending> {
-    let path = settings.file.as_deref().unwrap_or(Path::new(STANDARD_STREAM));
+    let path = settings.recording();
     let reader: Box<dyn BufRead + Send> = if path == Path::new(STANDARD_STREAM) {
         std::mem::replace(&mut world.stdin, Box::new(std::io::empty()))
     } else {
@@ -70,8 +70,7 @@ fn lines(settings: &Settings, world: &mut World) -> Result<mpsc::Receiver<io::Re
 }
 
 fn unreadable(settings: &Settings, error: &io::Error) -> Ending {
-    let path = settings.file.as_deref().unwrap_or(Path::new(STANDARD_STREAM));
-    Ending::failed(&format!("{} cannot be read: {error}", path.display()))
+    Ending::failed(&format!("{} cannot be read: {error}", settings.recording().display()))
 }
 
 /// When a message is due. Times of the recording count from its first message.
@@ -284,8 +283,7 @@ impl Replay {
     }
 
     fn place(&self, line: u64) -> String {
-        let path = self.settings.file.as_deref().unwrap_or(Path::new(STANDARD_STREAM));
-        format!("line {line} of {}", path.display())
+        format!("line {line} of {}", self.settings.recording().display())
     }
 
     fn tell(&self, line: &str, world: &mut World) {

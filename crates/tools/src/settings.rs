@@ -3,10 +3,11 @@
 use crate::format::Format;
 use crate::program::Tool;
 use crate::properties::PropertyLists;
+use crate::record::STANDARD_STREAM;
 use crate::remap::Remap;
 use crate::top::SortKey;
 use noctule_codec::{ProtocolVersion, QoS, RetainHandling};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Everything that flags can say. The defaults are those of the tool.
@@ -153,6 +154,11 @@ pub(crate) struct Tls {
 }
 
 impl Settings {
+    /// Where a recording is written or read: a file, or a standard stream.
+    pub(crate) fn recording(&self) -> &Path {
+        self.file.as_deref().unwrap_or(Path::new(STANDARD_STREAM))
+    }
+
     pub(crate) fn new(tool: Tool) -> Self {
         let is_mosquittos = matches!(tool, Tool::Pub | Tool::Sub);
         let version = if is_mosquittos { ProtocolVersion::V3_1_1 } else { ProtocolVersion::V5 };

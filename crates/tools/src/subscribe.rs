@@ -283,9 +283,10 @@ impl Subscriber {
     }
 
     fn disconnected(&mut self, cause: &DisconnectCause) {
-        match Ending::is_for_good(cause) {
-            true => drop(self.ending.get_or_insert(Ending::disconnected(cause))),
-            false => self.is_connected = false,
+        if Ending::is_for_good(cause) {
+            self.ending.get_or_insert(Ending::disconnected(cause));
+        } else {
+            self.is_connected = false;
         }
     }
 

@@ -40,6 +40,18 @@ fn around_the_first_answer(sim: &mut Sim, wire: usize) -> (usize, usize, usize) 
     (publishes(&packets[..first]), publishes(&packets), packets.iter().filter(is_answer).count())
 }
 
+/// A client that finds so many retained messages, and pings right behind its SUBSCRIBE.
+fn subscribe_and_ping(sim: &mut Sim, retained: usize) -> usize {
+    let sensor = sim.connect(V5, "sensor");
+    for number in 0..retained {
+        sim.retain(sensor, &format!("r/{number}"), "x", AtMostOnce);
+    }
+    let wire = sim.connect(V5, "display");
+    sim.queue(wire, &subscribe(1, &[("r/#", AtMostOnce)]));
+    sim.queue(wire, &Packet::PingReq);
+    wire
+}
+
 #[test]
 fn messages_that_are_read_back_from_the_journal_come_first() {
     for qos in [AtLeastOnce, ExactlyOnce] {
@@ -77,13 +89,7 @@ fn deliveries_whose_records_are_not_on_the_disk_yet_come_first() {
 fn retained_messages_of_a_new_subscription_come_first() {
     for seed in 0..4 {
         let mut sim = sim(seed);
-        let sensor = sim.connect(V5, "sensor");
-        for number in 0..6000 {
-            sim.retain(sensor, &format!("r/{number}"), "x", AtMostOnce);
-        }
-        let wire = sim.connect(V5, "display");
-        sim.queue(wire, &subscribe(1, &[("r/#", AtMostOnce)]));
-        sim.queue(wire, &Packet::PingReq);
+        let wire = subscribe_and_ping(&mut sim, 6000);
         sim.run();
         assert_eq!(around_the_first_answer(&mut sim, wire), (6000, 6000, 1), "seed {seed}");
     }
@@ -93,13 +99,7 @@ fn retained_messages_of_a_new_subscription_come_first() {
 fn a_ping_does_not_wait_for_a_subscription_that_is_taken_back() {
     for seed in 0..30 {
         let mut sim = sim(seed);
-        let sensor = sim.connect(V5, "sensor");
-        for number in 0..100 {
-            sim.retain(sensor, &format!("r/{number}"), "x", AtMostOnce);
-        }
-        let wire = sim.connect(V5, "display");
-        sim.queue(wire, &subscribe(1, &[("r/#", AtMostOnce)]));
-        sim.queue(wire, &Packet::PingReq);
+        let wire = subscribe_and_ping(&mut sim, 100);
         sim.queue(wire, &unsubscribe(2, &["r/#"]));
         sim.run();
         assert_eq!(around_the_first_answer(&mut sim, wire).2, 1, "seed {seed}");
